@@ -1,1 +1,6 @@
-//! x
+//! FlexGate: an internal HTTP API gateway whose whole life is a log.
+//!
+//! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
+
+pub mod drain;
+pub mod problem;

@@ -1,1 +1,3 @@
-fn main(){}
+//! The `flexgate` program. Everything is in the library, where tests can reach it.
+
+fn main() {}

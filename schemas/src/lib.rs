@@ -1,1 +1,50 @@
-//! x
+//! The vocabulary of FlexGate: what an event, a route, an upstream and a commit are, and how each is written down.
+//!
+//! Everything that crosses a process boundary has its type here, and every value is checked when it is parsed: code
+//! that holds a [`PathPattern`] or an [`UpstreamUrl`] need not check it again.
+
+#[macro_use]
+mod text;
+
+pub mod alert;
+pub mod chain;
+pub mod commit;
+pub mod envelope;
+pub mod event;
+pub mod host;
+pub mod ids;
+pub mod matchers;
+pub mod methods;
+pub mod node;
+pub mod path;
+pub mod policy;
+pub mod route;
+pub mod secret;
+pub mod settings;
+pub mod span;
+pub mod template;
+pub mod time;
+pub mod upcast;
+pub mod upstream;
+pub mod url;
+
+pub use alert::Alert;
+pub use chain::Chain;
+pub use commit::Commit;
+pub use event::Event;
+pub use host::HostPattern;
+pub use ids::{BootId, ClusterId, CommitId, NodeId, RouteId, UpstreamId};
+pub use matchers::Matchers;
+pub use methods::Methods;
+pub use path::PathPattern;
+pub use route::{Route, UpstreamRef};
+pub use secret::Secret;
+pub use settings::Settings;
+pub use span::Millis;
+pub use template::PathTemplate;
+pub use time::Timestamp;
+pub use upstream::Upstream;
+pub use url::UpstreamUrl;
+
+/// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
+pub const READER_LEVEL: u32 = 1;

@@ -1,0 +1,75 @@
+//! Alerts: what a person or a webhook should hear of.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{NodeId, Timestamp, envelope::Envelope};
+
+/// The kinds of alert that exist, with what each is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", content = "data", rename_all_fields = "camelCase")]
+pub enum AlertKind {
+    /// A node stopped following the log and serves the last good state.
+    #[serde(rename = "journal.frozen")]
+    JournalFrozen {
+        /// The last revision it serves.
+        revision: u64,
+        /// Why it goes no further.
+        reason: String,
+    },
+    /// A configuration file was refused and changed nothing.
+    #[serde(rename = "config.rejected")]
+    ConfigRejected {
+        /// Which file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A member has not been heard of.
+    #[serde(rename = "node.lost")]
+    NodeLost {
+        /// Which one.
+        node: NodeId,
+        /// For how long, in milliseconds.
+        silent_ms: u64,
+    },
+}
+
+/// One message on ALERTS. Standard Webhooks sends the same body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alert {
+    /// Unique; repetitions of one occurrence carry the same.
+    pub id: String,
+    /// The node that raised it.
+    pub node: NodeId,
+    /// When.
+    pub timestamp: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub kind: AlertKind,
+}
+
+impl AlertKind {
+    /// The type, which is also the tail of the subject `flexgate.alert.<type>`.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::JournalFrozen { .. } => "journal.frozen",
+            Self::ConfigRejected { .. } => "config.rejected",
+            Self::NodeLost { .. } => "node.lost",
+        }
+    }
+}
+
+impl Alert {
+    /// Its CloudEvents attributes.
+    pub fn envelope(&self) -> Envelope {
+        Envelope {
+            id: self.id.clone(),
+            type_name: format!("io.flexgate.alert.{}.v1", self.kind.type_name()),
+            source: format!("/nodes/{}", self.node),
+            time: self.timestamp,
+            subject: None,
+            auth: None,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Commits: one message on CONFIG, one or more events that take effect together.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Chain, ClusterId, CommitId, Event, READER_LEVEL, Timestamp,
+    event::Entity,
+    upcast::{EventError, RawEvent},
+};
+
+/// Who, when, why and what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Commit {
+    /// Chosen by the writer, the same for every retry of one append.
+    pub id: CommitId,
+    /// Whose configuration this is.
+    pub cluster: ClusterId,
+    /// Which history of it.
+    pub generation: u64,
+    /// The chain of the commit before; zeros for a genesis.
+    pub parent: Chain,
+    /// The lowest schema level that can read it. First looked at, so it never moves or changes its type.
+    pub reader_level: u32,
+    /// Who asked.
+    pub actor: Actor,
+    /// Through what.
+    pub source: Source,
+    /// Why, if they said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Box<str>>,
+    /// When it was decided, by the writer's clock.
+    pub at: Timestamp,
+    /// The caller's key for this request, so that a repetition is recognised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+    /// What happened, in order.
+    pub events: Arc<[Event]>,
+}
+
+/// Who asked for a change.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Actor {
+    /// How they proved who they are.
+    #[serde(rename = "type")]
+    pub kind: ActorKind,
+    /// Who: the name of a token, or of a process.
+    pub id: Box<str>,
+}
+
+/// How an actor proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ActorKind {
+    /// A bearer token of the admin API.
+    Token,
+    /// FlexGate itself.
+    System,
+}
+
+/// Through what a change came.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "type", content = "name", deny_unknown_fields)]
+pub enum Source {
+    /// The admin API.
+    Api,
+    /// A configuration file, by name.
+    File(Box<str>),
+    /// FlexGate's own doing: genesis, fences.
+    System,
+}
+
+/// A caller's `Idempotency-Key`, and what it was used for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Idempotency {
+    /// The key, as sent.
+    pub key: Box<str>,
+    /// SHA-256 of method, target and body, in hex.
+    pub request_hash: Box<str>,
+}
+
+/// Why a message on CONFIG cannot be read as a commit. Each of them freezes the reader.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// It asks for a newer reader.
+    #[error("the commit needs schema level {needed}, this node reads up to {READER_LEVEL}: upgrade it")]
+    Level {
+        /// The level it needs.
+        needed: u32,
+    },
+    /// It is not a commit at all, or has fields that this build does not know.
+    #[error("the message is not a commit: {0}")]
+    Syntax(String),
+    /// One of its events cannot be read.
+    #[error(transparent)]
+    Event(#[from] EventError),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Level {
+    reader_level: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RawCommit {
+    id: CommitId,
+    cluster: ClusterId,
+    generation: u64,
+    parent: Chain,
+    reader_level: u32,
+    actor: Actor,
+    source: Source,
+    #[serde(default)]
+    reason: Option<Box<str>>,
+    at: Timestamp,
+    #[serde(default)]
+    idempotency: Option<Idempotency>,
+    events: Vec<RawEvent>,
+}
+
+impl Commit {
+    /// The stored form. Its bytes are what the chain hashes.
+    pub fn to_payload(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a commit has string keys and finite numbers only")
+    }
+
+    /// Reads the stored form; the level is looked at before anything else.
+    pub fn from_payload(payload: &[u8]) -> Result<Self, ReadError> {
+        let syntax = |error: serde_json::Error| ReadError::Syntax(error.to_string());
+        let Level { reader_level: needed } = serde_json::from_slice(payload).map_err(syntax)?;
+        if needed > READER_LEVEL {
+            return Err(ReadError::Level { needed });
+        }
+        let raw: RawCommit = serde_json::from_slice(payload).map_err(syntax)?;
+        let events = raw
+            .events
+            .into_iter()
+            .map(RawEvent::read)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            id: raw.id,
+            cluster: raw.cluster,
+            generation: raw.generation,
+            parent: raw.parent,
+            reader_level: raw.reader_level,
+            actor: raw.actor,
+            source: raw.source,
+            reason: raw.reason,
+            at: raw.at,
+            idempotency: raw.idempotency,
+            events,
+        })
+    }
+
+    /// Whether a history begins here.
+    pub fn is_genesis(&self) -> bool {
+        self.parent == Chain::ZERO && matches!(self.events.first(), Some(Event::HistoryStarted(_)))
+    }
+
+    /// The part of its subject after `<prefix>.config.`: the one entity it is about, or `changeset`, or `log`.
+    pub fn subject(&self) -> String {
+        let mut entities = self.events.iter().map(Event::entity);
+        let first = entities.next();
+        if first.is_some() && entities.any(|entity| Some(entity) != first) {
+            return format!("changeset.{}", self.id);
+        }
+        match first {
+            Some(Entity::Route(id)) => format!("route.{id}"),
+            Some(Entity::Upstream(name)) => format!("upstream.{name}"),
+            Some(Entity::Settings) => "settings.global".to_owned(),
+            Some(Entity::Log) | None => format!("log.{}", self.id),
+        }
+    }
+}

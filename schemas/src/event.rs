@@ -1,0 +1,175 @@
+//! What can happen to the configuration. Each event carries the full new value of what it is about.
+
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use crate::{CommitId, Route, RouteId, Settings, Upstream, UpstreamId};
+
+/// One event of a commit. The written form is `{"type": ..., "data": ...}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// A history begins; the first event of a genesis commit and of no other.
+    #[serde(rename = "io.flexgate.history.started.v1")]
+    HistoryStarted(HistoryStarted),
+    /// A commit whose fate was unknown can no longer land.
+    #[serde(rename = "io.flexgate.log.fenced.v1")]
+    LogFenced(LogFenced),
+    /// A route came to be.
+    #[serde(rename = "io.flexgate.route.created.v1")]
+    RouteCreated(Arc<Route>),
+    /// A route has a new value.
+    #[serde(rename = "io.flexgate.route.updated.v1")]
+    RouteUpdated(Arc<Route>),
+    /// A route is gone.
+    #[serde(rename = "io.flexgate.route.deleted.v1")]
+    RouteDeleted(RouteDeleted),
+    /// An upstream came to be.
+    #[serde(rename = "io.flexgate.upstream.created.v1")]
+    UpstreamCreated(Arc<Upstream>),
+    /// An upstream has a new value.
+    #[serde(rename = "io.flexgate.upstream.updated.v1")]
+    UpstreamUpdated(Arc<Upstream>),
+    /// An upstream is gone.
+    #[serde(rename = "io.flexgate.upstream.deleted.v1")]
+    UpstreamDeleted(UpstreamDeleted),
+    /// The global settings have a new value.
+    #[serde(rename = "io.flexgate.settings.updated.v1")]
+    SettingsUpdated(Arc<Settings>),
+}
+
+/// The data of `history.started.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HistoryStarted {
+    /// Why: `first start`, or what the operator gave for a fork or a compaction.
+    pub reason: String,
+}
+
+/// The data of `log.fenced.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogFenced {
+    /// The commit that was given up.
+    pub commit: CommitId,
+}
+
+/// The data of `route.deleted.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouteDeleted {
+    /// Which.
+    pub id: RouteId,
+}
+
+/// The data of `upstream.deleted.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpstreamDeleted {
+    /// Which.
+    pub name: UpstreamId,
+}
+
+/// What an event is about: the kind and id of its subject `flexgate.config.<kind>.<id>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Entity {
+    /// The log itself.
+    Log,
+    /// A route.
+    Route(RouteId),
+    /// An upstream.
+    Upstream(UpstreamId),
+    /// The global settings.
+    Settings,
+}
+
+/// Makes the JSON Schema of one event's data.
+pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// Every event type that is written today, with the schema of its data. A test holds this list equal to [`Event`].
+pub const TYPES: [(&str, SchemaOf); 9] = [
+    (
+        "io.flexgate.history.started.v1",
+        SchemaGenerator::subschema_for::<HistoryStarted>,
+    ),
+    (
+        "io.flexgate.log.fenced.v1",
+        SchemaGenerator::subschema_for::<LogFenced>,
+    ),
+    (
+        "io.flexgate.route.created.v1",
+        SchemaGenerator::subschema_for::<Route>,
+    ),
+    (
+        "io.flexgate.route.updated.v1",
+        SchemaGenerator::subschema_for::<Route>,
+    ),
+    (
+        "io.flexgate.route.deleted.v1",
+        SchemaGenerator::subschema_for::<RouteDeleted>,
+    ),
+    (
+        "io.flexgate.upstream.created.v1",
+        SchemaGenerator::subschema_for::<Upstream>,
+    ),
+    (
+        "io.flexgate.upstream.updated.v1",
+        SchemaGenerator::subschema_for::<Upstream>,
+    ),
+    (
+        "io.flexgate.upstream.deleted.v1",
+        SchemaGenerator::subschema_for::<UpstreamDeleted>,
+    ),
+    (
+        "io.flexgate.settings.updated.v1",
+        SchemaGenerator::subschema_for::<Settings>,
+    ),
+];
+
+impl Event {
+    /// The CloudEvents type.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::HistoryStarted(_) => TYPES[0].0,
+            Self::LogFenced(_) => TYPES[1].0,
+            Self::RouteCreated(_) => TYPES[2].0,
+            Self::RouteUpdated(_) => TYPES[3].0,
+            Self::RouteDeleted(_) => TYPES[4].0,
+            Self::UpstreamCreated(_) => TYPES[5].0,
+            Self::UpstreamUpdated(_) => TYPES[6].0,
+            Self::UpstreamDeleted(_) => TYPES[7].0,
+            Self::SettingsUpdated(_) => TYPES[8].0,
+        }
+    }
+
+    /// What it is about.
+    pub fn entity(&self) -> Entity {
+        match self {
+            Self::HistoryStarted(_) | Self::LogFenced(_) => Entity::Log,
+            Self::RouteCreated(route) | Self::RouteUpdated(route) => Entity::Route(route.id.clone()),
+            Self::RouteDeleted(deleted) => Entity::Route(deleted.id.clone()),
+            Self::UpstreamCreated(upstream) | Self::UpstreamUpdated(upstream) => {
+                Entity::Upstream(upstream.name.clone())
+            }
+            Self::UpstreamDeleted(deleted) => Entity::Upstream(deleted.name.clone()),
+            Self::SettingsUpdated(_) => Entity::Settings,
+        }
+    }
+
+    /// The lowest schema level that can read it.
+    pub fn reader_level(&self) -> u32 {
+        match self {
+            Self::HistoryStarted(_)
+            | Self::LogFenced(_)
+            | Self::RouteCreated(_)
+            | Self::RouteUpdated(_)
+            | Self::RouteDeleted(_)
+            | Self::UpstreamCreated(_)
+            | Self::UpstreamUpdated(_)
+            | Self::UpstreamDeleted(_)
+            | Self::SettingsUpdated(_) => 1,
+        }
+    }
+}

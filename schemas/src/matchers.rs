@@ -1,0 +1,212 @@
+//! What else than host, path and method a route may ask of a request.
+
+use std::{fmt, str::FromStr};
+
+use http::HeaderName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The most predicates of one kind a route may have.
+pub const PREDICATES_MAX: usize = 16;
+
+/// Predicates on headers and query parameters. All must hold.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "Unordered")]
+pub struct Matchers {
+    /// Header fields, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    headers: Vec<HeaderMatcher>,
+    /// Query parameters, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    query: Vec<QueryMatcher>,
+}
+
+/// Something that must be there, with this exact value when one is given.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "{N}Predicate")]
+pub struct Predicate<N> {
+    /// What must be there.
+    pub name: N,
+    /// The value it must have; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Box<str>>,
+}
+
+/// A header field; one of its lines must have the value.
+pub type HeaderMatcher = Predicate<FieldName>;
+
+/// A query parameter; name and value are compared percent-decoded, case matters.
+pub type QueryMatcher = Predicate<ParameterName>;
+
+impl<N: PartialEq> Predicate<N> {
+    /// Whether whatever fits this fits `other` too.
+    fn implies(&self, other: &Self) -> bool {
+        self.name == other.name && (other.value.is_none() || self.value == other.value)
+    }
+}
+
+/// The name of a query parameter, percent-decoded and not empty.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParameterName(Box<str>);
+
+impl ParameterName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ParameterName {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() {
+            Err("a query parameter needs a name")
+        } else {
+            Ok(Self(text.into()))
+        }
+    }
+}
+
+impl fmt::Display for ParameterName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+text_value!(ParameterName, "the name of a query parameter", "^.+$");
+
+/// A header field's name (RFC 9110 5.1), in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FieldName(HeaderName);
+
+impl FieldName {
+    /// As the `http` crate's type.
+    pub fn as_header(&self) -> &HeaderName {
+        &self.0
+    }
+}
+
+impl PartialOrd for FieldName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for FieldName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.as_str().cmp(other.0.as_str())
+    }
+}
+
+impl FromStr for FieldName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        HeaderName::from_str(text)
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not the name of a header field"))
+    }
+}
+
+impl fmt::Display for FieldName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.0.as_str())
+    }
+}
+
+text_value!(
+    FieldName,
+    "the name of a header field",
+    "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+);
+
+impl Matchers {
+    /// No predicate: every request fits.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty() && self.query.is_empty()
+    }
+
+    /// How many predicates there are.
+    pub fn len(&self) -> usize {
+        self.headers.len() + self.query.len()
+    }
+
+    /// The header predicates, in a fixed order.
+    pub fn headers(&self) -> &[HeaderMatcher] {
+        &self.headers
+    }
+
+    /// The query predicates, in a fixed order.
+    pub fn query(&self) -> &[QueryMatcher] {
+        &self.query
+    }
+
+    /// Whether every request that fits `other` fits here too: each predicate here is implied by one there.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.headers
+            .iter()
+            .all(|mine| other.headers.iter().any(|theirs| theirs.implies(mine)))
+            && self
+                .query
+                .iter()
+                .all(|mine| other.query.iter().any(|theirs| theirs.implies(mine)))
+    }
+}
+
+/// [`Matchers`] as somebody wrote them: in any order, perhaps twice, perhaps too many.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "Matchers", deny_unknown_fields)]
+struct Unordered {
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    headers: Vec<HeaderMatcher>,
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    query: Vec<QueryMatcher>,
+}
+
+impl TryFrom<Unordered> for Matchers {
+    type Error = String;
+    fn try_from(
+        Unordered {
+            mut headers,
+            mut query,
+        }: Unordered,
+    ) -> Result<Self, String> {
+        if headers.len() > PREDICATES_MAX || query.len() > PREDICATES_MAX {
+            return Err(format!(
+                "at most {PREDICATES_MAX} header and {PREDICATES_MAX} query predicates"
+            ));
+        }
+        headers.sort();
+        headers.dedup();
+        query.sort();
+        query.dedup();
+        Ok(Self { headers, query })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matchers(json: &str) -> Matchers {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn the_order_in_which_predicates_are_written_does_not_matter() {
+        assert_eq!(
+            matchers(r#"{"headers":[{"name":"X-B"},{"name":"x-a","value":"1"}]}"#),
+            matchers(r#"{"headers":[{"name":"x-a","value":"1"},{"name":"x-b"}]}"#)
+        );
+    }
+
+    #[test]
+    fn fewer_or_looser_predicates_cover_more() {
+        let present = matchers(r#"{"headers":[{"name":"x"}]}"#);
+        let exact = matchers(r#"{"headers":[{"name":"x","value":"1"}]}"#);
+        assert!(present.covers(&exact) && !exact.covers(&present));
+        assert!(Matchers::default().covers(&exact) && !present.covers(&Matchers::default()));
+    }
+}

@@ -1,0 +1,267 @@
+//! Routes: which requests go where, and under which policies.
+
+use std::{fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, UpstreamId, UpstreamUrl,
+    ids::IdError,
+    policy::{Auth, CircuitBreaker, RateLimit, Retries},
+    url::UrlError,
+};
+
+/// A route. Among the routes that match a request the one with the highest priority wins, then the most specific.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// Its identity; edits keep it.
+    pub id: RouteId,
+    /// What people call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// A disabled route matches nothing.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Beats specificity: the highest wins. From -1,000,000 to 1,000,000.
+    #[serde(default, skip_serializing_if = "Priority::is_default")]
+    pub priority: Priority,
+    /// The host it answers for; absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostPattern>,
+    /// The paths it answers for.
+    pub path: PathPattern,
+    /// The methods it takes; empty: any.
+    #[serde(default, skip_serializing_if = "Methods::is_any")]
+    pub methods: Methods,
+    /// What else a request must have.
+    #[serde(default, rename = "match", skip_serializing_if = "Matchers::is_empty")]
+    pub matchers: Matchers,
+    /// Where requests go: an upstream's name, or a URL.
+    pub upstream: UpstreamRef,
+    /// Forward the path without what the pattern's literal part matched: `/api/*` sends `/users` for `/api/users`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strip_path: bool,
+    /// Forward this path instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<PathTemplate>,
+    /// Forward the client's `Host` instead of the upstream's own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub preserve_host: bool,
+    /// Take paths with `%2F` and `%5C`; otherwise they are refused with 400.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub allow_encoded_slashes: bool,
+    /// Whether the client must say who it is.
+    #[serde(default, skip_serializing_if = "Auth::is_none")]
+    pub auth: Auth,
+    /// How many requests it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+    /// When to stop asking the upstream; overrides the upstream's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// How long the upstream may take until its response begins; overrides the upstream's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// How often to try again; overrides the upstream's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Retries>,
+}
+
+/// What makes two routes the same rule: equal keys match exactly the same requests.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MatchKey {
+    host: Option<HostPattern>,
+    shape: PathPattern,
+    methods: Methods,
+    matchers: Matchers,
+}
+
+impl Route {
+    /// The smallest route: this path, to that upstream, everything else default.
+    pub fn new(id: RouteId, path: PathPattern, upstream: UpstreamRef) -> Self {
+        Self {
+            id,
+            name: None,
+            enabled: true,
+            priority: Priority::default(),
+            host: None,
+            path,
+            methods: Methods::ANY,
+            matchers: Matchers::default(),
+            upstream,
+            strip_path: false,
+            rewrite: None,
+            preserve_host: false,
+            allow_encoded_slashes: false,
+            auth: Auth::None,
+            rate_limit: None,
+            circuit_breaker: None,
+            timeout: None,
+            retries: None,
+        }
+    }
+
+    /// What it matches, without the names of path segments.
+    pub fn match_key(&self) -> MatchKey {
+        MatchKey {
+            host: self.host.clone(),
+            shape: self.path.shape(),
+            methods: self.methods,
+            matchers: self.matchers.clone(),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A name for people: 1 to 128 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Box<str>);
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        if text.trim().is_empty() || text.chars().count() > 128 || text.chars().any(char::is_control) {
+            return Err("a name has 1 to 128 characters, none of them a control character");
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+text_value!(
+    Name,
+    "a name of 1 to 128 characters",
+    r"^[^\x00-\x1f\x7f]{1,128}$"
+);
+
+/// An explicit order between routes, -1,000,000 to 1,000,000.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(try_from = "i64")]
+pub struct Priority(#[schemars(range(min = -1_000_000, max = 1_000_000))] i32);
+
+impl Priority {
+    /// As a number.
+    pub fn get(self) -> i32 {
+        self.0
+    }
+
+    fn is_default(&self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl TryFrom<i64> for Priority {
+    type Error = String;
+    fn try_from(number: i64) -> Result<Self, String> {
+        match i32::try_from(number) {
+            Ok(priority @ -1_000_000..=1_000_000) => Ok(Self(priority)),
+            _ => Err(format!("priority {number} is out of range: -1000000 to 1000000")),
+        }
+    }
+}
+
+/// An upstream by name, or a URL that stands for an upstream with default settings.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum UpstreamRef {
+    /// An upstream that exists under this name.
+    Named(UpstreamId),
+    /// This address.
+    Url(UpstreamUrl),
+}
+
+/// Why a string is neither an upstream's name nor a URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UpstreamRefError {
+    /// No `://`, so a name, but not a valid one.
+    #[error("an upstream is a name or a URL such as `http://host:port`; as a name: {0}")]
+    Name(#[from] IdError),
+    /// A URL, but not a valid one.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+}
+
+impl FromStr for UpstreamRef {
+    type Err = UpstreamRefError;
+    fn from_str(text: &str) -> Result<Self, UpstreamRefError> {
+        if text.contains("://") {
+            Ok(Self::Url(text.parse()?))
+        } else {
+            Ok(Self::Named(text.parse()?))
+        }
+    }
+}
+
+impl fmt::Display for UpstreamRef {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => name.fmt(out),
+            Self::Url(url) => url.fmt(out),
+        }
+    }
+}
+
+text_value!(
+    UpstreamRef,
+    "an upstream's name, or a URL",
+    "^([A-Za-z0-9_-]{1,64}|https?://.+)$"
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readmes_route_is_read() {
+        let route: Route = serde_json::from_str(
+            r#"{"id":"1","path":"/api/users","upstream":"https://api.example.com","methods":["GET","POST"],
+                "enabled":true,"rateLimit":{"requests":100,"window":"60s"},"circuitBreaker":{"enabled":true,"threshold":5}}"#,
+        )
+        .unwrap();
+        assert_eq!(route.rate_limit.unwrap().window.get(), 60_000);
+    }
+
+    #[test]
+    fn defaults_are_not_written() {
+        let route = Route::new(
+            "r".parse().unwrap(),
+            "/*".parse().unwrap(),
+            "backend".parse().unwrap(),
+        );
+        let json = serde_json::to_string(&route).unwrap();
+        assert_eq!(
+            json,
+            r#"{"id":"r","enabled":true,"path":"/*","upstream":"backend"}"#
+        );
+        assert_eq!(serde_json::from_str::<Route>(&json).unwrap(), route);
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        let error = serde_json::from_str::<Route>(r#"{"id":"r","path":"/","upstream":"u","rateLimt":{}}"#)
+            .unwrap_err();
+        assert!(error.to_string().contains("rateLimt"), "{error}");
+    }
+}

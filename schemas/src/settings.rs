@@ -1,0 +1,69 @@
+//! Settings that hold for the whole cluster. Addresses, ports and server URLs are a node's own and never stand here.
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, policy::RateLimit};
+
+/// The global settings; a new value replaces the old one whole.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Peers whose `X-Forwarded-*` is believed: addresses and networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>", length(max = 1024))]
+    pub trusted_proxies: Vec<IpNet>,
+    /// How long a response may take to begin, where neither route nor upstream says; 30 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Millis>,
+    /// How long a connection may take to be made, where the upstream does not say; 5 s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect_timeout: Option<Millis>,
+    /// Send RFC 7239 `Forwarded` too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub forwarded: bool,
+    /// How many requests all routes together take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimit>,
+}
+
+impl Settings {
+    /// How long a response may take to begin when nothing is set.
+    pub const TIMEOUT: Millis = Millis::new(30_000);
+    /// How long a connection may take to be made when nothing is set.
+    pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Networks, or single addresses, which are networks of one.
+fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let network = |text: String| {
+        let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+        text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
+            serde::de::Error::custom(format_args!(
+                "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
+            ))
+        })
+    };
+    Vec::<String>::deserialize(deserializer)?
+        .into_iter()
+        .map(network)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_network_of_one() {
+        let settings: Settings =
+            serde_json::from_str(r#"{"trustedProxies":["10.0.0.1","fd00::/8"]}"#).unwrap();
+        assert_eq!(settings.trusted_proxies[0].to_string(), "10.0.0.1/32");
+        assert!(serde_json::from_str::<Settings>(r#"{"trustedProxies":["somewhere"]}"#).is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! Golden examples: what was ever written stays readable, and is written the same way today.
+//!
+//! `golden/<type>/<name>.json` is append-only. A new event type needs at least one file; `BLESS=1 cargo test` writes the
+//! JSON Schemas under `json/` anew.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops where something is wrong"
+)]
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use flexgate_schemas::{Commit, Event, event, upcast::RawEvent};
+use schemars::generate::SchemaSettings;
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn files(name: &str) -> Vec<(String, String)> {
+    let mut found: Vec<_> = fs::read_dir(folder(name))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                fs::read_to_string(&path).unwrap(),
+            )
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn every_golden_event_is_read_and_written_back_the_same() {
+    for (name, json) in files("golden/events") {
+        let raw: RawEvent = serde_json::from_str(&json).unwrap();
+        let event = raw.read().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let written: serde_json::Value = serde_json::to_value(&event).unwrap();
+        assert_eq!(
+            written,
+            serde_json::from_str::<serde_json::Value>(&json).unwrap(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_event_type_has_a_golden_example_and_a_place_in_the_list() {
+    let mut seen = BTreeSet::new();
+    for (name, json) in files("golden/events") {
+        let event: Event = serde_json::from_str(&json).unwrap();
+        assert!(
+            name.starts_with(event.type_name().trim_start_matches("io.flexgate.")),
+            "{name} is misnamed"
+        );
+        seen.insert(event.type_name());
+    }
+    let listed: BTreeSet<_> = event::TYPES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(seen, listed);
+}
+
+#[test]
+fn every_golden_commit_is_read_and_its_bytes_are_stable() {
+    for (name, json) in files("golden/commits") {
+        let commit = Commit::from_payload(json.trim_end().as_bytes())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(
+            String::from_utf8(commit.to_payload()).unwrap(),
+            json.trim_end(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_json_schemas_are_those_of_the_code() {
+    for (type_name, schema_of) in event::TYPES {
+        let mut generator = SchemaSettings::draft2020_12().into_generator();
+        let data = schema_of(&mut generator);
+        let schema = serde_json::json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": type_name,
+            "type": "object",
+            "required": ["type", "data"],
+            "properties": { "type": { "const": type_name }, "data": data },
+            "$defs": generator.take_definitions(true),
+        });
+        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let path = folder("json").join(format!("{}.json", type_name.trim_start_matches("io.flexgate.")));
+        if option_env!("BLESS").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(&path).unwrap_or_default(),
+            text,
+            "{type_name}: run with BLESS=1"
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! Problem details (RFC 9457): the one form in which either listener says no.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+/// What went wrong, for a person and for a program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Identifies the kind; `about:blank` when `code` says it all.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The kind in words, the same for every occurrence.
+    pub title: &'static str,
+    /// The HTTP status.
+    #[serde(serialize_with = "as_number")]
+    pub status: StatusCode,
+    /// This occurrence in words. Constant for a 5xx: causes are logged, not told.
+    pub detail: String,
+    /// The target of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// The kind for programs: stable, `snake_case`.
+    pub code: &'static str,
+    /// Finds the request in logs and outcomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The revision by which it was decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// Each mistake of an invalid request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+/// One mistake in a request body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Where, as a JSON Pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong there, and what would be right.
+    pub detail: String,
+}
+
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+impl Problem {
+    /// A problem with nothing but its kind and its words.
+    pub fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind: "about:blank",
+            title,
+            status,
+            detail: detail.into(),
+            instance: None,
+            code,
+            correlation_id: None,
+            revision: None,
+            errors: Vec::new(),
+        }
+    }
+
+    /// The response that carries it.
+    pub fn into_response(self) -> Response<Bytes> {
+        let body = serde_json::to_vec(&self).expect("a problem has string keys only");
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = self.status;
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response
+    }
+}
