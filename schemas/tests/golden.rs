@@ -3,11 +3,7 @@
 //! `golden/<type>/<name>.json` is append-only. A new event type needs at least one file; `BLESS=1 cargo test` writes the
 //! JSON Schemas under `json/` anew.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test stops where something is wrong"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 

@@ -1,1 +1,1 @@
-
+//! The integration tests: one binary, fixtures that run real servers, one file per topic.
