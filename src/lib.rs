@@ -2,5 +2,9 @@
 //!
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
+pub mod domain;
 pub mod drain;
+pub mod journal;
+pub mod membership;
 pub mod problem;
+pub mod routing;

@@ -1,0 +1,81 @@
+//! Raising alerts. Never blocks, never fails: what cannot be published yet waits, and what cannot wait is logged.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use chrono::Utc;
+use flexgate_schemas::{Alert, NodeId, alert::AlertKind};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::jetstream::{Link, Names};
+use crate::drain::Tasks;
+
+/// How many alerts wait for a connection. Beyond that new ones are only logged: the first tell more than the last.
+const WAITING_MAX: usize = 256;
+/// How long one publication may take.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause before an alert is published again.
+const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
+
+/// A handle that raises alerts. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Alerts {
+    node: NodeId,
+    waiting: mpsc::Sender<Alert>,
+}
+
+impl Alerts {
+    /// A handle, and where its alerts come out; [`publish`] takes them to the stream.
+    pub fn channel(node: NodeId) -> (Self, mpsc::Receiver<Alert>) {
+        let (waiting, alerts) = mpsc::channel(WAITING_MAX);
+        (Self { node, waiting }, alerts)
+    }
+
+    /// Raises an alert that happened just now.
+    pub fn raise(&self, kind: AlertKind) {
+        self.raise_once(Uuid::now_v7().to_string(), kind);
+    }
+
+    /// Raises an alert under an id that several processes derive alike, so that the stream keeps one of them.
+    pub fn raise_once(&self, id: String, kind: AlertKind) {
+        let alert = Alert { id, node: self.node.clone(), timestamp: Utc::now().into(), kind };
+        tracing::warn!(kind = alert.kind.type_name(), id = alert.id, "alert");
+        metrics::counter!("flexgate_alerts_total", "type" => alert.kind.type_name()).increment(1);
+        if let Err(error) = self.waiting.try_send(alert) {
+            let (mpsc::error::TrySendError::Full(alert) | mpsc::error::TrySendError::Closed(alert)) = error;
+            tracing::error!(?alert, "too many alerts wait for NATS: this one is only here");
+        }
+    }
+}
+
+/// Takes alerts to the stream, in order, each until it is acknowledged.
+pub async fn publish(link: Link, names: Names, mut alerts: mpsc::Receiver<Alert>, tasks: Tasks) {
+    while let Some(Some(alert)) = tasks.unless_stopped(alerts.recv()).await {
+        let publishing = async {
+            while let Err(reason) = publish_one(&link, &names, &alert).await {
+                tracing::debug!(reason, id = alert.id, "alert not published yet");
+                tokio::time::sleep(PUBLISH_PAUSE).await;
+            }
+        };
+        if tasks.unless_stopped(publishing).await.is_none() {
+            tracing::error!(?alert, "shutting down before this alert was published");
+        }
+    }
+}
+
+async fn publish_one(link: &Link, names: &Names, alert: &Alert) -> Result<(), String> {
+    link.connected().await;
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", &*alert.id);
+    for (name, value) in alert.envelope().headers() {
+        headers.insert(name, &*value);
+    }
+    let payload = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
+    let subject = names.alert_subject(alert.kind.type_name());
+    let publishing = async {
+        let ack = link.jetstream().publish_with_headers(subject, headers, payload.into()).await;
+        ack.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+    };
+    tokio::time::timeout(PUBLISH_TIMEOUT, publishing).await.map_err(|_| "no answer in time".to_owned())?.map(drop)
+}

@@ -1,0 +1,236 @@
+//! The follower: one task that reads the log, folds it, and hands each new state to whoever serves it.
+//!
+//! It never serves from a history that does not continue its own: at every (re)start the commit at its revision is read
+//! again and compared by chain.
+
+use std::{sync::Arc, time::Duration};
+
+use flexgate_schemas::{Commit, Event, alert::AlertKind, event::Entity};
+use tokio::sync::watch;
+
+use super::{
+    Fold, Status, View,
+    alerts::Alerts,
+    fold::{Applied, Freeze},
+    store::{Head, Record, Store, StoreError, Subscription as _},
+};
+use crate::drain::Tasks;
+
+/// How often a frozen follower looks whether its history is back, and the pause after a failed read.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How many messages that are there already are folded before the state is handed on.
+const FOLD_BATCH: usize = 256;
+
+/// What changed since the state that was handed on before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Served {
+    /// Perhaps everything.
+    All,
+    /// These, possibly several times.
+    Entities(Vec<Entity>),
+}
+
+/// Takes each new state before anybody is told that it is served. Runs on the follower's task: must not block.
+pub type Serve = Box<dyn FnMut(&Fold, Served) + Send + Sync>;
+
+/// Reads the log for one process.
+pub(super) struct Follower<S> {
+    store: S,
+    fold: Fold,
+    view: watch::Sender<Arc<View>>,
+    serve: Serve,
+    alerts: Alerts,
+}
+
+/// Why reading ended for the moment.
+enum Interruption {
+    Store(StoreError),
+    Frozen(Freeze),
+}
+
+impl From<StoreError> for Interruption {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Freeze> for Interruption {
+    fn from(freeze: Freeze) -> Self {
+        Self::Frozen(freeze)
+    }
+}
+
+impl<S: Store> Follower<S> {
+    /// A follower that begins with what a snapshot held, which is handed on at once, or with nothing.
+    pub(super) fn new(store: S, snapshot: Option<Fold>, mut serve: Serve, alerts: Alerts) -> Self {
+        let from_snapshot = snapshot.is_some();
+        let fold = snapshot.unwrap_or_default();
+        if from_snapshot {
+            serve(&fold, Served::All);
+        }
+        let status = Status::Disconnected { reason: "the log has not been reached yet".to_owned() };
+        let view = watch::Sender::new(Arc::new(View { fold: fold.clone(), status, from_snapshot }));
+        Self { store, fold, view, serve, alerts }
+    }
+
+    /// What is served, with news.
+    pub(super) fn view(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
+    }
+
+    /// Follows the log until the tasks are stopped.
+    pub(super) async fn run(mut self, tasks: Tasks) {
+        while !tasks.is_stopping() {
+            let reading = async {
+                self.store.connected().await;
+                self.read().await
+            };
+            let interruption = match tasks.unless_stopped(reading).await {
+                None => return,
+                Some(interruption) => interruption,
+            };
+            self.report(interruption);
+            let disconnected = self.store.disconnected();
+            let pause = async {
+                tokio::select! {
+                    () = tokio::time::sleep(LOOK_AGAIN) => {}
+                    () = disconnected => {}
+                }
+            };
+            tasks.unless_stopped(pause).await;
+        }
+    }
+
+    /// Reads until something is in the way.
+    async fn read(&mut self) -> Interruption {
+        match self.try_read().await {
+            Ok(never) => match never {},
+            Err(interruption) => interruption,
+        }
+    }
+
+    async fn try_read(&mut self) -> Result<std::convert::Infallible, Interruption> {
+        let head = self.store.head().await?;
+        let mut ahead = self.verified(head).await?;
+        let mut after = ahead.revision;
+        if after == 0 {
+            after = head.first - 1;
+        }
+        let mut subscription = self.store.subscribe(after).await?;
+        let mut unchanged = ahead.revision == self.fold.revision && ahead.generation == self.fold.generation;
+        while ahead.last_sequence.max(after) < head.last {
+            let record = subscription.next().await?;
+            if let Err(freeze) = ahead.apply(&record) {
+                self.hand_on(ahead, Served::All);
+                return Err(freeze.into());
+            }
+            unchanged &= record.subject.starts_with("part.");
+        }
+        if unchanged {
+            self.fold = ahead;
+            self.show(Status::Following);
+        } else {
+            self.hand_on(ahead, Served::All);
+        }
+        loop {
+            let record = subscription.next().await?;
+            self.take(record, &mut subscription)?;
+        }
+    }
+
+    /// The fold to go on from: our own when the log continues it, an empty one for a genesis of a higher generation.
+    async fn verified(&self, head: Head) -> Result<Fold, Interruption> {
+        let (revision, generation) = (self.fold.revision, self.fold.generation);
+        if revision == 0 {
+            return Ok(self.fold.clone());
+        }
+        let ours = if revision <= head.last { self.store.read(revision).await? } else { None };
+        if ours.as_ref().is_some_and(|record| self.fold.matches(record)) {
+            return Ok(self.fold.clone());
+        }
+        let first = self.store.read(head.first).await?;
+        if first.is_some_and(|record| self.is_newer_genesis(&record)) {
+            return Ok(Fold { cluster: self.fold.cluster.clone(), ..Fold::default() });
+        }
+        let what = if ours.is_some() { "another commit lies there" } else { "nothing lies there" };
+        Err(Freeze::Rewound { revision, generation, what }.into())
+    }
+
+    fn is_newer_genesis(&self, record: &Record) -> bool {
+        Commit::from_payload(&record.payload).is_ok_and(|commit| {
+            commit.is_genesis()
+                && commit.generation > self.fold.generation
+                && Some(&commit.cluster) == self.fold.cluster.as_ref()
+        })
+    }
+
+    /// Folds a message and those that are here already, then hands the state on once.
+    fn take(&mut self, first: Record, subscription: &mut S::Subscription) -> Result<(), Interruption> {
+        let mut ahead = self.fold.clone();
+        let mut served = Served::Entities(Vec::new());
+        let mut next = Some(Ok(first));
+        let mut interruption = None;
+        for _ in 0..FOLD_BATCH {
+            let applied = match next.take() {
+                None => break,
+                Some(Err(error)) => Err(Interruption::from(error)),
+                Some(Ok(record)) => ahead.apply(&record).map_err(Interruption::from),
+            };
+            match applied {
+                Ok(applied) => served.add(&applied),
+                Err(stop) => {
+                    interruption = Some(stop);
+                    break;
+                }
+            }
+            next = subscription.ready();
+        }
+        self.hand_on(ahead, served);
+        interruption.map_or(Ok(()), Err)
+    }
+
+    /// Lets the state be served, then tells everybody.
+    fn hand_on(&mut self, ahead: Fold, served: Served) {
+        (self.serve)(&ahead, served);
+        self.fold = ahead;
+        self.show(Status::Following);
+    }
+
+    fn show(&self, status: Status) {
+        let from_snapshot = status != Status::Following && self.view.borrow().from_snapshot;
+        self.view.send_replace(Arc::new(View { fold: self.fold.clone(), status, from_snapshot }));
+    }
+
+    fn report(&self, interruption: Interruption) {
+        let status = match interruption {
+            Interruption::Store(error) => Status::Disconnected { reason: error.to_string() },
+            Interruption::Frozen(freeze) => Status::Frozen { reason: freeze.to_string() },
+        };
+        if self.view.borrow().status == status {
+            return;
+        }
+        match &status {
+            Status::Following => {}
+            Status::Disconnected { reason } => tracing::warn!(reason, "not following the log"),
+            Status::Frozen { reason } => {
+                tracing::error!(reason, revision = self.fold.revision, "frozen: serving the last good revision");
+                let kind = AlertKind::JournalFrozen { revision: self.fold.revision, reason: reason.clone() };
+                self.alerts.raise(kind);
+            }
+        }
+        metrics::gauge!("flexgate_journal_frozen").set(f64::from(u8::from(matches!(status, Status::Frozen { .. }))));
+        self.show(status);
+    }
+}
+
+impl Served {
+    fn add(&mut self, applied: &Applied) {
+        match (applied, &mut *self) {
+            (Applied::Nothing, _) | (Applied::Commit(_), Self::All) => {}
+            (Applied::Genesis(_), _) => *self = Self::All,
+            (Applied::Commit(commit), Self::Entities(entities)) => {
+                entities.extend(commit.events.iter().map(Event::entity));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The first commit of a new cluster.
+
+use std::sync::Arc;
+
+use chrono::Utc;
+use flexgate_schemas::{
+    Chain, ClusterId, Commit, CommitId, Event,
+    commit::{Actor, ActorKind, Source},
+    event::HistoryStarted,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Status, View, store::Store, transact::outgoing};
+
+/// Begins a history if the log is empty and this process has never seen one. A process that has seen one stays frozen
+/// instead: an empty log is then a loss, not a beginning.
+pub(super) async fn begin_history<S: Store>(store: S, mut view: watch::Receiver<Arc<View>>) {
+    loop {
+        let generation = match view.wait_for(|view| view.status == Status::Following).await {
+            Ok(view) => view.generation(),
+            Err(_) => return,
+        };
+        if generation > 0 {
+            return;
+        }
+        let commit = Commit {
+            id: CommitId::from_uuid(Uuid::now_v7()),
+            cluster: ClusterId::from_uuid(Uuid::new_v4()),
+            generation: 1,
+            parent: Chain::ZERO,
+            reader_level: 1,
+            actor: Actor { kind: ActorKind::System, id: "flexgate".into() },
+            source: Source::System,
+            reason: None,
+            at: Utc::now().into(),
+            idempotency: None,
+            events: Arc::new([Event::HistoryStarted(HistoryStarted { reason: "first start".to_owned() })]),
+        };
+        // Expecting an empty log: of several processes that start together one wins, the others read its genesis.
+        if let Err(error) = store.append(&outgoing(&commit), 0).await {
+            tracing::debug!(%error, "no genesis written");
+        }
+        if view.changed().await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The snapshot file: the fold on disk, so that a node starts without NATS.
+//!
+//! One line of header with the hash of the rest, then the fold as JSON. Written beside the old ones and renamed into
+//! place; the three newest are kept, and one that does not verify is passed over with a warning.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use flexgate_schemas::{
+    Chain, ClusterId, Timestamp,
+    chain::{hex, sha256},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::{
+    Fold, View,
+    fold::{Kept, Remembered},
+};
+use crate::{domain::ConfigState, drain::Tasks};
+
+/// The shape of the file; another number is another reader's.
+const FORMAT: u32 = 1;
+/// How many files are kept.
+const KEPT: usize = 3;
+/// The shortest pause between two files.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// A file is written at most for one part in this many of the time.
+const EFFORT: u32 = 20;
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Header {
+    format: u32,
+    sha256: String,
+    bytes: usize,
+    state_hash: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Body {
+    cluster: Option<ClusterId>,
+    generation: u64,
+    revision: u64,
+    chain: Chain,
+    parent: Chain,
+    at: Option<Timestamp>,
+    state: ConfigState,
+    remembered: Vec<Kept>,
+}
+
+/// The folder with the snapshots of one node.
+#[derive(Debug, Clone)]
+pub struct Snapshots {
+    folder: PathBuf,
+}
+
+/// Why a file is not a snapshot that can be served.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("it cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("it is not a snapshot: {0}")]
+    Syntax(#[from] serde_json::Error),
+    #[error("{0}")]
+    Broken(&'static str),
+}
+
+impl Snapshots {
+    /// The snapshots in a folder, which is made when the first one is written.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The newest snapshot that verifies. Blocks on the disk.
+    pub fn load(&self) -> Option<Fold> {
+        self.files().into_iter().rev().find_map(|path| match read(&path) {
+            Ok(fold) => Some(fold),
+            Err(error) => {
+                tracing::warn!(file = %path.display(), %error, "passing over a snapshot");
+                None
+            }
+        })
+    }
+
+    /// Writes a snapshot and removes the oldest beyond three. Blocks on the disk.
+    pub fn save(&self, fold: &Fold) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let body = serde_json::to_vec(&Body {
+            cluster: fold.cluster.clone(),
+            generation: fold.generation,
+            revision: fold.revision,
+            chain: fold.chain,
+            parent: fold.parent,
+            at: fold.at,
+            state: fold.state.clone(),
+            remembered: fold.remembered.iter().cloned().collect(),
+        })?;
+        let header = serde_json::to_vec(&Header {
+            format: FORMAT,
+            sha256: hex(&sha256(&body)),
+            bytes: body.len(),
+            state_hash: fold.state.hash().to_string(),
+        })?;
+        let name = format!("snapshot-{:010}-{:020}.json", fold.generation, fold.revision);
+        let unfinished = self.folder.join(format!("{name}.part"));
+        let mut file = fs::File::create(&unfinished)?;
+        for part in [&header[..], b"\n", &body[..]] {
+            file.write_all(part)?;
+        }
+        file.sync_all()?;
+        fs::rename(&unfinished, self.folder.join(name))?;
+        fs::File::open(&self.folder)?.sync_all()?;
+        let files = self.files();
+        for old in &files[..files.len().saturating_sub(KEPT)] {
+            fs::remove_file(old)?;
+        }
+        Ok(())
+    }
+
+    /// The files, oldest first: their names sort by generation and revision.
+    fn files(&self) -> Vec<PathBuf> {
+        let is_snapshot = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("snapshot-") && name.ends_with(".json"))
+        };
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let mut files: Vec<_> = entries.map(|entry| entry.path()).filter(is_snapshot).collect();
+        files.sort();
+        files
+    }
+}
+
+fn read(path: &Path) -> Result<Fold, Unusable> {
+    let bytes = fs::read(path)?;
+    let line = bytes.iter().position(|byte| *byte == b'\n').ok_or(Unusable::Broken("it has no header"))?;
+    let (header, body) = (&bytes[..line], &bytes[line + 1..]);
+    let header: Header = serde_json::from_slice(header)?;
+    if header.format != FORMAT {
+        return Err(Unusable::Broken("it was written by another version"));
+    }
+    if header.bytes != body.len() || header.sha256 != hex(&sha256(body)) {
+        return Err(Unusable::Broken("its content is not what was written"));
+    }
+    let body: Body = serde_json::from_slice(body)?;
+    if header.state_hash != body.state.hash().to_string() {
+        return Err(Unusable::Broken("its state does not have the hash it had when it was written"));
+    }
+    Ok(Fold {
+        state: body.state,
+        cluster: body.cluster,
+        generation: body.generation,
+        revision: body.revision,
+        chain: body.chain,
+        parent: body.parent,
+        last_sequence: body.revision,
+        at: body.at,
+        remembered: body.remembered.into_iter().collect::<Remembered>(),
+    })
+}
+
+/// Writes a snapshot whenever the fold has changed, and a last one when the tasks are stopped.
+pub async fn keep(snapshots: Snapshots, mut view: watch::Receiver<Arc<View>>, tasks: Tasks) {
+    let mut saved = { view.borrow().from_snapshot.then(|| view.borrow().chain()) };
+    loop {
+        let latest = view.borrow_and_update().clone();
+        let mut pause = PAUSE_MIN;
+        if latest.generation() > 0 && saved != Some(latest.chain()) {
+            let started = Instant::now();
+            save(&snapshots, latest.clone()).await;
+            saved = Some(latest.chain());
+            pause = pause.max(started.elapsed() * EFFORT);
+        }
+        if tasks.is_stopping() {
+            return;
+        }
+        tasks.unless_stopped(tokio::time::sleep(pause)).await;
+        if let Some(Err(_)) = tasks.unless_stopped(view.changed()).await {
+            return;
+        }
+    }
+}
+
+async fn save(snapshots: &Snapshots, view: Arc<View>) {
+    let snapshots = snapshots.clone();
+    let saving = tokio::task::spawn_blocking(move || snapshots.save(&view.fold));
+    match saving.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "no snapshot written: a start without NATS serves an older state"),
+        Err(error) => tracing::error!(%error, "the snapshot writer failed"),
+    }
+}

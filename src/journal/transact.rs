@@ -1,0 +1,239 @@
+//! The one function that appends: load, decide, append with the expected sequence, and on a conflict decide again.
+//!
+//! One task does it for the whole process, one transaction after the other, so that our own writers never race each
+//! other; against other processes the log's last sequence guards.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use flexgate_schemas::{
+    Commit, CommitId, Event, NodeId,
+    commit::{Actor, ActorKind, Source},
+    envelope::Envelope,
+    event::LogFenced,
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep, timeout_at},
+};
+use uuid::Uuid;
+
+use super::{
+    Committed, Status, TransactError, Transaction, View,
+    store::{AppendError, Outgoing, Store},
+};
+use crate::{domain, drain::Tasks};
+
+/// How often a transaction is decided anew because another process was first.
+const ATTEMPTS_MAX: u32 = 12;
+/// How long an append whose fate is unknown is repeated: longer than a leader election takes.
+const APPEND_DEADLINE: Duration = Duration::from_secs(10);
+/// The pause before an append is repeated.
+const APPEND_PAUSE: Duration = Duration::from_millis(100);
+/// How long our own fold may take to see a commit that the log has acknowledged or refused.
+const FOLD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A transaction and who waits for its end.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) transaction: Transaction,
+    pub(super) answer: oneshot::Sender<Result<Committed, TransactError>>,
+}
+
+/// The lowest schema level among the members, and whose it is; `None` while there are none.
+pub type LowestReader = watch::Receiver<Option<(u32, NodeId)>>;
+
+/// Decides and appends for one process.
+pub(super) struct Decider<S> {
+    pub(super) store: S,
+    pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) readers: LowestReader,
+}
+
+/// What became of an append.
+enum Fate {
+    /// It is in the log.
+    Landed,
+    /// Another message took its place, so that it never will be.
+    Overtaken,
+}
+
+impl<S: Store> Decider<S> {
+    /// Answers requests until the tasks are stopped; what waits then is answered with an error by the closed channel.
+    pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, tasks: Tasks) {
+        while let Some(Some(request)) = tasks.unless_stopped(requests.recv()).await {
+            let result = self.transact(&request.transaction).await;
+            // Nobody waits any more: the commit stands all the same.
+            let _gone = request.answer.send(result);
+        }
+    }
+
+    async fn transact(&mut self, transaction: &Transaction) -> Result<Committed, TransactError> {
+        let id = CommitId::from_uuid(Uuid::now_v7());
+        for attempt in 1..=ATTEMPTS_MAX {
+            let view = self.writable_view()?;
+            if let Some(repetition) = repetition(&view, transaction)? {
+                return Ok(repetition);
+            }
+            let decision = domain::decide(view.state(), &transaction.command, &transaction.expect)?;
+            if decision.events.is_empty() {
+                return Ok(Committed {
+                    generation: view.generation(),
+                    revision: view.revision(),
+                    commit: None,
+                    events: Arc::default(),
+                    warnings: decision.warnings,
+                    replayed: false,
+                });
+            }
+            let commit = self.commit(&id, &view, transaction, decision.events)?;
+            let fate = self.append(&outgoing(&commit), &id, view.fold.last_sequence).await?;
+            if matches!(fate, Fate::Landed) {
+                let revision = self.revision_of(&id).await.ok_or_else(|| TransactError::Unknown { commit: id.clone() })?;
+                return Ok(Committed {
+                    generation: commit.generation,
+                    revision,
+                    commit: Some(id),
+                    events: commit.events,
+                    warnings: decision.warnings,
+                    replayed: false,
+                });
+            }
+            sleep(Duration::from_millis(u64::from(attempt)).mul_f64(rand::random())).await;
+        }
+        Err(TransactError::Contended { attempts: ATTEMPTS_MAX })
+    }
+
+    /// The state to decide on, if this process may decide at all.
+    fn writable_view(&self) -> Result<Arc<View>, TransactError> {
+        let view = self.view.borrow().clone();
+        match &view.status {
+            Status::Frozen { reason } => Err(TransactError::Frozen { reason: reason.clone() }),
+            Status::Disconnected { reason } => Err(TransactError::Unavailable { reason: reason.clone() }),
+            Status::Following if view.generation() == 0 => {
+                Err(TransactError::Unavailable { reason: "its history has not begun yet".to_owned() })
+            }
+            Status::Following => Ok(view),
+        }
+    }
+
+    fn commit(&self, id: &CommitId, view: &View, transaction: &Transaction, events: Vec<Event>) -> Result<Commit, TransactError> {
+        let needed = events.iter().map(Event::reader_level).max().unwrap_or(1);
+        if let Some((level, node)) = &*self.readers.borrow()
+            && *level < needed
+        {
+            return Err(TransactError::HeldBack { node: node.clone(), needed });
+        }
+        let unavailable = || TransactError::Unavailable { reason: "its history has not begun yet".to_owned() };
+        Ok(Commit {
+            id: id.clone(),
+            cluster: view.cluster().cloned().ok_or_else(unavailable)?,
+            generation: view.generation(),
+            parent: view.chain(),
+            reader_level: needed,
+            actor: transaction.actor.clone(),
+            source: transaction.source.clone(),
+            reason: transaction.reason.clone(),
+            at: Utc::now().into(),
+            idempotency: transaction.idempotency.clone(),
+            events: events.into(),
+        })
+    }
+
+    /// Appends one commit and does not give up while its fate is unknown, until the deadline.
+    async fn append(&mut self, message: &Outgoing, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
+        let deadline = Instant::now() + APPEND_DEADLINE;
+        let mut sent = false;
+        loop {
+            let reason = match self.store.append(message, expected_last).await {
+                Ok(_) => return Ok(Fate::Landed),
+                Err(AppendError::Conflict) => return Ok(self.after_conflict(id, expected_last).await),
+                Err(AppendError::TooLarge { bytes, limit }) => return Err(TransactError::TooLarge { bytes, limit }),
+                Err(AppendError::Full(reason)) => {
+                    tracing::error!(reason, "the log is full");
+                    return Err(TransactError::Full);
+                }
+                Err(AppendError::NotSent(reason)) if !sent => return Err(TransactError::Unavailable { reason }),
+                Err(AppendError::NotSent(reason) | AppendError::Busy(reason)) => reason,
+                Err(AppendError::Unknown(reason)) => {
+                    sent = true;
+                    reason
+                }
+            };
+            if Instant::now() >= deadline {
+                return if sent { self.fence(id, expected_last).await } else { Err(TransactError::Unavailable { reason }) };
+            }
+            sleep(APPEND_PAUSE).await;
+        }
+    }
+
+    /// Whether our own commit is what took the place: an earlier try may have landed unheard.
+    async fn after_conflict(&mut self, id: &CommitId, expected_last: u64) -> Fate {
+        let caught_up = self.view.wait_for(|view| view.fold.last_sequence > expected_last);
+        // Out of time or closing: the next attempt decides on what is known, and the guard refuses it again.
+        let _late = timeout_at(Instant::now() + FOLD_DEADLINE, caught_up).await;
+        let own = self.view.borrow().fold.remembered.revision_of(id).is_some();
+        if own { Fate::Landed } else { Fate::Overtaken }
+    }
+
+    /// Tries to put a fence in the place of a commit whose fate is unknown. Whichever lands first kills the other.
+    async fn fence(&mut self, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
+        let unknown = || TransactError::Unknown { commit: id.clone() };
+        let view = self.view.borrow().clone();
+        let fence = Commit {
+            id: CommitId::from_uuid(Uuid::now_v7()),
+            cluster: view.cluster().cloned().ok_or_else(unknown)?,
+            generation: view.generation(),
+            parent: view.chain(),
+            reader_level: 1,
+            actor: Actor { kind: ActorKind::System, id: "flexgate".into() },
+            source: Source::System,
+            reason: None,
+            at: Utc::now().into(),
+            idempotency: None,
+            events: Arc::new([Event::LogFenced(LogFenced { commit: id.clone() })]),
+        };
+        if view.fold.last_sequence != expected_last {
+            return Ok(self.after_conflict(id, expected_last).await);
+        }
+        match self.store.append(&outgoing(&fence), expected_last).await {
+            Ok(_) => Err(TransactError::Unavailable { reason: "it did not answer in time".to_owned() }),
+            Err(AppendError::Conflict) => Ok(self.after_conflict(id, expected_last).await),
+            Err(_) => Err(unknown()),
+        }
+    }
+
+    /// The revision of a commit that landed, once this process serves it.
+    async fn revision_of(&mut self, id: &CommitId) -> Option<u64> {
+        let seen = self.view.wait_for(|view| view.fold.remembered.revision_of(id).is_some());
+        let view = timeout_at(Instant::now() + FOLD_DEADLINE, seen).await.ok()?.ok()?;
+        view.fold.remembered.revision_of(id)
+    }
+}
+
+/// The answer to a repeated request, if this is one.
+fn repetition(view: &View, transaction: &Transaction) -> Result<Option<Committed>, TransactError> {
+    let Some(asked) = &transaction.idempotency else { return Ok(None) };
+    let Some(kept) = view.fold.remembered.by_key(&asked.key) else { return Ok(None) };
+    match &kept.idempotency {
+        Some((used, events)) if used.request_hash == asked.request_hash => Ok(Some(Committed {
+            generation: view.generation(),
+            revision: kept.revision,
+            commit: Some(kept.commit.clone()),
+            events: events.clone(),
+            warnings: Vec::new(),
+            replayed: true,
+        })),
+        _ => Err(TransactError::KeyReused),
+    }
+}
+
+/// A commit as a message.
+pub(super) fn outgoing(commit: &Commit) -> Outgoing {
+    Outgoing {
+        subject: commit.subject(),
+        id: commit.id.to_string(),
+        headers: Envelope::of_commit(commit).headers(),
+        payload: commit.to_payload().into(),
+    }
+}
