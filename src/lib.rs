@@ -2,5 +2,7 @@
 //!
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
+pub mod domain;
 pub mod drain;
 pub mod problem;
+pub mod routing;
