@@ -29,8 +29,8 @@ pub mod snapshot;
 pub mod store;
 mod transact;
 
-pub use follow::{Serve, Served};
 pub use fold::Fold;
+pub use follow::{Serve, Served};
 pub use transact::LowestReader;
 
 /// How many transactions wait for their turn. Beyond that callers wait before they are queued.
@@ -215,13 +215,23 @@ pub struct Journal {
 impl Journal {
     /// Starts to follow the log, and to append where that is wanted.
     pub fn start<S: Store>(options: Options<S>, tasks: &Tasks) -> Self {
-        let Options { store, snapshot, serve, alerts, writer } = options;
+        let Options {
+            store,
+            snapshot,
+            serve,
+            alerts,
+            writer,
+        } = options;
         let follower = follow::Follower::new(store.clone(), snapshot, serve, alerts);
         let view = follower.view();
         tasks.spawn(follower.run(tasks.clone()));
         let requests = writer.map(|readers| {
             let (requests, waiting) = mpsc::channel(REQUESTS_MAX);
-            let decider = transact::Decider { store: store.clone(), view: view.clone(), readers };
+            let decider = transact::Decider {
+                store: store.clone(),
+                view: view.clone(),
+                readers,
+            };
             tasks.spawn(decider.run(waiting, tasks.clone()));
             let (beginning, stop) = (genesis::begin_history(store.clone(), view.clone()), tasks.clone());
             tasks.spawn(async move {
@@ -229,7 +239,11 @@ impl Journal {
             });
             requests
         });
-        Self { view, history: Arc::new(store), requests }
+        Self {
+            view,
+            history: Arc::new(store),
+            requests,
+        }
     }
 
     /// What this process serves now. Its gateway, if it has one, has already swapped.
@@ -252,12 +266,22 @@ impl Journal {
     /// Decides a command on the current state, appends what comes of it and returns when this process serves it.
     /// Dropping the future does not take the command back.
     pub async fn transact(&self, transaction: Transaction) -> Result<Committed, TransactError> {
-        let unavailable = |reason: &str| TransactError::Unavailable { reason: reason.to_owned() };
-        let requests = self.requests.as_ref().ok_or_else(|| unavailable("this process only reads the log"))?;
+        let unavailable = |reason: &str| TransactError::Unavailable {
+            reason: reason.to_owned(),
+        };
+        let requests = self
+            .requests
+            .as_ref()
+            .ok_or_else(|| unavailable("this process only reads the log"))?;
         let (answer, answered) = oneshot::channel();
         let request = transact::Request { transaction, answer };
-        requests.send(request).await.map_err(|_| unavailable("this process is shutting down"))?;
-        answered.await.unwrap_or_else(|_| Err(unavailable("this process is shutting down")))
+        requests
+            .send(request)
+            .await
+            .map_err(|_| unavailable("this process is shutting down"))?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(unavailable("this process is shutting down")))
     }
 
     /// The commits after a revision, then whatever comes. Ends when the log can no longer be read; the caller follows
@@ -269,6 +293,8 @@ impl Journal {
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Journal").field("view", &*self.view.borrow()).finish_non_exhaustive()
+        out.debug_struct("Journal")
+            .field("view", &*self.view.borrow())
+            .finish_non_exhaustive()
     }
 }

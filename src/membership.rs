@@ -109,7 +109,11 @@ impl Members {
             changed: watch::Sender::new(0),
             lowest_reader: watch::Sender::new(None),
         };
-        Self { shared: Arc::new(shared), link, names }
+        Self {
+            shared: Arc::new(shared),
+            link,
+            names,
+        }
     }
 
     /// All members, by id.
@@ -130,7 +134,9 @@ impl Members {
         let waiting = async {
             loop {
                 changed.mark_unchanged();
-                if self.confirmed(generation, revision, started, &mut took) || changed.changed().await.is_err() {
+                if self.confirmed(generation, revision, started, &mut took)
+                    || changed.changed().await.is_err()
+                {
                     return;
                 }
             }
@@ -142,14 +148,26 @@ impl Members {
             took_us: took.get(&member.heartbeat.node).copied(),
             lost: member.lost,
         };
-        Convergence { converged, nodes: self.list().iter().map(confirmation).collect() }
+        Convergence {
+            converged,
+            nodes: self.list().iter().map(confirmation).collect(),
+        }
     }
 
     /// Notes who serves the revision by now; whether all do.
-    fn confirmed(&self, generation: u64, revision: u64, started: Instant, took: &mut BTreeMap<NodeId, u64>) -> bool {
+    fn confirmed(
+        &self,
+        generation: u64,
+        revision: u64,
+        started: Instant,
+        took: &mut BTreeMap<NodeId, u64>,
+    ) -> bool {
         let elapsed = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let known = self.known();
-        for (node, _) in known.iter().filter(|(_, known)| known.serving >= (generation, revision)) {
+        for (node, _) in known
+            .iter()
+            .filter(|(_, known)| known.serving >= (generation, revision))
+        {
             took.entry(node.clone()).or_insert(elapsed);
         }
         known.keys().all(|node| took.contains_key(node))
@@ -162,7 +180,9 @@ impl Members {
             Some(member) if !member.lost => return Err(ForgetError::Alive(node.clone())),
             Some(_) => {}
         }
-        heartbeat::goodbye(&self.link, &self.names, node).await.map_err(ForgetError::Unavailable)?;
+        heartbeat::goodbye(&self.link, &self.names, node)
+            .await
+            .map_err(ForgetError::Unavailable)?;
         self.gone(node);
         Ok(true)
     }
@@ -171,8 +191,18 @@ impl Members {
         let serving = (heartbeat.position.generation, heartbeat.position.revision);
         let mut known = self.known();
         // The core message that announced a revision may have overtaken this report of an older one.
-        let serving = known.get(&heartbeat.node).map_or(serving, |before| before.serving.max(serving));
-        known.insert(heartbeat.node.clone(), Known { heartbeat, heard: Instant::now(), looks_since: 0, serving });
+        let serving = known
+            .get(&heartbeat.node)
+            .map_or(serving, |before| before.serving.max(serving));
+        known.insert(
+            heartbeat.node.clone(),
+            Known {
+                heartbeat,
+                heard: Instant::now(),
+                looks_since: 0,
+                serving,
+            },
+        );
         drop(known);
         self.note_change();
     }
@@ -188,8 +218,14 @@ impl Members {
     /// Counts one more look at everybody; who is lost by now.
     fn look(&self) -> Vec<Member> {
         let mut known = self.known();
-        known.values_mut().for_each(|known| known.looks_since = known.looks_since.saturating_add(1));
-        known.values().map(Known::member).filter(|member| member.lost).collect()
+        known
+            .values_mut()
+            .for_each(|known| known.looks_since = known.looks_since.saturating_add(1));
+        known
+            .values()
+            .map(Known::member)
+            .filter(|member| member.lost)
+            .collect()
     }
 
     fn gone(&self, node: &NodeId) {

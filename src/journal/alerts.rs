@@ -39,7 +39,12 @@ impl Alerts {
 
     /// Raises an alert under an id that several processes derive alike, so that the stream keeps one of them.
     pub fn raise_once(&self, id: String, kind: AlertKind) {
-        let alert = Alert { id, node: self.node.clone(), timestamp: Utc::now().into(), kind };
+        let alert = Alert {
+            id,
+            node: self.node.clone(),
+            timestamp: Utc::now().into(),
+            kind,
+        };
         tracing::warn!(kind = alert.kind.type_name(), id = alert.id, "alert");
         metrics::counter!("flexgate_alerts_total", "type" => alert.kind.type_name()).increment(1);
         if let Err(error) = self.waiting.try_send(alert) {
@@ -74,8 +79,16 @@ async fn publish_one(link: &Link, names: &Names, alert: &Alert) -> Result<(), St
     let payload = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
     let subject = names.alert_subject(alert.kind.type_name());
     let publishing = async {
-        let ack = link.jetstream().publish_with_headers(subject, headers, payload.into()).await;
-        ack.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())
+        let ack = link
+            .jetstream()
+            .publish_with_headers(subject, headers, payload.into())
+            .await;
+        ack.map_err(|error| error.to_string())?
+            .await
+            .map_err(|error| error.to_string())
     };
-    tokio::time::timeout(PUBLISH_TIMEOUT, publishing).await.map_err(|_| "no answer in time".to_owned())?.map(drop)
+    tokio::time::timeout(PUBLISH_TIMEOUT, publishing)
+        .await
+        .map_err(|_| "no answer in time".to_owned())?
+        .map(drop)
 }

@@ -48,7 +48,9 @@ pub enum Freeze {
         error: ReadError,
     },
     /// The next commit does not continue what was read.
-    #[error("revision {sequence} does not continue revision {revision}: {what} differs; the log was rewound or mixed up")]
+    #[error(
+        "revision {sequence} does not continue revision {revision}: {what} differs; the log was rewound or mixed up"
+    )]
     Discontinued {
         /// The commit that does not fit.
         sequence: u64,
@@ -81,7 +83,11 @@ impl Fold {
             Commit::from_payload(&record.payload).map_err(|error| Freeze::Unreadable { sequence, error })?;
         let adopted = commit.is_genesis() && commit.generation > self.generation;
         let known = |cluster: &ClusterId| self.cluster.as_ref().is_none_or(|own| own == cluster);
-        let discontinued = |what| Freeze::Discontinued { sequence, revision: self.revision, what };
+        let discontinued = |what| Freeze::Discontinued {
+            sequence,
+            revision: self.revision,
+            what,
+        };
         if !known(&commit.cluster) {
             return Err(discontinued("the cluster"));
         }
@@ -96,7 +102,10 @@ impl Fold {
             self.cluster = Some(commit.cluster.clone());
             self.generation = commit.generation;
         }
-        let stamp = Stamp { revision: sequence, at: commit.at };
+        let stamp = Stamp {
+            revision: sequence,
+            at: commit.at,
+        };
         for event in &*commit.events {
             domain::evolve(&mut self.state, event, &stamp);
         }
@@ -106,7 +115,11 @@ impl Fold {
         self.last_sequence = sequence;
         self.at = Some(commit.at);
         self.remembered.add(&commit, sequence);
-        Ok(if adopted { Applied::Genesis(Arc::new(commit)) } else { Applied::Commit(Arc::new(commit)) })
+        Ok(if adopted {
+            Applied::Genesis(Arc::new(commit))
+        } else {
+            Applied::Commit(Arc::new(commit))
+        })
     }
 
     /// Whether the message at our revision is the commit that was folded.
@@ -149,7 +162,11 @@ pub struct Kept {
 impl Remembered {
     fn add(&mut self, commit: &Commit, revision: u64) {
         let idempotency = commit.idempotency.clone().map(|key| (key, commit.events.clone()));
-        self.keep(Kept { commit: commit.id.clone(), revision, idempotency });
+        self.keep(Kept {
+            commit: commit.id.clone(),
+            revision,
+            idempotency,
+        });
     }
 
     fn keep(&mut self, kept: Kept) {
@@ -164,7 +181,9 @@ impl Remembered {
     }
 
     fn forget_oldest(&mut self) {
-        let Some(oldest) = self.order.pop_front() else { return };
+        let Some(oldest) = self.order.pop_front() else {
+            return;
+        };
         let forgotten = self.commits.remove(&oldest);
         if let Some((idempotency, _)) = forgotten.as_ref().and_then(|kept| kept.idempotency.as_ref())
             && self.keys.get(&idempotency.key) == Some(&oldest)
@@ -185,7 +204,9 @@ impl Remembered {
 
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Kept> {
-        self.order.iter().filter_map(|commit| self.commits.get(commit).map(|kept| &**kept))
+        self.order
+            .iter()
+            .filter_map(|commit| self.commits.get(commit).map(|kept| &**kept))
     }
 }
 
@@ -196,6 +217,3 @@ impl FromIterator<Kept> for Remembered {
         remembered
     }
 }
-
-
-

@@ -68,9 +68,21 @@ impl<S: Store> Follower<S> {
         if from_snapshot {
             serve(&fold, Served::All);
         }
-        let status = Status::Disconnected { reason: "the log has not been reached yet".to_owned() };
-        let view = watch::Sender::new(Arc::new(View { fold: fold.clone(), status, from_snapshot }));
-        Self { store, fold, view, serve, alerts }
+        let status = Status::Disconnected {
+            reason: "the log has not been reached yet".to_owned(),
+        };
+        let view = watch::Sender::new(Arc::new(View {
+            fold: fold.clone(),
+            status,
+            from_snapshot,
+        }));
+        Self {
+            store,
+            fold,
+            view,
+            serve,
+            alerts,
+        }
     }
 
     /// What is served, with news.
@@ -144,16 +156,32 @@ impl<S: Store> Follower<S> {
         if revision == 0 {
             return Ok(self.fold.clone());
         }
-        let ours = if revision <= head.last { self.store.read(revision).await? } else { None };
+        let ours = if revision <= head.last {
+            self.store.read(revision).await?
+        } else {
+            None
+        };
         if ours.as_ref().is_some_and(|record| self.fold.matches(record)) {
             return Ok(self.fold.clone());
         }
         let first = self.store.read(head.first).await?;
         if first.is_some_and(|record| self.is_newer_genesis(&record)) {
-            return Ok(Fold { cluster: self.fold.cluster.clone(), ..Fold::default() });
+            return Ok(Fold {
+                cluster: self.fold.cluster.clone(),
+                ..Fold::default()
+            });
         }
-        let what = if ours.is_some() { "another commit lies there" } else { "nothing lies there" };
-        Err(Freeze::Rewound { revision, generation, what }.into())
+        let what = if ours.is_some() {
+            "another commit lies there"
+        } else {
+            "nothing lies there"
+        };
+        Err(Freeze::Rewound {
+            revision,
+            generation,
+            what,
+        }
+        .into())
     }
 
     fn is_newer_genesis(&self, record: &Record) -> bool {
@@ -198,13 +226,21 @@ impl<S: Store> Follower<S> {
 
     fn show(&self, status: Status) {
         let from_snapshot = status != Status::Following && self.view.borrow().from_snapshot;
-        self.view.send_replace(Arc::new(View { fold: self.fold.clone(), status, from_snapshot }));
+        self.view.send_replace(Arc::new(View {
+            fold: self.fold.clone(),
+            status,
+            from_snapshot,
+        }));
     }
 
     fn report(&self, interruption: Interruption) {
         let status = match interruption {
-            Interruption::Store(error) => Status::Disconnected { reason: error.to_string() },
-            Interruption::Frozen(freeze) => Status::Frozen { reason: freeze.to_string() },
+            Interruption::Store(error) => Status::Disconnected {
+                reason: error.to_string(),
+            },
+            Interruption::Frozen(freeze) => Status::Frozen {
+                reason: freeze.to_string(),
+            },
         };
         if self.view.borrow().status == status {
             return;
@@ -213,12 +249,20 @@ impl<S: Store> Follower<S> {
             Status::Following => {}
             Status::Disconnected { reason } => tracing::warn!(reason, "not following the log"),
             Status::Frozen { reason } => {
-                tracing::error!(reason, revision = self.fold.revision, "frozen: serving the last good revision");
-                let kind = AlertKind::JournalFrozen { revision: self.fold.revision, reason: reason.clone() };
+                tracing::error!(
+                    reason,
+                    revision = self.fold.revision,
+                    "frozen: serving the last good revision"
+                );
+                let kind = AlertKind::JournalFrozen {
+                    revision: self.fold.revision,
+                    reason: reason.clone(),
+                };
                 self.alerts.raise(kind);
             }
         }
-        metrics::gauge!("flexgate_journal_frozen").set(f64::from(u8::from(matches!(status, Status::Frozen { .. }))));
+        metrics::gauge!("flexgate_journal_frozen")
+            .set(f64::from(u8::from(matches!(status, Status::Frozen { .. }))));
         self.show(status);
     }
 }

@@ -30,12 +30,17 @@ pub(super) async fn begin_history<S: Store>(store: S, mut view: watch::Receiver<
             generation: 1,
             parent: Chain::ZERO,
             reader_level: 1,
-            actor: Actor { kind: ActorKind::System, id: "flexgate".into() },
+            actor: Actor {
+                kind: ActorKind::System,
+                id: "flexgate".into(),
+            },
             source: Source::System,
             reason: None,
             at: Utc::now().into(),
             idempotency: None,
-            events: Arc::new([Event::HistoryStarted(HistoryStarted { reason: "first start".to_owned() })]),
+            events: Arc::new([Event::HistoryStarted(HistoryStarted {
+                reason: "first start".to_owned(),
+            })]),
         };
         // Expecting an empty log: of several processes that start together one wins, the others read its genesis.
         if let Err(error) = store.append(&outgoing(&commit), 0).await {

@@ -29,7 +29,9 @@ impl<S: Store> History for S {
                 let record = subscription.next().await.ok()?;
                 Some((record, subscription))
             });
-            Ok(records.filter_map(|record| std::future::ready(recorded(&record))).boxed())
+            Ok(records
+                .filter_map(|record| std::future::ready(recorded(&record)))
+                .boxed())
         })
     }
 }
@@ -37,5 +39,9 @@ impl<S: Store> History for S {
 /// Parts of change sets, and commits that this build cannot read, are passed over: nobody acts on what is shown here.
 fn recorded(record: &Record) -> Option<Recorded> {
     let commit = Commit::from_payload(&record.payload).ok()?;
-    Some(Recorded { generation: commit.generation, revision: record.sequence, commit: Arc::new(commit) })
+    Some(Recorded {
+        generation: commit.generation,
+        revision: record.sequence,
+        commit: Arc::new(commit),
+    })
 }

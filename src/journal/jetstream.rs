@@ -41,12 +41,27 @@ pub struct JetStreamLog {
 impl JetStreamLog {
     /// The log of these names on this connection. The stream need not exist yet.
     pub fn new(link: Link, names: &Names) -> Self {
-        Self { link, stream: names.config(), prefix: names.config_subject_prefix() }
+        Self {
+            link,
+            stream: names.config(),
+            prefix: names.config_subject_prefix(),
+        }
     }
 
-    fn record(&self, sequence: u64, subject: &str, payload: bytes::Bytes, stored_at: chrono::DateTime<chrono::Utc>) -> Record {
+    fn record(
+        &self,
+        sequence: u64,
+        subject: &str,
+        payload: bytes::Bytes,
+        stored_at: chrono::DateTime<chrono::Utc>,
+    ) -> Record {
         let subject = subject.strip_prefix(&self.prefix).unwrap_or(subject);
-        Record { sequence, subject: subject.into(), payload, stored_at: Timestamp::from(stored_at) }
+        Record {
+            sequence,
+            subject: subject.into(),
+            payload,
+            stored_at: Timestamp::from(stored_at),
+        }
     }
 
     fn no_stream(&self) -> StoreError {
@@ -55,11 +70,17 @@ impl JetStreamLog {
 
     /// Runs one request, unless there is no connection: then nothing is sent, because the client would queue it and
     /// send it whenever the connection is back.
-    async fn ask<T, E: std::fmt::Display>(&self, request: impl Future<Output = Result<T, E>>) -> Result<Result<T, E>, StoreError> {
+    async fn ask<T, E: std::fmt::Display>(
+        &self,
+        request: impl Future<Output = Result<T, E>>,
+    ) -> Result<Result<T, E>, StoreError> {
         self.link.check().map_err(StoreError::Disconnected)?;
-        tokio::time::timeout(REQUEST_TIMEOUT, request)
-            .await
-            .map_err(|_| StoreError::Failed(format!("no answer from NATS within {} s", REQUEST_TIMEOUT.as_secs())))
+        tokio::time::timeout(REQUEST_TIMEOUT, request).await.map_err(|_| {
+            StoreError::Failed(format!(
+                "no answer from NATS within {} s",
+                REQUEST_TIMEOUT.as_secs()
+            ))
+        })
     }
 }
 
@@ -72,7 +93,10 @@ impl Store for JetStreamLog {
         }
         let limit = self.link.client().max_payload();
         if message.payload.len() > limit {
-            return Err(AppendError::TooLarge { bytes: message.payload.len(), limit });
+            return Err(AppendError::TooLarge {
+                bytes: message.payload.len(),
+                limit,
+            });
         }
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", &*message.id);
@@ -82,11 +106,22 @@ impl Store for JetStreamLog {
             headers.insert(*name, &**value);
         }
         let subject = format!("{}{}", self.prefix, message.subject);
-        let request = self.link.client().request_with_headers(subject, headers, message.payload.clone());
+        let request = self
+            .link
+            .client()
+            .request_with_headers(subject, headers, message.payload.clone());
         let reply = match tokio::time::timeout(REQUEST_TIMEOUT, request).await {
-            Err(_) => return Err(AppendError::Unknown(format!("none within {} s", REQUEST_TIMEOUT.as_secs()))),
+            Err(_) => {
+                return Err(AppendError::Unknown(format!(
+                    "none within {} s",
+                    REQUEST_TIMEOUT.as_secs()
+                )));
+            }
             Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders => {
-                return Err(AppendError::Busy(format!("the stream {} has no leader, or does not exist", self.stream)));
+                return Err(AppendError::Busy(format!(
+                    "the stream {} has no leader, or does not exist",
+                    self.stream
+                )));
             }
             Ok(Err(error)) => return Err(AppendError::Unknown(error.to_string())),
             Ok(Ok(reply)) => reply,
@@ -99,28 +134,39 @@ impl Store for JetStreamLog {
     }
 
     async fn head(&self) -> Result<Head, StoreError> {
-        let stream = self.ask(self.link.jetstream().get_stream(&self.stream)).await?.map_err(|error| {
-            match error.kind() {
+        let stream = self
+            .ask(self.link.jetstream().get_stream(&self.stream))
+            .await?
+            .map_err(|error| match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                     self.no_stream()
                 }
                 _ => StoreError::Failed(error.to_string()),
-            }
-        })?;
+            })?;
         let state = &stream.cached_info().state;
-        Ok(Head { first: state.first_sequence.max(1), last: state.last_sequence })
+        Ok(Head {
+            first: state.first_sequence.max(1),
+            last: state.last_sequence,
+        })
     }
 
     async fn read(&self, sequence: u64) -> Result<Option<Record>, StoreError> {
-        let stream = self.ask(self.link.jetstream().get_stream_no_info(&self.stream)).await?;
+        let stream = self
+            .ask(self.link.jetstream().get_stream_no_info(&self.stream))
+            .await?;
         let stream = stream.map_err(|error| StoreError::Failed(error.to_string()))?;
         match self.ask(stream.get_raw_message(sequence)).await? {
-            Ok(message) => {
-                Ok(Some(self.record(message.sequence, &message.subject, message.payload, message.time)))
-            }
+            Ok(message) => Ok(Some(self.record(
+                message.sequence,
+                &message.subject,
+                message.payload,
+                message.time,
+            ))),
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),
-                RawMessageErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                RawMessageErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
                     Err(self.no_stream())
                 }
                 _ => Err(StoreError::Failed(error.to_string())),

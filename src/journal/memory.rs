@@ -28,7 +28,9 @@ impl Default for MemoryLog {
             changed: watch::Sender::new(0),
             reachable: watch::Sender::new(true),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 }
 
@@ -56,14 +58,19 @@ impl MemoryLog {
     }
 
     fn records(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.shared.records.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared
+            .records
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn check_reachable(&self) -> Result<(), StoreError> {
         if *self.shared.reachable.borrow() {
             Ok(())
         } else {
-            Err(StoreError::Disconnected("the log in memory was made unreachable".to_owned()))
+            Err(StoreError::Disconnected(
+                "the log in memory was made unreachable".to_owned(),
+            ))
         }
     }
 }
@@ -72,7 +79,8 @@ impl Store for MemoryLog {
     type Subscription = MemorySubscription;
 
     async fn append(&self, message: &Outgoing, expected_last: u64) -> Result<u64, AppendError> {
-        self.check_reachable().map_err(|error| AppendError::NotSent(error.to_string()))?;
+        self.check_reachable()
+            .map_err(|error| AppendError::NotSent(error.to_string()))?;
         let mut records = self.records();
         let last = records.last().map_or(0, |record| record.sequence);
         if last != expected_last {
@@ -100,13 +108,22 @@ impl Store for MemoryLog {
 
     async fn read(&self, sequence: u64) -> Result<Option<Record>, StoreError> {
         self.check_reachable()?;
-        Ok(self.records().iter().find(|record| record.sequence == sequence).cloned())
+        Ok(self
+            .records()
+            .iter()
+            .find(|record| record.sequence == sequence)
+            .cloned())
     }
 
     async fn subscribe(&self, after: u64) -> Result<MemorySubscription, StoreError> {
         self.check_reachable()?;
         let (changed, reachable) = (self.shared.changed.subscribe(), self.shared.reachable.subscribe());
-        Ok(MemorySubscription { log: self.clone(), after, changed, reachable })
+        Ok(MemorySubscription {
+            log: self.clone(),
+            after,
+            changed,
+            reachable,
+        })
     }
 
     async fn connected(&self) {
@@ -146,11 +163,21 @@ impl Subscription for MemorySubscription {
 
     fn ready(&mut self) -> Option<Result<Record, StoreError>> {
         if self.reachable.has_changed().unwrap_or(true) {
-            return Some(Err(StoreError::Disconnected("the subscription was cut".to_owned())));
+            return Some(Err(StoreError::Disconnected(
+                "the subscription was cut".to_owned(),
+            )));
         }
-        let record = self.log.records().iter().find(|record| record.sequence > self.after).cloned()?;
+        let record = self
+            .log
+            .records()
+            .iter()
+            .find(|record| record.sequence > self.after)
+            .cloned()?;
         if record.sequence != self.after + 1 {
-            return Some(Err(StoreError::Failed(format!("{} follows {}", record.sequence, self.after))));
+            return Some(Err(StoreError::Failed(format!(
+                "{} follows {}",
+                record.sequence, self.after
+            ))));
         }
         self.after = record.sequence;
         Some(Ok(record))

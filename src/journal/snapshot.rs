@@ -75,7 +75,9 @@ enum Unusable {
 impl Snapshots {
     /// The snapshots in a folder, which is made when the first one is written.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self {
+            folder: folder.into(),
+        }
     }
 
     /// The newest snapshot that verifies. Blocks on the disk.
@@ -139,7 +141,10 @@ impl Snapshots {
 
 fn read(path: &Path) -> Result<Fold, Unusable> {
     let bytes = fs::read(path)?;
-    let line = bytes.iter().position(|byte| *byte == b'\n').ok_or(Unusable::Broken("it has no header"))?;
+    let line = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .ok_or(Unusable::Broken("it has no header"))?;
     let (header, body) = (&bytes[..line], &bytes[line + 1..]);
     let header: Header = serde_json::from_slice(header)?;
     if header.format != FORMAT {
@@ -150,7 +155,9 @@ fn read(path: &Path) -> Result<Fold, Unusable> {
     }
     let body: Body = serde_json::from_slice(body)?;
     if header.state_hash != body.state.hash().to_string() {
-        return Err(Unusable::Broken("its state does not have the hash it had when it was written"));
+        return Err(Unusable::Broken(
+            "its state does not have the hash it had when it was written",
+        ));
     }
     Ok(Fold {
         state: body.state,
@@ -192,7 +199,9 @@ async fn save(snapshots: &Snapshots, view: Arc<View>) {
     let saving = tokio::task::spawn_blocking(move || snapshots.save(&view.fold));
     match saving.await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!(%error, "no snapshot written: a start without NATS serves an older state"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "no snapshot written: a start without NATS serves an older state")
+        }
         Err(error) => tracing::error!(%error, "the snapshot writer failed"),
     }
 }

@@ -91,7 +91,11 @@ pub trait Store: Clone + Send + Sync + 'static {
 
     /// Appends if the log's last sequence is `expected_last`, and answers the new one. A repetition with the same id
     /// and expectation answers the first one's sequence, or [`AppendError::Conflict`].
-    fn append(&self, message: &Outgoing, expected_last: u64) -> impl Future<Output = Result<u64, AppendError>> + Send;
+    fn append(
+        &self,
+        message: &Outgoing,
+        expected_last: u64,
+    ) -> impl Future<Output = Result<u64, AppendError>> + Send;
 
     /// Where the log begins and ends.
     fn head(&self) -> impl Future<Output = Result<Head, StoreError>> + Send;

@@ -87,9 +87,14 @@ impl<S: Store> Decider<S> {
                 });
             }
             let commit = self.commit(&id, &view, transaction, decision.events)?;
-            let fate = self.append(&outgoing(&commit), &id, view.fold.last_sequence).await?;
+            let fate = self
+                .append(&outgoing(&commit), &id, view.fold.last_sequence)
+                .await?;
             if matches!(fate, Fate::Landed) {
-                let revision = self.revision_of(&id).await.ok_or_else(|| TransactError::Unknown { commit: id.clone() })?;
+                let revision = self
+                    .revision_of(&id)
+                    .await
+                    .ok_or_else(|| TransactError::Unknown { commit: id.clone() })?;
                 return Ok(Committed {
                     generation: commit.generation,
                     revision,
@@ -101,30 +106,47 @@ impl<S: Store> Decider<S> {
             }
             sleep(Duration::from_millis(u64::from(attempt)).mul_f64(rand::random())).await;
         }
-        Err(TransactError::Contended { attempts: ATTEMPTS_MAX })
+        Err(TransactError::Contended {
+            attempts: ATTEMPTS_MAX,
+        })
     }
 
     /// The state to decide on, if this process may decide at all.
     fn writable_view(&self) -> Result<Arc<View>, TransactError> {
         let view = self.view.borrow().clone();
         match &view.status {
-            Status::Frozen { reason } => Err(TransactError::Frozen { reason: reason.clone() }),
-            Status::Disconnected { reason } => Err(TransactError::Unavailable { reason: reason.clone() }),
-            Status::Following if view.generation() == 0 => {
-                Err(TransactError::Unavailable { reason: "its history has not begun yet".to_owned() })
-            }
+            Status::Frozen { reason } => Err(TransactError::Frozen {
+                reason: reason.clone(),
+            }),
+            Status::Disconnected { reason } => Err(TransactError::Unavailable {
+                reason: reason.clone(),
+            }),
+            Status::Following if view.generation() == 0 => Err(TransactError::Unavailable {
+                reason: "its history has not begun yet".to_owned(),
+            }),
             Status::Following => Ok(view),
         }
     }
 
-    fn commit(&self, id: &CommitId, view: &View, transaction: &Transaction, events: Vec<Event>) -> Result<Commit, TransactError> {
+    fn commit(
+        &self,
+        id: &CommitId,
+        view: &View,
+        transaction: &Transaction,
+        events: Vec<Event>,
+    ) -> Result<Commit, TransactError> {
         let needed = events.iter().map(Event::reader_level).max().unwrap_or(1);
         if let Some((level, node)) = &*self.readers.borrow()
             && *level < needed
         {
-            return Err(TransactError::HeldBack { node: node.clone(), needed });
+            return Err(TransactError::HeldBack {
+                node: node.clone(),
+                needed,
+            });
         }
-        let unavailable = || TransactError::Unavailable { reason: "its history has not begun yet".to_owned() };
+        let unavailable = || TransactError::Unavailable {
+            reason: "its history has not begun yet".to_owned(),
+        };
         Ok(Commit {
             id: id.clone(),
             cluster: view.cluster().cloned().ok_or_else(unavailable)?,
@@ -141,19 +163,28 @@ impl<S: Store> Decider<S> {
     }
 
     /// Appends one commit and does not give up while its fate is unknown, until the deadline.
-    async fn append(&mut self, message: &Outgoing, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
+    async fn append(
+        &self,
+        message: &Outgoing,
+        id: &CommitId,
+        expected_last: u64,
+    ) -> Result<Fate, TransactError> {
         let deadline = Instant::now() + APPEND_DEADLINE;
         let mut sent = false;
         loop {
             let reason = match self.store.append(message, expected_last).await {
                 Ok(_) => return Ok(Fate::Landed),
                 Err(AppendError::Conflict) => return Ok(self.after_conflict(id, expected_last).await),
-                Err(AppendError::TooLarge { bytes, limit }) => return Err(TransactError::TooLarge { bytes, limit }),
+                Err(AppendError::TooLarge { bytes, limit }) => {
+                    return Err(TransactError::TooLarge { bytes, limit });
+                }
                 Err(AppendError::Full(reason)) => {
                     tracing::error!(reason, "the log is full");
                     return Err(TransactError::Full);
                 }
-                Err(AppendError::NotSent(reason)) if !sent => return Err(TransactError::Unavailable { reason }),
+                Err(AppendError::NotSent(reason)) if !sent => {
+                    return Err(TransactError::Unavailable { reason });
+                }
                 Err(AppendError::NotSent(reason) | AppendError::Busy(reason)) => reason,
                 Err(AppendError::Unknown(reason)) => {
                     sent = true;
@@ -161,15 +192,20 @@ impl<S: Store> Decider<S> {
                 }
             };
             if Instant::now() >= deadline {
-                return if sent { self.fence(id, expected_last).await } else { Err(TransactError::Unavailable { reason }) };
+                return if sent {
+                    self.fence(id, expected_last).await
+                } else {
+                    Err(TransactError::Unavailable { reason })
+                };
             }
             sleep(APPEND_PAUSE).await;
         }
     }
 
     /// Whether our own commit is what took the place: an earlier try may have landed unheard.
-    async fn after_conflict(&mut self, id: &CommitId, expected_last: u64) -> Fate {
-        let caught_up = self.view.wait_for(|view| view.fold.last_sequence > expected_last);
+    async fn after_conflict(&self, id: &CommitId, expected_last: u64) -> Fate {
+        let mut view = self.view.clone();
+        let caught_up = view.wait_for(|view| view.fold.last_sequence > expected_last);
         // Out of time or closing: the next attempt decides on what is known, and the guard refuses it again.
         let _late = timeout_at(Instant::now() + FOLD_DEADLINE, caught_up).await;
         let own = self.view.borrow().fold.remembered.revision_of(id).is_some();
@@ -177,7 +213,7 @@ impl<S: Store> Decider<S> {
     }
 
     /// Tries to put a fence in the place of a commit whose fate is unknown. Whichever lands first kills the other.
-    async fn fence(&mut self, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
+    async fn fence(&self, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
         let unknown = || TransactError::Unknown { commit: id.clone() };
         let view = self.view.borrow().clone();
         let fence = Commit {
@@ -186,7 +222,10 @@ impl<S: Store> Decider<S> {
             generation: view.generation(),
             parent: view.chain(),
             reader_level: 1,
-            actor: Actor { kind: ActorKind::System, id: "flexgate".into() },
+            actor: Actor {
+                kind: ActorKind::System,
+                id: "flexgate".into(),
+            },
             source: Source::System,
             reason: None,
             at: Utc::now().into(),
@@ -197,7 +236,9 @@ impl<S: Store> Decider<S> {
             return Ok(self.after_conflict(id, expected_last).await);
         }
         match self.store.append(&outgoing(&fence), expected_last).await {
-            Ok(_) => Err(TransactError::Unavailable { reason: "it did not answer in time".to_owned() }),
+            Ok(_) => Err(TransactError::Unavailable {
+                reason: "it did not answer in time".to_owned(),
+            }),
             Err(AppendError::Conflict) => Ok(self.after_conflict(id, expected_last).await),
             Err(_) => Err(unknown()),
         }
@@ -205,16 +246,25 @@ impl<S: Store> Decider<S> {
 
     /// The revision of a commit that landed, once this process serves it.
     async fn revision_of(&mut self, id: &CommitId) -> Option<u64> {
-        let seen = self.view.wait_for(|view| view.fold.remembered.revision_of(id).is_some());
-        let view = timeout_at(Instant::now() + FOLD_DEADLINE, seen).await.ok()?.ok()?;
+        let seen = self
+            .view
+            .wait_for(|view| view.fold.remembered.revision_of(id).is_some());
+        let view = timeout_at(Instant::now() + FOLD_DEADLINE, seen)
+            .await
+            .ok()?
+            .ok()?;
         view.fold.remembered.revision_of(id)
     }
 }
 
 /// The answer to a repeated request, if this is one.
 fn repetition(view: &View, transaction: &Transaction) -> Result<Option<Committed>, TransactError> {
-    let Some(asked) = &transaction.idempotency else { return Ok(None) };
-    let Some(kept) = view.fold.remembered.by_key(&asked.key) else { return Ok(None) };
+    let Some(asked) = &transaction.idempotency else {
+        return Ok(None);
+    };
+    let Some(kept) = view.fold.remembered.by_key(&asked.key) else {
+        return Ok(None);
+    };
     match &kept.idempotency {
         Some((used, events)) if used.request_hash == asked.request_hash => Ok(Some(Committed {
             generation: view.generation(),

@@ -74,7 +74,10 @@ impl Reporter {
             }
         }
         if let Err(reason) = goodbye(&self.link, &self.names, &self.node).await {
-            tracing::warn!(reason, "left without a goodbye: the others will call this node lost");
+            tracing::warn!(
+                reason,
+                "left without a goodbye: the others will call this node lost"
+            );
         }
     }
 
@@ -89,7 +92,9 @@ impl Reporter {
             reader_level: READER_LEVEL,
             position: position(&view.fold),
             status: match &view.status {
-                Status::Frozen { reason } => NodeStatus::Frozen { reason: reason.clone() },
+                Status::Frozen { reason } => NodeStatus::Frozen {
+                    reason: reason.clone(),
+                },
                 Status::Following | Status::Disconnected { .. } => NodeStatus::Serving,
             },
             started_at: self.started_at,
@@ -98,9 +103,17 @@ impl Reporter {
             requests_per_second,
         };
         let reporting = async {
-            let bucket = self.link.jetstream().get_key_value(self.names.nodes()).await.map_err(|e| e.to_string())?;
+            let bucket = self
+                .link
+                .jetstream()
+                .get_key_value(self.names.nodes())
+                .await
+                .map_err(|e| e.to_string())?;
             let value = serde_json::to_vec(&heartbeat).map_err(|error| error.to_string())?;
-            bucket.put(self.node.as_str(), value.into()).await.map_err(|error| error.to_string())
+            bucket
+                .put(self.node.as_str(), value.into())
+                .await
+                .map_err(|error| error.to_string())
         };
         match tokio::time::timeout(REPORT_TIMEOUT, reporting).await {
             Ok(Ok(_)) => {}
@@ -116,9 +129,17 @@ pub fn announce(link: &Link, names: &Names, node: &NodeId, fold: &Fold) {
     if !link.is_up() {
         return;
     }
-    let serving = Serving { node: node.clone(), generation: fold.generation, revision: fold.revision };
-    let Ok(payload) = serde_json::to_vec(&serving) else { return };
-    let publishing = link.client().publish(names.serving_subject(node.as_str()), payload.into());
+    let serving = Serving {
+        node: node.clone(),
+        generation: fold.generation,
+        revision: fold.revision,
+    };
+    let Ok(payload) = serde_json::to_vec(&serving) else {
+        return;
+    };
+    let publishing = link
+        .client()
+        .publish(names.serving_subject(node.as_str()), payload.into());
     // A full queue of the client would make this wait; then the heartbeat has to do.
     let _sent = futures_util::FutureExt::now_or_never(publishing);
 }
@@ -129,10 +150,19 @@ pub(super) async fn goodbye(link: &Link, names: &Names, node: &NodeId) -> Result
         return Err("NATS is not connected".to_owned());
     }
     let leaving = async {
-        let bucket = link.jetstream().get_key_value(names.nodes()).await.map_err(|error| error.to_string())?;
-        bucket.delete(node.as_str()).await.map_err(|error| error.to_string())
+        let bucket = link
+            .jetstream()
+            .get_key_value(names.nodes())
+            .await
+            .map_err(|error| error.to_string())?;
+        bucket
+            .delete(node.as_str())
+            .await
+            .map_err(|error| error.to_string())
     };
-    tokio::time::timeout(REPORT_TIMEOUT, leaving).await.map_err(|_| "no answer in time".to_owned())?
+    tokio::time::timeout(REPORT_TIMEOUT, leaving)
+        .await
+        .map_err(|_| "no answer in time".to_owned())?
 }
 
 fn position(fold: &Fold) -> Position {

@@ -23,7 +23,9 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// Another process runs on the same data folder.
-    #[error("another FlexGate runs on the data folder {0}: stop it, or give this one its own with FLEXGATE_DATA_DIR")]
+    #[error(
+        "another FlexGate runs on the data folder {0}: stop it, or give this one its own with FLEXGATE_DATA_DIR"
+    )]
     Taken(PathBuf),
     /// The folder cannot be used.
     #[error("the data folder {folder} cannot be used: {error}")]
@@ -41,7 +43,10 @@ pub enum IdentityError {
 impl Identity {
     /// Takes the identity of a data folder, which is made if need be; `wanted` names a node that has none yet.
     pub fn take(folder: &Path, wanted: Option<NodeId>) -> Result<Self, IdentityError> {
-        let failed = |error| IdentityError::Io { folder: folder.to_owned(), error };
+        let failed = |error| IdentityError::Io {
+            folder: folder.to_owned(),
+            error,
+        };
         fs::create_dir_all(folder).map_err(failed)?;
         let lock = File::create(folder.join("node.lock")).map_err(failed)?;
         match lock.try_lock() {
@@ -56,13 +61,19 @@ impl Identity {
                 let node = wanted.unwrap_or_else(|| NodeId::from_uuid(Uuid::now_v7()));
                 let unfinished = folder.join("node.id.part");
                 let mut file = File::create(&unfinished).map_err(failed)?;
-                writeln!(file, "{node}").and_then(|()| file.sync_all()).map_err(failed)?;
+                writeln!(file, "{node}")
+                    .and_then(|()| file.sync_all())
+                    .map_err(failed)?;
                 fs::rename(&unfinished, &path).map_err(failed)?;
                 node
             }
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { node, boot: BootId::from_uuid(Uuid::new_v4()), _lock: lock })
+        Ok(Self {
+            node,
+            boot: BootId::from_uuid(Uuid::new_v4()),
+            _lock: lock,
+        })
     }
 }
 
@@ -74,7 +85,10 @@ mod tests {
     fn an_identity_outlives_a_restart_and_cannot_be_had_twice() {
         let folder = tempfile::tempdir().unwrap();
         let first = Identity::take(folder.path(), None).unwrap();
-        assert!(matches!(Identity::take(folder.path(), None), Err(IdentityError::Taken(_))));
+        assert!(matches!(
+            Identity::take(folder.path(), None),
+            Err(IdentityError::Taken(_))
+        ));
         let (node, boot) = (first.node.clone(), first.boot.clone());
         drop(first);
         let second = Identity::take(folder.path(), Some("other".parse().unwrap())).unwrap();

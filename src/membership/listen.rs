@@ -34,10 +34,22 @@ pub async fn listen(members: Members, alerts: Alerts, tasks: Tasks) {
 
 /// Hears until the connection is lost or the bucket cannot be watched.
 async fn hear(members: &Members, alerts: &Alerts, reported: &mut Vec<String>) -> Result<(), String> {
-    let bucket = members.link.jetstream().get_key_value(members.names.nodes()).await.map_err(|e| e.to_string())?;
-    let mut announcements =
-        members.link.client().subscribe(members.names.serving_subject("*")).await.map_err(|e| e.to_string())?;
-    let mut reports: Watch = bucket.watch_with_history(">").await.map_err(|error| error.to_string())?;
+    let bucket = members
+        .link
+        .jetstream()
+        .get_key_value(members.names.nodes())
+        .await
+        .map_err(|e| e.to_string())?;
+    let mut announcements = members
+        .link
+        .client()
+        .subscribe(members.names.serving_subject("*"))
+        .await
+        .map_err(|e| e.to_string())?;
+    let mut reports: Watch = bucket
+        .watch_with_history(">")
+        .await
+        .map_err(|error| error.to_string())?;
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -76,7 +88,12 @@ fn take(members: &Members, entry: Entry) {
 fn report_lost(lost: Vec<Member>, alerts: &Alerts, reported: &mut Vec<String>) {
     // The same id from every process that watches, so that the stream keeps one of them.
     let occurrence = |Member { heartbeat, .. }: &Member| {
-        format!("node.lost-{}-{}-{}", heartbeat.node, heartbeat.boot, heartbeat.at.as_millis())
+        format!(
+            "node.lost-{}-{}-{}",
+            heartbeat.node,
+            heartbeat.boot,
+            heartbeat.at.as_millis()
+        )
     };
     reported.retain(|id| lost.iter().any(|member| occurrence(member) == *id));
     for member in lost {

@@ -62,7 +62,12 @@ impl Link {
             .await
             .map_err(|error| ConnectError::Client(error.to_string()))?;
         let jetstream = jetstream::new(client.clone());
-        Ok(Self { client, jetstream, up, server: without_credentials(url).into() })
+        Ok(Self {
+            client,
+            jetstream,
+            up,
+            server: without_credentials(url).into(),
+        })
     }
 
     /// The client itself.
@@ -82,7 +87,11 @@ impl Link {
 
     /// An error that names the server if nothing can be sent now.
     pub(super) fn check(&self) -> Result<(), String> {
-        if self.is_up() { Ok(()) } else { Err(format!("NATS at {} is not connected", self.server)) }
+        if self.is_up() {
+            Ok(())
+        } else {
+            Err(format!("NATS at {} is not connected", self.server))
+        }
     }
 
     /// Resolves when it is up. Cancel-safe.
@@ -107,7 +116,10 @@ fn without_credentials(url: &str) -> String {
         (None, Some((_, host))) => host.to_owned(),
         (_, None) => server.to_owned(),
     };
-    url.split(',').map(|server| bare(server.trim())).collect::<Vec<_>>().join(",")
+    url.split(',')
+        .map(|server| bare(server.trim()))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 #[cfg(test)]
@@ -116,7 +128,10 @@ mod tests {
 
     #[test]
     fn a_url_is_shown_without_its_credentials() {
-        assert_eq!(without_credentials("nats://u:hunter2@a:4222, nats://b"), "nats://a:4222,nats://b");
+        assert_eq!(
+            without_credentials("nats://u:hunter2@a:4222, nats://b"),
+            "nats://a:4222,nats://b"
+        );
         assert_eq!(without_credentials("u:hunter2@a"), "a");
     }
 }

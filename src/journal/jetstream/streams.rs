@@ -46,7 +46,10 @@ impl Names {
         if !valid {
             return Err(ProvisionError::Prefix(prefix.to_owned()));
         }
-        Ok(Self { streams: prefix.to_ascii_uppercase(), subjects: prefix.to_ascii_lowercase() })
+        Ok(Self {
+            streams: prefix.to_ascii_uppercase(),
+            subjects: prefix.to_ascii_lowercase(),
+        })
     }
 
     /// The stream of commits.
@@ -131,17 +134,22 @@ pub async fn provision(link: &Link, names: &Names, replicas: usize) -> Result<()
         ..kv::Config::default()
     };
     if link.jetstream().get_key_value(names.nodes()).await.is_err() {
-        link.jetstream().create_key_value(bucket).await.map_err(|error| ProvisionError::Stream {
-            stream: names.nodes(),
-            problem: error.to_string(),
-        })?;
+        link.jetstream()
+            .create_key_value(bucket)
+            .await
+            .map_err(|error| ProvisionError::Stream {
+                stream: names.nodes(),
+                problem: error.to_string(),
+            })?;
     }
     Ok(())
 }
 
 async fn check_server(link: &Link) -> Result<(), ProvisionError> {
     let account = link.jetstream().query_account().await.map_err(|error| {
-        ProvisionError::Server(format!("NATS has no JetStream for us ({error}): start nats-server with `-js`"))
+        ProvisionError::Server(format!(
+            "NATS has no JetStream for us ({error}): start nats-server with `-js`"
+        ))
     })?;
     let level = account.requests.level;
     if level < API_LEVEL_MIN {
@@ -154,7 +162,10 @@ async fn check_server(link: &Link) -> Result<(), ProvisionError> {
 
 async fn provision_stream(jetstream: &jetstream::Context, wanted: Config) -> Result<(), ProvisionError> {
     let stream = wanted.name.clone();
-    let problem = |problem: String| ProvisionError::Stream { stream: stream.clone(), problem };
+    let problem = |problem: String| ProvisionError::Stream {
+        stream: stream.clone(),
+        problem,
+    };
     let kept = match jetstream.get_stream(&wanted.name).await {
         Ok(existing) => existing.cached_info().config.clone(),
         Err(_) => jetstream
@@ -166,7 +177,9 @@ async fn provision_stream(jetstream: &jetstream::Context, wanted: Config) -> Res
             .clone(),
     };
     match broken_promise(&wanted, &kept) {
-        Some(what) => Err(problem(format!("it exists, but {what}; mend it with `nats stream edit`, or use another prefix"))),
+        Some(what) => Err(problem(format!(
+            "it exists, but {what}; mend it with `nats stream edit`, or use another prefix"
+        ))),
         None => Ok(()),
     }
 }
@@ -176,12 +189,18 @@ fn broken_promise(wanted: &Config, kept: &Config) -> Option<&'static str> {
     let forever = wanted.deny_delete;
     [
         (wanted.subjects != kept.subjects, "it listens to other subjects"),
-        (wanted.discard != kept.discard, "it discards the wrong end when it is full"),
+        (
+            wanted.discard != kept.discard,
+            "it discards the wrong end when it is full",
+        ),
         (forever && !kept.deny_delete, "messages can be deleted from it"),
         (forever && !kept.deny_purge, "it can be purged"),
         (forever && !kept.max_age.is_zero(), "its messages expire"),
         (forever && kept.max_messages > 0, "it drops messages by count"),
-        (wanted.retention != kept.retention, "its retention is not `limits`"),
+        (
+            wanted.retention != kept.retention,
+            "its retention is not `limits`",
+        ),
     ]
     .into_iter()
     .find_map(|(broken, what)| broken.then_some(what))
@@ -196,18 +215,33 @@ mod tests {
         let names = Names::new("FLEXGATE").unwrap();
         let [config, alerts] = names.stream_configs(1);
         assert_eq!(broken_promise(&config, &config), None);
-        let expiring = Config { max_age: Duration::from_secs(1), ..config.clone() };
+        let expiring = Config {
+            max_age: Duration::from_secs(1),
+            ..config.clone()
+        };
         assert_eq!(broken_promise(&config, &expiring), Some("its messages expire"));
-        let deletable = Config { deny_delete: false, ..config.clone() };
-        assert_eq!(broken_promise(&config, &deletable), Some("messages can be deleted from it"));
-        let shorter = Config { max_age: Duration::from_secs(1), ..alerts.clone() };
+        let deletable = Config {
+            deny_delete: false,
+            ..config.clone()
+        };
+        assert_eq!(
+            broken_promise(&config, &deletable),
+            Some("messages can be deleted from it")
+        );
+        let shorter = Config {
+            max_age: Duration::from_secs(1),
+            ..alerts.clone()
+        };
         assert_eq!(broken_promise(&alerts, &shorter), None);
     }
 
     #[test]
     fn a_prefix_names_streams_and_subjects() {
         let names = Names::new("Team_A").unwrap();
-        assert_eq!((names.config(), names.config_subject_prefix()), ("TEAM_A_CONFIG".into(), "team_a.config.".into()));
+        assert_eq!(
+            (names.config(), names.config_subject_prefix()),
+            ("TEAM_A_CONFIG".into(), "team_a.config.".into())
+        );
         assert!(Names::new("a.b").is_err() && Names::new("").is_err());
     }
 }

@@ -36,7 +36,9 @@ impl JetStreamSubscription {
     pub(super) async fn open(log: &JetStreamLog, after: u64) -> Result<Self, StoreError> {
         let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
         let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after + 1 },
+            deliver_policy: DeliverPolicy::ByStartSequence {
+                start_sequence: after + 1,
+            },
             ack_policy: AckPolicy::None,
             replay_policy: ReplayPolicy::Instant,
             inactive_threshold: INACTIVE,
@@ -58,22 +60,34 @@ impl JetStreamSubscription {
             .messages()
             .await
             .map_err(|error| failed(&error))?;
-        Ok(Self { log: log.clone(), messages, last: after })
+        Ok(Self {
+            log: log.clone(),
+            messages,
+            last: after,
+        })
     }
 
     fn take(&mut self, next: Option<Result<Message, pull::MessagesError>>) -> Result<Record, StoreError> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(format!("the subscription broke: {error}"));
-        let message = next.ok_or_else(|| failed(&"it ended"))?.map_err(|error| failed(&error))?;
+        let failed =
+            |error: &dyn std::fmt::Display| StoreError::Failed(format!("the subscription broke: {error}"));
+        let message = next
+            .ok_or_else(|| failed(&"it ended"))?
+            .map_err(|error| failed(&error))?;
         let (sequence, published) = match message.info() {
             Ok(info) => (info.stream_sequence, info.published),
             Err(error) => return Err(failed(&error)),
         };
         if sequence != self.last + 1 {
-            return Err(failed(&format_args!("sequence {sequence} came after {}", self.last)));
+            return Err(failed(&format_args!(
+                "sequence {sequence} came after {}",
+                self.last
+            )));
         }
         self.last = sequence;
         let message = message.message;
-        Ok(self.log.record(sequence, &message.subject, message.payload, published))
+        Ok(self
+            .log
+            .record(sequence, &message.subject, message.payload, published))
     }
 }
 
