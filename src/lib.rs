@@ -2,6 +2,8 @@
 //!
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
+#[cfg(feature = "devstack")]
+pub mod devstack;
 pub mod domain;
 pub mod drain;
 pub mod journal;
