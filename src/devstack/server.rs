@@ -149,8 +149,15 @@ impl Server {
     /// Starts it again, with the same data on the same port; kills it first if it still runs.
     pub async fn restart(&mut self) -> Result<(), DevstackError> {
         self.kill9();
-        self.child = start(&self.launch).await?;
-        self.greeted().await
+        let deadline = Instant::now() + DEATH_WITHIN;
+        loop {
+            self.child = start(&self.launch).await?;
+            match self.greeted().await {
+                // The sessions of a killed PostgreSQL outlive it by a moment, and hold its memory.
+                Err(DevstackError::Ended { .. }) if Instant::now() < deadline => sleep(POLL).await,
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Lets it finish, but not for ever.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use flexgate::devstack::{Durability, Server, ServerOptions, nats_login};
+use sqlx::{Connection, PgConnection};
 
 use super::fixture::*;
 
@@ -50,4 +51,25 @@ async fn a_frozen_server_is_silent_until_it_is_thawed() {
     nats.freeze();
     nats.stop().await;
     assert_eq!(children(folder.path()), []);
+}
+
+#[tokio::test]
+async fn a_killed_database_comes_back_though_sessions_were_open() {
+    let folder = open_folder();
+    let binary = binaries().postgres().await.unwrap();
+    let data_dir = folder.path().to_owned();
+    let options = ServerOptions {
+        data_dir,
+        binary,
+        port: None,
+        durability: Durability::Test,
+    };
+    let mut postgres = Server::postgres(options).await.unwrap();
+    let _session = PgConnection::connect(postgres.url()).await.unwrap();
+
+    postgres.kill9();
+    postgres.restart().await.unwrap();
+
+    assert_eq!(postgres_answer(postgres.url()).await, 42);
+    postgres.stop().await;
 }
