@@ -9,6 +9,8 @@ mod settings;
 mod snapshots;
 mod upstreams;
 
+use std::borrow::Borrow;
+
 use flexgate_schemas::{Event, Route, Timestamp, Upstream};
 use serde_json::{Value, json};
 
@@ -73,8 +75,8 @@ fn given_routes(routes: impl IntoIterator<Item = Route>) -> ConfigState {
     )
 }
 
-fn when(state: &ConfigState, command: Command) -> Result<Decision, Refusal> {
-    decide(state, &command, &Expect::Any)
+fn when(state: &ConfigState, command: impl Borrow<Command>) -> Result<Decision, Refusal> {
+    decide(state, command.borrow(), &Expect::Any)
 }
 
 /// The types of the events, without what they all begin and end with.

@@ -68,11 +68,11 @@ proptest! {
     fn to_decide_the_same_again_yields_nothing(commands in vec(command(), 1..40)) {
         let mut state = ConfigState::default();
         for (revision, command) in (1..).zip(commands) {
-            let Ok(decision) = when(&state, command.clone()) else { continue };
+            let Ok(decision) = when(&state, &command) else { continue };
             let before = state.clone();
             happen(&mut state, &decision.events, revision);
             prop_assert_eq!(decision.events.is_empty(), before == state);
-            match when(&state, command.clone()) {
+            match when(&state, &command) {
                 Ok(again) => prop_assert_eq!(again.events, []),
                 Err(Refusal::NotFound(_)) => {
                     let deletion = matches!(command, Command::DeleteRoute(_) | Command::DeleteUpstream(_));
