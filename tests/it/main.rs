@@ -6,5 +6,6 @@
     reason = "a test stops where something is wrong, and is a crate of its own"
 )]
 
+mod devstack;
 mod fixtures;
 mod journal;
