@@ -2,5 +2,6 @@
 //!
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
+pub mod config;
 pub mod drain;
 pub mod problem;
