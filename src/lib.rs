@@ -3,5 +3,7 @@
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
 pub mod config;
+pub mod domain;
 pub mod drain;
 pub mod problem;
+pub mod routing;

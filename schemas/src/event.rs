@@ -1,6 +1,6 @@
 //! What can happen to the configuration. Each event carries the full new value of what it is about.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,18 @@ pub enum Entity {
     Upstream(UpstreamId),
     /// The global settings.
     Settings,
+}
+
+/// As a sentence names it: `route "users"`.
+impl fmt::Display for Entity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log => out.write_str("the log"),
+            Self::Route(id) => write!(out, "route {id:?}"),
+            Self::Upstream(name) => write!(out, "upstream {name:?}"),
+            Self::Settings => out.write_str("the settings"),
+        }
+    }
 }
 
 /// Makes the JSON Schema of one event's data.

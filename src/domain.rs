@@ -1,0 +1,36 @@
+//! The configuration: what it is, what may be asked of it, and what then happens. Pure: no clock, no I/O, no
+//! randomness; time, ids and the actor come from outside.
+//!
+//! [`decide`] turns a command into events or a refusal, [`evolve`] folds events into a [`ConfigState`]. To decide the
+//! same command again on the result yields no events.
+
+mod command;
+mod decide;
+mod draft;
+mod entity;
+mod evolve;
+mod hash;
+mod index;
+mod patch;
+pub mod refusal;
+mod routes;
+mod settings;
+mod snapshot;
+pub mod state;
+mod upstreams;
+pub mod warning;
+
+pub use command::{Command, Decision, Expect};
+pub use decide::decide;
+pub use evolve::evolve;
+pub use hash::{FOLD_VERSION, StateHash};
+pub use refusal::Refusal;
+pub use state::{ConfigState, Entry, Stamp};
+pub use warning::Warning;
+
+pub use crate::routing::{Protection, unmet_protection};
+
+/// The most routes there may be.
+pub const ROUTES_MAX: usize = 1_000_000;
+/// The most upstreams there may be.
+pub const UPSTREAMS_MAX: usize = 100_000;

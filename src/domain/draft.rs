@@ -1,0 +1,175 @@
+//! A decision in the making.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use flexgate_schemas::{Event, Timestamp};
+use serde_json::Value;
+
+use super::{
+    ConfigState, Decision, Entry, Expect, Refusal, Stamp,
+    entity::{Listed, Managed},
+    evolve, patch,
+};
+
+/// The events so far, and the state as it would be after them.
+pub(super) struct Draft<'a> {
+    before: &'a ConfigState,
+    expect: &'a Expect,
+    after: ConfigState,
+    decision: Decision,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(before: &'a ConfigState, expect: &'a Expect) -> Self {
+        Self {
+            before,
+            expect,
+            after: before.clone(),
+            decision: Decision {
+                events: Vec::new(),
+                warnings: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn into_decision(self) -> Decision {
+        self.decision
+    }
+
+    pub(super) fn create<E: Listed>(&mut self, value: &E) -> Result<(), Refusal> {
+        self.place_new(value)?;
+        self.check(value)
+    }
+
+    pub(super) fn put<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
+        self.place(value)?;
+        self.check(value)
+    }
+
+    pub(super) fn patch<E: Listed>(&mut self, id: &E::Id, patch: &Value) -> Result<(), Refusal> {
+        let current = self.current::<E>(id)?;
+        let invalid = |pointer: &str, detail: &str| Refusal::Invalid {
+            pointer: pointer.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let Value::Object(patch) = patch else {
+            return Err(invalid("", "a patch is an object with the fields to change"));
+        };
+        let mut patch = patch.clone();
+        E::respell(&mut patch);
+        let value = patch::patched(&*current.value, &patch)?;
+        if value.id() != id {
+            return Err(invalid(
+                E::ID_POINTER,
+                "the identity cannot be changed: create another one and delete this one",
+            ));
+        }
+        self.put(&value)
+    }
+
+    pub(super) fn delete<E: Listed>(&mut self, id: &E::Id) -> Result<(), Refusal> {
+        self.current::<E>(id)?;
+        E::check_deletion(id, self.before)?;
+        self.happen(E::deleted(id.clone()));
+        Ok(())
+    }
+
+    /// Takes a step for each of several entities, none of which may be there twice.
+    pub(super) fn each<'v, E: Managed + 'v>(
+        &mut self,
+        values: impl IntoIterator<Item = &'v E>,
+        step: impl Fn(&mut Self, &E) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut seen = BTreeSet::new();
+        for value in values {
+            let done = if seen.insert(value.id()) {
+                step(self, value)
+            } else {
+                Err(Refusal::ListedTwice)
+            };
+            done.map_err(|refusal| Refusal::Item {
+                item: E::entity(value.id()),
+                refusal: Box::new(refusal),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Updates what is there, creates what is not.
+    pub(super) fn place_or_create<E: Listed>(&mut self, value: &E) -> Result<(), Refusal> {
+        match E::entry(self.before, value.id()) {
+            Some(_) => self.place(value),
+            None => self.place_new(value),
+        }
+    }
+
+    /// The new value of something that is there.
+    pub(super) fn place<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
+        if *self.current::<E>(value.id())?.value != *value {
+            self.happen(E::updated(Arc::new(value.clone())));
+        }
+        Ok(())
+    }
+
+    /// Something that is not there yet, or exactly as it is there.
+    fn place_new<E: Listed>(&mut self, value: &E) -> Result<(), Refusal> {
+        let current = E::entry(self.before, value.id());
+        self.check_expectation::<E>(value.id(), current)?;
+        match current {
+            Some(entry) if *entry.value == *value => {}
+            Some(_) => return Err(Refusal::AlreadyExists(E::entity(value.id()))),
+            None if E::count(&self.after) >= E::MAX => {
+                return Err(Refusal::TooMany {
+                    kind: E::KIND,
+                    limit: E::MAX,
+                });
+            }
+            None => self.happen(E::created(Arc::new(value.clone()))),
+        }
+        Ok(())
+    }
+
+    /// Holds the rules against something in the state as it would be. What has not changed has passed them before.
+    pub(super) fn check<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
+        let unchanged = |entry: &Entry<E>| *entry.value == *value;
+        if !E::entry(self.before, value.id()).is_some_and(unchanged) {
+            value.check(&self.after)?;
+        }
+        self.decision.warnings.extend(value.warnings(&self.after));
+        Ok(())
+    }
+
+    /// What is there, if it is and is what the caller expects.
+    fn current<E: Managed>(&self, id: &E::Id) -> Result<&'a Entry<E>, Refusal> {
+        let entry = E::entry(self.before, id).ok_or_else(|| Refusal::NotFound(E::entity(id)))?;
+        self.check_expectation(id, Some(entry))?;
+        Ok(entry)
+    }
+
+    fn check_expectation<E: Managed>(&self, id: &E::Id, entry: Option<&Entry<E>>) -> Result<(), Refusal> {
+        let current = entry.map(|entry| entry.revision);
+        let met = match *self.expect {
+            Expect::Any => true,
+            Expect::Absent => current.is_none(),
+            Expect::Revision(revision) => current == Some(revision),
+        };
+        if met {
+            Ok(())
+        } else {
+            Err(Refusal::Stale {
+                entity: E::entity(id),
+                current,
+            })
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        // The draft's state is only asked for values, never for revisions and times.
+        let stamp = Stamp {
+            revision: 0,
+            at: Timestamp::default(),
+        };
+        evolve(&mut self.after, &event, &stamp);
+        self.decision.events.push(event);
+    }
+}

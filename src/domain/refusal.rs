@@ -1,0 +1,172 @@
+//! Why a command is refused.
+
+use flexgate_schemas::{PathPattern, RouteId, UpstreamId, event::Entity};
+use serde_path_to_error::{Path, Segment};
+
+/// A reason, with what to do about it. A refused command changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is nothing to change.
+    #[error("there is no {0}")]
+    NotFound(Entity),
+    /// The id of something new is taken.
+    #[error("{0} exists already, with another value: update that one, or choose another id")]
+    AlreadyExists(Entity),
+    /// The caller's `If-Match` or `If-None-Match` does not hold.
+    #[error("{entity} is not what the caller expects; it {}: read it again and decide anew", last_changed(*.current))]
+    Stale {
+        /// What it is about.
+        entity: Entity,
+        /// The last commit that changed it, if it exists.
+        current: Option<u64>,
+    },
+    /// Two routes for exactly the same requests.
+    #[error(
+        "route {existing:?} has the same host, path, methods and predicates: change that one, or let this one match something else"
+    )]
+    DuplicateRoute {
+        /// The other one.
+        existing: RouteId,
+    },
+    /// A route to an upstream that is not there.
+    #[error("there is no upstream {name:?}{}: create it first, or give a URL", did_you_mean(.suggestion.as_ref()))]
+    UnknownUpstream {
+        /// As given.
+        name: UpstreamId,
+        /// One that may have been meant.
+        suggestion: Option<UpstreamId>,
+    },
+    /// An upstream that is to go while routes need it.
+    #[error(
+        "upstream {name:?} is used by {}: change or delete those first", used_by(.routes, *.count)
+    )]
+    UpstreamInUse {
+        /// Which.
+        name: UpstreamId,
+        /// The first few.
+        routes: Vec<RouteId>,
+        /// How many there are in all.
+        count: usize,
+    },
+    /// A bound is reached.
+    #[error("there are {limit} {kind} already, which is the most there may be")]
+    TooMany {
+        /// Of what.
+        kind: &'static str,
+        /// The bound.
+        limit: usize,
+    },
+    /// Two ways to change the path at once.
+    #[error("`stripPath` and `rewrite` exclude each other: a rewrite says the whole path")]
+    StripAndRewrite,
+    /// A rewrite that cannot be filled.
+    #[error("the rewrite uses {name:?}, which the path {pattern} does not have")]
+    RewriteName {
+        /// The name, or `*`.
+        name: String,
+        /// The route's path.
+        pattern: PathPattern,
+    },
+    /// A value that cannot be.
+    #[error("{}{detail}", located(.pointer))]
+    Invalid {
+        /// Where, as a JSON Pointer (RFC 6901) into the entity; empty for the whole of it.
+        pointer: String,
+        /// What is wrong there, and what would be right.
+        detail: String,
+    },
+    /// One entity twice in one change set.
+    #[error("it is listed twice: keep one of them")]
+    ListedTwice,
+    /// One of several in a change set, for one of the reasons above.
+    #[error("{item}: {refusal}")]
+    Item {
+        /// Which.
+        item: Entity,
+        /// Why.
+        refusal: Box<Refusal>,
+    },
+}
+
+impl Refusal {
+    /// The kind for programs: stable, `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "not_found",
+            Self::AlreadyExists(_) => "already_exists",
+            Self::Stale { .. } => "stale",
+            Self::DuplicateRoute { .. } => "duplicate_route",
+            Self::UnknownUpstream { .. } => "unknown_upstream",
+            Self::UpstreamInUse { .. } => "upstream_in_use",
+            Self::TooMany { .. } => "too_many",
+            Self::StripAndRewrite => "strip_and_rewrite",
+            Self::RewriteName { .. } => "rewrite_name",
+            Self::Invalid { .. } => "invalid",
+            Self::ListedTwice => "listed_twice",
+            Self::Item { refusal, .. } => refusal.code(),
+        }
+    }
+
+    /// The field at fault, as a JSON Pointer into its entity, if it is one field's fault.
+    pub fn pointer(&self) -> Option<&str> {
+        match self {
+            Self::UnknownUpstream { .. } => Some("/upstream"),
+            Self::StripAndRewrite | Self::RewriteName { .. } => Some("/rewrite"),
+            Self::Invalid { pointer, .. } => Some(pointer),
+            Self::Item { refusal, .. } => refusal.pointer(),
+            Self::NotFound(_)
+            | Self::AlreadyExists(_)
+            | Self::Stale { .. }
+            | Self::DuplicateRoute { .. }
+            | Self::UpstreamInUse { .. }
+            | Self::TooMany { .. }
+            | Self::ListedTwice => None,
+        }
+    }
+}
+
+/// Where in a document reading failed, as a JSON Pointer (RFC 6901).
+pub fn pointer(path: &Path) -> String {
+    let mut pointer = String::new();
+    for segment in path {
+        let token = match segment {
+            Segment::Seq { index } => index.to_string(),
+            Segment::Map { key: name } | Segment::Enum { variant: name } => {
+                name.replace('~', "~0").replace('/', "~1")
+            }
+            Segment::Unknown => break,
+        };
+        pointer.push('/');
+        pointer.push_str(&token);
+    }
+    pointer
+}
+
+fn last_changed(revision: Option<u64>) -> String {
+    revision.map_or_else(
+        || "does not exist".to_owned(),
+        |revision| format!("was last changed by revision {revision}"),
+    )
+}
+
+fn did_you_mean(suggestion: Option<&UpstreamId>) -> String {
+    suggestion.map_or_else(String::new, |name| format!("; did you mean {name:?}"))
+}
+
+fn used_by(routes: &[RouteId], count: usize) -> String {
+    let names: Vec<_> = routes.iter().map(|id| format!("{id:?}")).collect();
+    let more = match count - routes.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let noun = if count == 1 { "route" } else { "routes" };
+    format!("{noun} {}{more}", names.join(", "))
+}
+
+fn located(pointer: &str) -> String {
+    if pointer.is_empty() {
+        String::new()
+    } else {
+        format!("{pointer}: ")
+    }
+}

@@ -1,0 +1,133 @@
+//! The rules of routes.
+
+use std::sync::Arc;
+
+use flexgate_schemas::{
+    Event, Route, RouteId, UpstreamId, UpstreamRef,
+    event::{Entity, RouteDeleted},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    ConfigState, Entry, ROUTES_MAX, Refusal, Warning,
+    entity::{Listed, Managed},
+    patch::respell_policies,
+    settings::check_rate_limit,
+    upstreams::idle_policies,
+};
+use crate::routing::unmet_protection;
+
+impl Managed for Route {
+    type Id = RouteId;
+
+    fn id(&self) -> &RouteId {
+        &self.id
+    }
+
+    fn entity(id: &RouteId) -> Entity {
+        Entity::Route(id.clone())
+    }
+
+    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<&'a Entry<Self>> {
+        state.route(id)
+    }
+
+    fn updated(value: Arc<Self>) -> Event {
+        Event::RouteUpdated(value)
+    }
+
+    fn check(&self, after: &ConfigState) -> Result<(), Refusal> {
+        check_rewrite(self)?;
+        check_rate_limit(self.rate_limit.as_ref())?;
+        if let UpstreamRef::Named(name) = &self.upstream
+            && after.upstream(name).is_none()
+        {
+            return Err(Refusal::UnknownUpstream {
+                name: name.clone(),
+                suggestion: closest(name, after.upstreams().keys()).cloned(),
+            });
+        }
+        match after.duplicate_of(self) {
+            Some(existing) => Err(Refusal::DuplicateRoute {
+                existing: existing.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
+        let shadow = after.table().shadowed_by(self).filter(|_| self.enabled);
+        let shadowed = shadow.map(|by| Warning::Shadowed {
+            route: self.id.clone(),
+            by: by.id.clone(),
+        });
+        let protection = unmet_protection(self, &after.settings().value);
+        let fails_closed = protection.map(|protection| Warning::FailsClosed {
+            entity: Self::entity(&self.id),
+            protection,
+        });
+        let idle = idle_policies(self.retries.as_ref(), self.circuit_breaker.as_ref(), None);
+        let not_acted_on = idle.map(|policy| Warning::NotActedOn {
+            entity: Self::entity(&self.id),
+            policy,
+        });
+        shadowed
+            .into_iter()
+            .chain(fails_closed)
+            .chain(not_acted_on)
+            .collect()
+    }
+}
+
+impl Listed for Route {
+    const KIND: &'static str = "routes";
+    const MAX: usize = ROUTES_MAX;
+    const ID_POINTER: &'static str = "/id";
+
+    fn count(state: &ConfigState) -> usize {
+        state.routes().len()
+    }
+
+    fn created(value: Arc<Self>) -> Event {
+        Event::RouteCreated(value)
+    }
+
+    fn deleted(id: RouteId) -> Event {
+        Event::RouteDeleted(RouteDeleted { id })
+    }
+
+    fn check_deletion(_: &RouteId, _: &ConfigState) -> Result<(), Refusal> {
+        Ok(()) // nothing refers to a route
+    }
+
+    fn respell(patch: &mut Map<String, Value>) {
+        respell_policies(patch);
+    }
+}
+
+fn check_rewrite(route: &Route) -> Result<(), Refusal> {
+    let Some(template) = &route.rewrite else {
+        return Ok(());
+    };
+    if route.strip_path {
+        return Err(Refusal::StripAndRewrite);
+    }
+    match template.missing_in(&route.path) {
+        Some(name) => Err(Refusal::RewriteName {
+            name: name.to_owned(),
+            pattern: route.path.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The name that is nearest to what was written, if it is near enough to have been meant: two slips at most, and most
+/// of the name right.
+fn closest<'a>(written: &UpstreamId, names: impl Iterator<Item = &'a UpstreamId>) -> Option<&'a UpstreamId> {
+    let written = written.as_str();
+    let near = names.filter(|name| name.as_str().len().abs_diff(written.len()) <= 2);
+    near.map(|name| (strsim::osa_distance(written, name.as_str()), name))
+        .filter(|(slips, name)| *slips <= 2 && 2 * slips < name.as_str().len())
+        .min()
+        .map(|(_, name)| name)
+}

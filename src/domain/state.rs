@@ -1,0 +1,200 @@
+//! The config state: the fold of all commits up to a revision.
+
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, UpstreamRef};
+use serde::{Deserialize, Serialize};
+
+use super::{StateHash, index::Index};
+use crate::routing::Table;
+
+/// The whole configuration, and what is derived from it. A clone shares everything with its original.
+#[derive(Clone)]
+pub struct ConfigState {
+    routes: im::OrdMap<RouteId, Entry<Route>>,
+    upstreams: im::OrdMap<UpstreamId, Entry<Upstream>>,
+    settings: Entry<Settings>,
+    table: Table<Arc<Route>>,
+    by_upstream: Index<UpstreamId>,
+    /// By a hash of what they match; routes with equal hashes are compared.
+    by_match: Index<u64>,
+    hash: StateHash,
+}
+
+/// An entity and its place in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Entry<T> {
+    /// What it is now.
+    pub value: Arc<T>,
+    /// The last commit that changed it; 0 for settings that were never set.
+    pub revision: u64,
+    /// When it came to be.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The commit that an event is part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Its revision.
+    pub revision: u64,
+    /// When it was decided, by its writer's clock.
+    pub at: Timestamp,
+}
+
+impl ConfigState {
+    /// All routes, by id.
+    pub fn routes(&self) -> &im::OrdMap<RouteId, Entry<Route>> {
+        &self.routes
+    }
+
+    /// One route.
+    pub fn route(&self, id: &RouteId) -> Option<&Entry<Route>> {
+        self.routes.get(id)
+    }
+
+    /// All upstreams, by name.
+    pub fn upstreams(&self) -> &im::OrdMap<UpstreamId, Entry<Upstream>> {
+        &self.upstreams
+    }
+
+    /// One upstream.
+    pub fn upstream(&self, name: &UpstreamId) -> Option<&Entry<Upstream>> {
+        self.upstreams.get(name)
+    }
+
+    /// The global settings; their defaults if they were never set.
+    pub fn settings(&self) -> &Entry<Settings> {
+        &self.settings
+    }
+
+    /// The enabled routes, ready to be matched.
+    pub fn table(&self) -> &Table<Arc<Route>> {
+        &self.table
+    }
+
+    /// The hash of the content, without revisions and times.
+    pub fn hash(&self) -> StateHash {
+        self.hash
+    }
+
+    /// The routes that name this upstream, by id.
+    pub fn routes_using(&self, upstream: &UpstreamId) -> impl Iterator<Item = &RouteId> {
+        self.by_upstream.of(upstream.clone())
+    }
+
+    /// Another route that matches exactly the same requests, also if one of them is disabled.
+    pub(super) fn duplicate_of(&self, route: &Route) -> Option<&RouteId> {
+        let key = route.match_key();
+        let equal = |id: &&RouteId| {
+            **id != route.id && self.route(id).is_some_and(|other| other.value.match_key() == key)
+        };
+        self.by_match.of(match_hash(route)).find(equal)
+    }
+
+    pub(super) fn put_route(&mut self, entry: Entry<Route>) {
+        let route = entry.value.clone();
+        self.forget_route(&route.id);
+        self.hash.add("route", route.id.as_str(), &*route);
+        self.by_match.insert(match_hash(&route), route.id.clone());
+        if let UpstreamRef::Named(upstream) = &route.upstream {
+            self.by_upstream.insert(upstream.clone(), route.id.clone());
+        }
+        self.routes.insert(route.id.clone(), entry);
+        self.table.insert(route);
+    }
+
+    pub(super) fn remove_route(&mut self, id: &RouteId) {
+        if let Some(route) = self.forget_route(id) {
+            self.routes.remove(id);
+            self.table.remove(&route);
+        }
+    }
+
+    /// Takes a route out of what is derived, but for the table.
+    fn forget_route(&mut self, id: &RouteId) -> Option<Arc<Route>> {
+        let route = self.routes.get(id)?.value.clone();
+        self.hash.remove("route", id.as_str(), &*route);
+        self.by_match.remove(match_hash(&route), id.clone());
+        if let UpstreamRef::Named(upstream) = &route.upstream {
+            self.by_upstream.remove(upstream.clone(), id.clone());
+        }
+        Some(route)
+    }
+
+    pub(super) fn put_upstream(&mut self, entry: Entry<Upstream>) {
+        let upstream = entry.value.clone();
+        let name = upstream.name.as_str();
+        self.hash.add("upstream", name, &*upstream);
+        if let Some(old) = self.upstreams.insert(upstream.name.clone(), entry) {
+            self.hash.remove("upstream", name, &*old.value);
+        }
+    }
+
+    pub(super) fn remove_upstream(&mut self, name: &UpstreamId) {
+        if let Some(old) = self.upstreams.remove(name) {
+            self.hash.remove("upstream", name.as_str(), &*old.value);
+        }
+    }
+
+    pub(super) fn put_settings(&mut self, entry: Entry<Settings>) {
+        self.hash.remove("settings", "global", &*self.settings.value);
+        self.settings = entry;
+        self.hash.add("settings", "global", &*self.settings.value);
+    }
+}
+
+/// No route, no upstream, default settings.
+impl Default for ConfigState {
+    fn default() -> Self {
+        let settings = Settings::default();
+        let mut hash = StateHash::default();
+        hash.add("settings", "global", &settings);
+        Self {
+            routes: im::OrdMap::new(),
+            upstreams: im::OrdMap::new(),
+            settings: Entry {
+                value: Arc::new(settings),
+                revision: 0,
+                created_at: Timestamp::default(),
+                updated_at: Timestamp::default(),
+            },
+            table: Table::new(),
+            by_upstream: Index::default(),
+            by_match: Index::default(),
+            hash,
+        }
+    }
+}
+
+/// Equal content with equal history; everything else follows from it.
+impl PartialEq for ConfigState {
+    fn eq(&self, other: &Self) -> bool {
+        self.routes == other.routes && self.upstreams == other.upstreams && self.settings == other.settings
+    }
+}
+
+impl Eq for ConfigState {}
+
+impl fmt::Debug for ConfigState {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ConfigState")
+            .field("routes", &self.routes)
+            .field("upstreams", &self.upstreams)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Lives in memory only, so it may differ between builds. What differs in the names of segments alone is equal.
+fn match_hash(route: &Route) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    route.match_key().hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,38 @@
+//! The routing table: which route a request takes. Pure: no clock, no I/O, no randomness.
+//!
+//! Among the enabled routes that fit a request in host, path, method, headers and query, the one with the highest
+//! priority wins, then the most specific one; [`specificity::cmp`] has the order in full.
+
+mod branches;
+mod fit;
+pub mod host;
+mod node;
+pub mod path;
+pub mod protection;
+pub mod rewrite;
+mod rules;
+pub mod specificity;
+pub mod table;
+mod walk;
+
+use std::sync::Arc;
+
+use flexgate_schemas::Route;
+
+pub use host::{HostRefusal, normalize_host};
+pub use path::{NormalPath, PathRefusal, normalize};
+pub use protection::{Protection, unmet_protection};
+pub use rewrite::forward_path;
+pub use table::{Found, Table, Target};
+
+/// Something that holds a route, so that the gateway keeps compiled routes and the domain bare ones in the same table.
+pub trait Ruled {
+    /// The route it holds, the same one for as long as it lives.
+    fn route(&self) -> &Route;
+}
+
+impl Ruled for Arc<Route> {
+    fn route(&self) -> &Route {
+        self
+    }
+}

@@ -1,0 +1,57 @@
+//! The path that is forwarded.
+
+use std::borrow::Cow;
+
+use flexgate_schemas::{PathPattern, PathTemplate, Route, path::Segment};
+
+/// The path to forward for one that the route matched, both in normal form: what the route's `rewrite` makes of it,
+/// or what `stripPath` leaves of it, or the path as it is. The `*` of `OPTIONS *` stays what it is.
+pub fn forward_path<'p>(route: &Route, path: &'p str) -> Cow<'p, str> {
+    if !path.starts_with('/') {
+        return Cow::Borrowed(path);
+    }
+    if let Some(template) = &route.rewrite {
+        return Cow::Owned(fill(template, &route.path, path));
+    }
+    if !route.strip_path {
+        return Cow::Borrowed(path);
+    }
+    let literals =
+        (route.path.segments().iter()).take_while(|segment| matches!(segment, Segment::Literal(_)));
+    match after_segments(path, literals.count()) {
+        "" => Cow::Borrowed("/"),
+        rest => Cow::Borrowed(rest),
+    }
+}
+
+/// What of a path follows its first segments: nothing, or something that begins with a slash.
+fn after_segments(path: &str, count: usize) -> &str {
+    let next_slash = |slash: usize| path[slash + 1..].find('/').map(|found| slash + 1 + found);
+    let end = (0..count).try_fold(0, |slash, _| next_slash(slash));
+    end.map_or("", |slash| &path[slash..])
+}
+
+fn fill(template: &PathTemplate, pattern: &PathPattern, path: &str) -> String {
+    let mut forwarded = String::with_capacity(path.len() + 16);
+    for segment in template.segments() {
+        forwarded.push('/');
+        forwarded.push_str(match segment {
+            Segment::Literal(text) => text,
+            // The decider refuses a name that the pattern lacks; should one come from elsewhere, it stands for nothing.
+            Segment::Named(_) => value_of(segment, pattern, path).unwrap_or_default(),
+        });
+    }
+    if template.appends_rest() {
+        forwarded.push_str(after_segments(path, pattern.segments().len()));
+    }
+    if forwarded.is_empty() {
+        forwarded.push('/');
+    }
+    forwarded
+}
+
+/// What the path has where the pattern has this named segment.
+fn value_of<'p>(name: &Segment, pattern: &PathPattern, path: &'p str) -> Option<&'p str> {
+    let place = pattern.segments().iter().position(|segment| segment == name)?;
+    path.split('/').nth(place + 1)
+}

@@ -1,0 +1,63 @@
+//! Which of two routes that both fit a request takes it.
+
+use std::cmp::Ordering;
+
+use flexgate_schemas::{HostPattern, Matchers, Methods, PathPattern, Route, path::Segment};
+
+/// The order in which routes are asked: `Less` says that `a` takes a request that both fit.
+///
+/// 1. the higher priority;
+/// 2. the host: exact, then the longer `*.suffix`, then the shorter, then none;
+/// 3. the path, segment by segment: a literal, then a `:name`, then the end of the pattern, then its `/*`;
+/// 4. the methods: the fewer are listed the earlier, and a route for any method last;
+/// 5. the predicates on headers and query: the more the earlier, then the more of them ask for a value;
+/// 6. the smaller id. Generated ids sort by age, so that the older route keeps what it had.
+pub fn cmp(a: &Route, b: &Route) -> Ordering {
+    b.priority
+        .cmp(&a.priority)
+        .then_with(|| host(b).cmp(&host(a)))
+        .then_with(|| steps(&b.path).cmp(steps(&a.path)))
+        .then_with(|| methods(a.methods).cmp(&methods(b.methods)))
+        .then_with(|| predicates(&b.matchers).cmp(&predicates(&a.matchers)))
+        .then_with(|| a.id.cmp(&b.id))
+}
+
+/// Of two suffixes of one name the longer text has more labels.
+fn host(route: &Route) -> (u8, usize) {
+    match &route.host {
+        None => (0, 0),
+        Some(HostPattern::Wildcard(suffix)) => (1, suffix.len()),
+        Some(HostPattern::Exact(_)) => (2, 0),
+    }
+}
+
+/// One step of a path pattern, the least specific first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    Below,
+    End,
+    Named,
+    Literal,
+}
+
+fn steps(path: &PathPattern) -> impl Iterator<Item = Step> {
+    let last = if path.is_prefix() { Step::Below } else { Step::End };
+    let step = |segment: &Segment| match segment {
+        Segment::Literal(_) => Step::Literal,
+        Segment::Named(_) => Step::Named,
+    };
+    path.segments().iter().map(step).chain([last])
+}
+
+fn methods(methods: Methods) -> (bool, u32) {
+    (methods.is_any(), methods.len())
+}
+
+fn predicates(matchers: &Matchers) -> (usize, usize) {
+    let headers = matchers.headers().iter().filter(|header| header.value.is_some());
+    let query = matchers
+        .query()
+        .iter()
+        .filter(|parameter| parameter.value.is_some());
+    (matchers.len(), headers.count() + query.count())
+}
