@@ -102,7 +102,7 @@ impl Finding {
             .with_context_lines(1)
             .with_width(110);
         let mut text = String::new();
-        match handler.render_report(&mut text, self) {
+        match handler.render_report(&mut text, &Report(self)) {
             Ok(()) => text,
             Err(fmt::Error) => format!("{self}\n"), // a span outside of the text cannot be shown, the words can
         }
@@ -122,26 +122,42 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-impl miette::Diagnostic for Finding {
+/// A finding as `miette` draws it: place and help have lines of their own there.
+#[derive(Debug)]
+struct Report<'a>(&'a Finding);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Report<'_> {}
+
+impl miette::Diagnostic for Report<'_> {
     fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.severity {
+        Some(match self.0.severity {
             Severity::Mistake => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
         })
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
+        self.0
+            .help
             .as_ref()
             .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.place.as_ref().map(|place| &*place.source as &dyn SourceCode)
+        self.0
+            .place
+            .as_ref()
+            .map(|place| &*place.source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let place = self.place.as_ref()?;
+        let place = self.0.place.as_ref()?;
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
             None,
             place.span.clone(),

@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     /// Reads the configuration file that this setting names.
     pub(super) fn file(&mut self, name: &'static str) -> Option<file::Loaded> {
         let path = self.path(name)?;
-        match file::Loaded::read(&path) {
+        match file::Loaded::read(&path, &self.sources.all()) {
             Ok(loaded) => {
                 self.findings.extend(loaded.warnings.iter().cloned());
                 Some(loaded)

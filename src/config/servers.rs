@@ -62,7 +62,7 @@ impl ServerUrl {
     }
 
     /// With these credentials, where the URL itself has none.
-    fn with_credentials(self, user: Option<&str>, password: Option<&str>) -> Self {
+    pub(super) fn with_credentials(self, user: Option<&str>, password: Option<&str>) -> Self {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return self;
         };
