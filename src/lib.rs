@@ -2,6 +2,7 @@
 //!
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
+pub mod config;
 #[cfg(feature = "devstack")]
 pub mod devstack;
 pub mod domain;
