@@ -4,5 +4,6 @@
 
 pub mod domain;
 pub mod drain;
+pub mod gateway;
 pub mod problem;
 pub mod routing;
