@@ -17,6 +17,8 @@ mod routes;
 mod settings;
 mod snapshot;
 pub mod state;
+#[cfg(test)]
+mod tests;
 mod upstreams;
 pub mod warning;
 

@@ -3,6 +3,9 @@
 //! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
 
 pub mod admin;
+pub mod config;
+#[cfg(feature = "devstack")]
+pub mod devstack;
 pub mod domain;
 pub mod drain;
 pub mod health;

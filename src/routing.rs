@@ -3,9 +3,13 @@
 //! Among the enabled routes that fit a request in host, path, method, headers and query, the one with the highest
 //! priority wins, then the most specific one; [`specificity::cmp`] has the order in full.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 mod branches;
 mod fit;
 pub mod host;
+#[cfg(test)]
+mod naive;
 mod node;
 pub mod path;
 pub mod protection;
@@ -13,6 +17,8 @@ pub mod rewrite;
 mod rules;
 pub mod specificity;
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;

@@ -95,10 +95,11 @@ impl Percent {
 
 impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match u8::deserialize(deserializer)? {
-            percent @ 1..=100 => Ok(Self(percent)),
-            other => Err(de::Error::custom(format_args!(
-                "{other} is no percentage from 1 to 100"
+        let number = u64::deserialize(deserializer)?;
+        match u8::try_from(number) {
+            Ok(percent @ 1..=100) => Ok(Self(percent)),
+            _ => Err(de::Error::custom(format_args!(
+                "{number} is no percentage from 1 to 100"
             ))),
         }
     }

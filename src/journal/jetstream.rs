@@ -22,7 +22,7 @@ mod link;
 pub mod streams;
 mod subscription;
 
-pub use link::{ConnectError, Link};
+pub use link::{ConnectError, Link, login};
 pub use streams::Names;
 pub use subscription::JetStreamSubscription;
 

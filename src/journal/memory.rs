@@ -18,7 +18,14 @@ struct Shared {
     records: Mutex<Vec<Record>>,
     /// Counts appends and faults, so that subscribers wake.
     changed: watch::Sender<u64>,
-    reachable: watch::Sender<bool>,
+    link: watch::Sender<LinkState>,
+}
+
+/// Whether the log can be reached, and how often that has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct LinkState {
+    up: bool,
+    changes: u64,
 }
 
 impl Default for MemoryLog {
@@ -26,7 +33,7 @@ impl Default for MemoryLog {
         let shared = Shared {
             records: Mutex::new(Vec::new()),
             changed: watch::Sender::new(0),
-            reachable: watch::Sender::new(true),
+            link: watch::Sender::new(LinkState { up: true, changes: 0 }),
         };
         Self {
             shared: Arc::new(shared),
@@ -42,7 +49,12 @@ impl MemoryLog {
 
     /// Cuts or restores the connection of every handle.
     pub fn set_reachable(&self, reachable: bool) {
-        self.shared.reachable.send_replace(reachable);
+        self.shared.link.send_modify(|link| {
+            *link = LinkState {
+                up: reachable,
+                changes: link.changes + 1,
+            }
+        });
     }
 
     /// Replaces the whole history, as a restore from a backup or a lost disk does. Subscriptions break.
@@ -65,7 +77,7 @@ impl MemoryLog {
     }
 
     fn check_reachable(&self) -> Result<(), StoreError> {
-        if *self.shared.reachable.borrow() {
+        if self.shared.link.borrow().up {
             Ok(())
         } else {
             Err(StoreError::Disconnected(
@@ -117,24 +129,26 @@ impl Store for MemoryLog {
 
     async fn subscribe(&self, after: u64) -> Result<MemorySubscription, StoreError> {
         self.check_reachable()?;
-        let (changed, reachable) = (self.shared.changed.subscribe(), self.shared.reachable.subscribe());
+        let (changed, link) = (self.shared.changed.subscribe(), self.shared.link.subscribe());
+        let opened = *link.borrow();
         Ok(MemorySubscription {
             log: self.clone(),
             after,
             changed,
-            reachable,
+            link,
+            opened,
         })
     }
 
     async fn connected(&self) {
-        let mut reachable = self.shared.reachable.subscribe();
+        let mut link = self.shared.link.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
-        let _reachable = reachable.wait_for(|reachable| *reachable).await;
+        let _up = link.wait_for(|link| link.up).await;
     }
 
     async fn disconnected(&self) {
-        let mut reachable = self.shared.reachable.subscribe();
-        let _unreachable = reachable.wait_for(|reachable| !*reachable).await;
+        let mut link = self.shared.link.subscribe();
+        let _down = link.wait_for(|link| !link.up).await;
     }
 }
 
@@ -144,7 +158,8 @@ pub struct MemorySubscription {
     log: MemoryLog,
     after: u64,
     changed: watch::Receiver<u64>,
-    reachable: watch::Receiver<bool>,
+    link: watch::Receiver<LinkState>,
+    opened: LinkState,
 }
 
 impl Subscription for MemorySubscription {
@@ -156,13 +171,13 @@ impl Subscription for MemorySubscription {
             }
             tokio::select! {
                 _ = self.changed.changed() => {}
-                _ = self.reachable.changed() => {}
+                _ = self.link.changed() => {}
             }
         }
     }
 
     fn ready(&mut self) -> Option<Result<Record, StoreError>> {
-        if self.reachable.has_changed().unwrap_or(true) {
+        if *self.link.borrow() != self.opened {
             return Some(Err(StoreError::Disconnected(
                 "the subscription was cut".to_owned(),
             )));

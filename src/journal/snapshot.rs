@@ -176,6 +176,8 @@ fn read(path: &Path) -> Result<Fold, Unusable> {
 pub async fn keep(snapshots: Snapshots, mut view: watch::Receiver<Arc<View>>, tasks: Tasks) {
     let mut saved = { view.borrow().from_snapshot.then(|| view.borrow().chain()) };
     loop {
+        // Looked at first: what is folded while the last file is written still gets its own.
+        let stopping = tasks.is_stopping();
         let latest = view.borrow_and_update().clone();
         let mut pause = PAUSE_MIN;
         if latest.generation() > 0 && saved != Some(latest.chain()) {
@@ -184,7 +186,7 @@ pub async fn keep(snapshots: Snapshots, mut view: watch::Receiver<Arc<View>>, ta
             saved = Some(latest.chain());
             pause = pause.max(started.elapsed() * EFFORT);
         }
-        if tasks.is_stopping() {
+        if stopping {
             return;
         }
         tasks.unless_stopped(tokio::time::sleep(pause)).await;

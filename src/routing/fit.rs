@@ -64,3 +64,85 @@ fn digit(digit: u8) -> u8 {
         _ => (digit | 0x20) - b'a' + 10,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderName, HeaderValue, Method};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn holds(matchers: Value, query: Option<&str>, headers: &[(&'static str, &'static str)]) -> bool {
+        let matchers: Matchers = serde_json::from_value(matchers).unwrap();
+        let lines = headers.iter();
+        let headers: HeaderMap = lines
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let request = Target {
+            host: "a",
+            path: "/",
+            query,
+            method: &Method::GET,
+            headers: &headers,
+        };
+        predicates_hold(&matchers, &request)
+    }
+
+    #[test]
+    fn one_line_of_a_header_must_have_the_value() {
+        let beta = || json!({ "headers": [{ "name": "X-Env", "value": "beta" }] });
+        assert!(holds(beta(), None, &[("x-env", "beta")]));
+        assert!(holds(beta(), None, &[("x-env", "prod"), ("x-env", "beta")]));
+        assert!(!holds(beta(), None, &[("x-env", "Beta")]));
+        assert!(!holds(beta(), None, &[]));
+        assert!(holds(
+            json!({ "headers": [{ "name": "x-env" }] }),
+            None,
+            &[("x-env", "")]
+        ));
+    }
+
+    #[test]
+    fn query_parameters_are_compared_decoded() {
+        let wanted = || json!({ "query": [{ "name": "a b", "value": "1&2" }] });
+        assert!(holds(wanted(), Some("a+b=1%262"), &[]));
+        assert!(holds(wanted(), Some("x=1&%61%20b=1%262"), &[]));
+        assert!(holds(wanted(), Some("a+b=0&a+b=1%262"), &[]));
+        assert!(!holds(wanted(), Some("a+b=1&2"), &[]));
+        assert!(!holds(wanted(), Some("A+b=1%262"), &[]));
+        assert!(!holds(wanted(), None, &[]));
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_is_there() {
+        let present = || json!({ "query": [{ "name": "debug" }] });
+        assert!(holds(present(), Some("debug"), &[]));
+        assert!(holds(present(), Some("a=1&debug=0"), &[]));
+        assert!(!holds(present(), Some("debugger"), &[]));
+        assert!(holds(
+            json!({ "query": [{ "name": "debug", "value": "" }] }),
+            Some("debug"),
+            &[]
+        ));
+    }
+
+    #[test]
+    fn a_percent_sign_without_digits_is_itself() {
+        let wanted = || json!({ "query": [{ "name": "share", "value": "50%" }] });
+        assert!(holds(wanted(), Some("share=50%"), &[]));
+        assert!(holds(wanted(), Some("share=50%25"), &[]));
+        assert!(holds(
+            json!({ "query": [{ "name": "a", "value": "%zZ" }] }),
+            Some("a=%zZ"),
+            &[]
+        ));
+    }
+
+    #[test]
+    fn all_predicates_must_hold() {
+        let both = || json!({ "headers": [{ "name": "x" }], "query": [{ "name": "y" }] });
+        assert!(holds(both(), Some("y"), &[("x", "1")]));
+        assert!(!holds(both(), Some("y"), &[]));
+        assert!(!holds(both(), Some("z"), &[("x", "1")]));
+    }
+}

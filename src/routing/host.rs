@@ -79,3 +79,64 @@ fn check_port(text: &str) -> Result<(), HostRefusal> {
         _ => Err(HostRefusal::Syntax),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(authority: &str, expected: Result<&str, HostRefusal>) {
+        let host = normalize_host(authority);
+        assert_eq!(
+            host.as_deref(),
+            expected.as_ref().map(|text| *text),
+            "{authority}"
+        );
+    }
+
+    #[test]
+    fn port_case_and_trailing_dot_make_no_difference() {
+        for authority in [
+            "api.example.com",
+            "API.example.COM:8080",
+            "api.example.com.",
+            "api.example.com.:",
+            "Api.example.com:443",
+        ] {
+            check(authority, Ok("api.example.com"));
+        }
+        check("127.0.0.1:8000", Ok("127.0.0.1"));
+        check("my_service-1", Ok("my_service-1"));
+    }
+
+    #[test]
+    fn an_ipv6_address_has_one_form() {
+        for authority in ["[::1]", "[::1]:8000", "[0:0::0001]"] {
+            check(authority, Ok("[::1]"));
+        }
+        check("[FD00::A]", Ok("[fd00::a]"));
+    }
+
+    #[test]
+    fn what_is_in_form_already_is_borrowed() {
+        for authority in ["api.example.com", "api.example.com:80", "[::1]:80"] {
+            assert!(
+                matches!(normalize_host(authority), Ok(Cow::Borrowed(_))),
+                "{authority}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for authority in ["", ":80", "."] {
+            check(authority, Err(HostRefusal::Empty));
+        }
+        for authority in [
+            "a..b", ".a", "a..", "a b", "a/b", "a:b", "a:99999", "a:+80", "user@a", "é", "a,b", "[::1",
+            "[x]", "[::1]x", "::1",
+        ] {
+            check(authority, Err(HostRefusal::Syntax));
+        }
+        check(&"a".repeat(254), Err(HostRefusal::TooLong));
+    }
+}

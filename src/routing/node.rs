@@ -45,6 +45,12 @@ impl<R: Ruled + Clone> Node<R> {
         self.top.is_none()
     }
 
+    /// Whether there is nothing below, not even something empty.
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.is_empty() && self.literals.is_empty() && self.named.is_none()
+    }
+
     /// Changes the rules of one pattern. What is shared on the way there is copied, what is left empty removed.
     pub(super) fn change(&mut self, pattern: Pattern<'_>, change: impl FnOnce(&mut Rules<R>)) {
         match pattern.step() {

@@ -173,3 +173,133 @@ fn without_dot_segments(path: &str) -> Cow<'_, str> {
     }
     Cow::Owned(normal)
 }
+
+#[cfg(test)]
+mod tests {
+    use flexgate_schemas::PathPattern;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(path: &str, expected: Result<&str, PathRefusal>) {
+        let normal = normalize(path).map(|normal| normal.path.into_owned());
+        assert_eq!(normal.as_deref(), expected.as_ref().map(|text| *text), "{path}");
+    }
+
+    #[test]
+    fn dot_segments_are_removed() {
+        check("/a/./b", Ok("/a/b"));
+        check("/a/../b", Ok("/b"));
+        check("/a/b/..", Ok("/a/"));
+        check("/a/b/.", Ok("/a/b/"));
+        check("/a/b/../..", Ok("/"));
+        check("/..", Ok("/"));
+        check("/../../a", Ok("/a"));
+        check("/.", Ok("/"));
+        check("/a/%2e%2E/b", Ok("/b"));
+        check("/a/.%2e/%2e/b", Ok("/b"));
+        check("/a//../b", Ok("/a/b"));
+        check("/a/%252e%252e/b", Ok("/a/%252e%252e/b"));
+    }
+
+    #[test]
+    fn dots_that_are_no_dot_segments_stay() {
+        for path in ["/.well-known/x", "/a.b", "/a/...", "/..a/a..", "/a%2F../b"] {
+            check(path, Ok(path));
+        }
+    }
+
+    #[test]
+    fn escapes_have_one_spelling() {
+        check("/%61%7e%2D", Ok("/a~-"));
+        check("/%c3%a9%3a", Ok("/%C3%A9%3A"));
+        check("/é\"{}|^`<>", Ok("/%C3%A9%22%7B%7D%7C%5E%60%3C%3E"));
+        check("/a;b=1,2/$&'()*+!:@[]", Ok("/a;b=1,2/$&'()*+!:@[]"));
+    }
+
+    #[test]
+    fn what_is_normal_already_is_borrowed() {
+        for path in [
+            "/",
+            "*",
+            "//a//",
+            "/users/42",
+            "/a%20b/%2F",
+            "/v1.2/file.json",
+            "/.hidden",
+        ] {
+            let normal = normalize(path).unwrap();
+            assert!(
+                matches!(normal.path, Cow::Borrowed(same) if same == path),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_is_reported() {
+        for (path, expected) in [
+            ("/a%2fb", true),
+            ("/a%5Cb", true),
+            ("/a/b", false),
+            ("/a%252Fb", false),
+        ] {
+            assert_eq!(normalize(path).unwrap().encoded_slash, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_no_upstream_should_see_is_refused() {
+        check("", Err(PathRefusal::NotAbsolute));
+        check("a", Err(PathRefusal::NotAbsolute));
+        check("**", Err(PathRefusal::NotAbsolute));
+        check("/%", Err(PathRefusal::Escape));
+        check("/%4", Err(PathRefusal::Escape));
+        check("/%+1", Err(PathRefusal::Escape));
+        check("/%é", Err(PathRefusal::Escape));
+        check("/%00", Err(PathRefusal::Nul));
+        check("/a\\b", Err(PathRefusal::Backslash));
+        check("/a b", Err(PathRefusal::Character));
+        check("/a?b", Err(PathRefusal::Character));
+        check("/a\u{7f}", Err(PathRefusal::Character));
+    }
+
+    fn piece() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-c.]{0,3}",
+            Just("/".into()),
+            Just("%2e".into()),
+            "%[0-9a-fA-F]{2}",
+            any::<char>().prop_map(String::from)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn normal_form_is_reached_at_once_and_has_no_dot_segments(
+            pieces in prop::collection::vec(piece(), 0..12),
+        ) {
+            let path = format!("/{}", pieces.concat());
+            if let Ok(once) = normalize(&path) {
+                prop_assert!(once.path.starts_with('/'));
+                prop_assert!(!once.path.split('/').any(|segment| matches!(segment, "." | "..")));
+                let twice = normalize(&once.path).unwrap();
+                prop_assert!(matches!(twice.path, Cow::Borrowed(_)), "{path} {once:?} {twice:?}");
+            }
+        }
+
+        #[test]
+        fn a_routes_literal_and_the_same_path_of_a_request_have_one_form(
+            pieces in prop::collection::vec(piece(), 0..6),
+        ) {
+            let path = format!("/{}", pieces.concat());
+            if !path.contains(['*', ':']) && let Ok(pattern) = path.parse::<PathPattern>() {
+                let normal = normalize(&path).unwrap();
+                // A pattern cannot have a dot segment, but may have one in escapes, which no request then matches.
+                if !normalize_escapes(&path).unwrap().path.split('/').any(|segment| matches!(segment, "." | "..")) {
+                    prop_assert_eq!(normal.path, pattern.to_string());
+                }
+            }
+        }
+    }
+}

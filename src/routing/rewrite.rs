@@ -55,3 +55,62 @@ fn value_of<'p>(name: &Segment, pattern: &PathPattern, path: &'p str) -> Option<
     let place = pattern.segments().iter().position(|segment| segment == name)?;
     path.split('/').nth(place + 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(path: &str) -> Route {
+        Route::new("r".parse().unwrap(), path.parse().unwrap(), "u".parse().unwrap())
+    }
+
+    #[test]
+    fn without_a_rewrite_the_path_goes_as_it_is() {
+        assert_eq!(forward_path(&route("/api/*"), "/api//x/"), "/api//x/");
+    }
+
+    #[test]
+    fn strip_path_takes_the_literal_part_away() {
+        let check = |pattern: &str, path: &str, forwarded: &str| {
+            let route = Route {
+                strip_path: true,
+                ..route(pattern)
+            };
+            assert_eq!(forward_path(&route, path), forwarded, "{pattern} {path}");
+        };
+        check("/api/*", "/api/users", "/users");
+        check("/api/*", "/api/", "/");
+        check("/api/*", "/api", "/");
+        check("/api/*", "/api//x", "//x");
+        check("/api/v1/*", "/api/v1/a/b/", "/a/b/");
+        check("/api/users", "/api/users", "/");
+        check("/users/:id/*", "/users/42/posts", "/42/posts");
+        check("/:any/*", "/a/b", "/a/b");
+        check("/*", "/a/b", "/a/b");
+        check("/*", "*", "*");
+    }
+
+    #[test]
+    fn a_rewrite_is_filled_from_the_path() {
+        let check = |pattern: &str, template: &str, path: &str, forwarded: &str| {
+            let rewrite = Some(template.parse().unwrap());
+            let route = Route {
+                rewrite,
+                ..route(pattern)
+            };
+            assert_eq!(
+                forward_path(&route, path),
+                forwarded,
+                "{pattern} {template} {path}"
+            );
+        };
+        check("/users/:id", "/v2/people/:id", "/users/42", "/v2/people/42");
+        check("/a/:x/:y/*", "/:y/:x/*", "/a/1/2/3/4", "/2/1/3/4");
+        check("/old/*", "/new/*", "/old", "/new");
+        check("/old/*", "/new/*", "/old/", "/new/");
+        check("/old/*", "/*", "/old", "/");
+        check("/old/*", "/fixed", "/old/a/b", "/fixed");
+        check("/*", "/base/*", "/a", "/base/a");
+        check("/*", "/base/*", "*", "*");
+    }
+}

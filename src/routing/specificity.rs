@@ -61,3 +61,69 @@ fn predicates(matchers: &Matchers) -> (usize, usize) {
         .filter(|parameter| parameter.value.is_some());
     (matchers.len(), headers.count() + query.count())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn route(differences: Value) -> Route {
+        let mut route = json!({ "id": "m", "path": "/a", "upstream": "u" });
+        let Value::Object(differences) = differences else {
+            panic!()
+        };
+        route.as_object_mut().unwrap().extend(differences);
+        serde_json::from_value(route).unwrap()
+    }
+
+    /// Each of the routes comes before all that follow.
+    fn check(in_order: &[Value]) {
+        let routes: Vec<Route> = in_order.iter().cloned().map(route).collect();
+        for (place, first) in routes.iter().enumerate() {
+            assert_eq!(cmp(first, first), Ordering::Equal);
+            for second in &routes[place + 1..] {
+                assert_eq!(cmp(first, second), Ordering::Less, "{first:?} before {second:?}");
+                assert_eq!(cmp(second, first), Ordering::Greater);
+            }
+        }
+    }
+
+    #[test]
+    fn each_rule_of_the_order_decides_where_those_before_it_do_not() {
+        check(&[
+            json!({ "priority": 1, "path": "/*" }),
+            json!({ "host": "a.test", "path": "/*" }),
+            json!({ "host": "*.b.test", "path": "/*" }),
+            json!({ "host": "*.test", "path": "/*" }),
+            json!({ "methods": ["GET"], "match": { "headers": [{ "name": "x" }] } }),
+            json!({ "methods": ["GET"], "id": "l" }),
+            json!({ "methods": ["GET"], "id": "z" }),
+            json!({ "methods": ["GET", "PUT"], "match": { "headers": [{ "name": "x" }] } }),
+            json!({ "match": { "headers": [{ "name": "x" }], "query": [{ "name": "y" }] } }),
+            json!({ "match": { "query": [{ "name": "x", "value": "1" }] } }),
+            json!({ "match": { "headers": [{ "name": "x" }] } }),
+            json!({}),
+            json!({ "path": "/:any" }),
+            json!({ "path": "/*" }),
+            json!({ "path": "/*", "priority": -1, "host": "a.test" }),
+        ]);
+    }
+
+    #[test]
+    fn paths_are_compared_segment_by_segment() {
+        check(&[
+            json!({ "path": "/a/b" }),
+            json!({ "path": "/a/b/*" }),
+            json!({ "path": "/a/:x" }),
+            json!({ "path": "/a/:x/*" }),
+            json!({ "path": "/a/*" }),
+            json!({ "path": "/:x/b" }),
+            json!({ "path": "/:x/b/*" }),
+            json!({ "path": "/:x/:y" }),
+            json!({ "path": "/:x" }),
+            json!({ "path": "/:x/*" }),
+            json!({ "path": "/*" }),
+        ]);
+    }
+}

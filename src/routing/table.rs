@@ -102,6 +102,17 @@ impl<R: Ruled + Clone> Table<R> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn holds_no_nodes(&self) -> bool {
+        self.exact.is_empty() && self.wildcards.is_empty() && self.any_host.is_bare()
+    }
+
+    /// The highest priority of all rules without a host.
+    #[cfg(test)]
+    pub(super) fn highest_priority(&self) -> Option<Priority> {
+        self.any_host.top()
+    }
+
     fn change(&mut self, route: &Route, change: impl FnOnce(&mut Rules<R>)) {
         let pattern = Pattern::of(&route.path);
         match &route.host {

@@ -1,1 +1,11 @@
 //! The integration tests: one binary, fixtures that run real servers, one file per topic.
+
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test stops where something is wrong, and is a crate of its own"
+)]
+
+mod devstack;
+mod fixtures;
+mod journal;

@@ -41,7 +41,7 @@ impl Link {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| ConnectError::Url(without_credentials(url)))?;
         let (set, up) = watch::channel(false);
-        let client = ConnectOptions::new()
+        let client = login(servers.first())
             .name(name)
             .retry_on_initial_connect()
             .connection_timeout(CONNECT_TIMEOUT)
@@ -106,6 +106,18 @@ impl Link {
     pub async fn disconnected(&self) {
         let mut up = self.up.clone();
         let _down = up.wait_for(|up| !*up).await;
+    }
+}
+
+/// The user and password, or the token, of a server's URL, which the client reads and then ignores.
+pub fn login(server: Option<&ServerAddr>) -> ConnectOptions {
+    let user = server.and_then(|server| Some((server.username()?, server.password())));
+    match user {
+        None => ConnectOptions::new(),
+        Some((token, None)) => ConnectOptions::with_token(token.to_owned()),
+        Some((user, Some(password))) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
     }
 }
 

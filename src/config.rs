@@ -1,0 +1,149 @@
+//! What this node is told: where to listen, which servers to use, where to keep its data. Read once, at start.
+//!
+//! Every value comes from the strongest source that names it: command line, environment, `.env` file, configuration
+//! file, default. Nothing here is an event: what holds for the whole cluster is in `flexgate_schemas::Settings`.
+//! No other module reads the environment.
+
+mod addresses;
+mod environment;
+pub mod file;
+mod finding;
+mod log;
+mod reader;
+mod roles;
+pub mod run_record;
+mod secrets;
+mod servers;
+mod streams;
+mod token;
+
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use flexgate_schemas::NodeId;
+
+pub use addresses::Listen;
+pub use environment::{Layer, Sources};
+pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
+pub use log::{Log, LogFormat};
+pub use roles::{Role, Roles};
+pub use secrets::{Redacted, SecretResolver, SecretUnresolved};
+pub use servers::{ServerBinaries, ServerUrl, Servers};
+pub use streams::StreamPrefix;
+pub use token::{AdminToken, TokenError};
+
+use reader::Reader;
+
+/// Everything a node is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything that must survive a restart is kept.
+    pub data_dir: PathBuf,
+    /// The id to take instead of the one in the data folder.
+    pub node_id: Option<NodeId>,
+    /// What this process does.
+    pub roles: Roles,
+    /// Whether a demo upstream runs inside this process.
+    pub demo: bool,
+    /// Where it listens.
+    pub listen: Listen,
+    /// NATS, PostgreSQL, Redis.
+    pub servers: Servers,
+    /// What the names of streams and subjects begin with.
+    pub streams: StreamPrefix,
+    /// Data-plane threads, each with its own listener socket and connection pools.
+    pub threads: NonZeroUsize,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How it goes away.
+    pub drain: Drain,
+    /// The admin token that was given; without one it is kept in the data folder, see [`AdminToken::obtain`].
+    pub admin_token: Option<AdminToken>,
+    /// The configuration file, read and valid on its own. The admin role applies it.
+    pub file: Option<file::Loaded>,
+    /// Resolves secrets by this node's environment and files.
+    pub secrets: SecretResolver,
+    /// What was decided for the user and may surprise them. To be shown at start.
+    pub warnings: Vec<Finding>,
+}
+
+/// How a process goes away after SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drain {
+    /// For how long it still accepts while `/health/ready` says 503, so that load balancers notice first.
+    pub delay: Duration,
+    /// How long requests in flight may take after that.
+    pub deadline: Duration,
+}
+
+/// What the configuration is read for; some defaults differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// All roles in one process, with servers of its own.
+    Up {
+        /// With a demo upstream.
+        demo: bool,
+    },
+    /// Some roles, against servers that exist.
+    Serve,
+    /// A command that talks to a running process. The configuration file is not read.
+    Client,
+}
+
+impl Config {
+    /// Reads everything and reports every mistake at once.
+    pub fn load(sources: &Sources, purpose: Purpose) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(sources);
+        let file = match purpose {
+            Purpose::Up { .. } | Purpose::Serve => reader.file("FLEXGATE_CONFIG"),
+            Purpose::Client => None,
+        };
+        let node = file.as_ref().map(|file| file.node.clone()).unwrap_or_default();
+
+        let listen = addresses::read(&mut reader, &node);
+        let servers = servers::read(&mut reader, &node);
+        let roles = roles::read(&mut reader, purpose);
+        let drain = drain(&mut reader, purpose);
+        let given_token = reader.find(&["FLEXGATE_ADMIN_TOKEN"]);
+        let admin_token = given_token.and_then(|found| reader.parse(found, AdminToken::given));
+        let config = Self {
+            data_dir: reader
+                .path("FLEXGATE_DATA_DIR")
+                .unwrap_or_else(|| ".flexgate".into()),
+            node_id: reader.parsed("FLEXGATE_NODE_ID"),
+            roles,
+            demo: purpose == Purpose::Up { demo: true },
+            listen,
+            servers,
+            streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
+            threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
+            log: log::read(&mut reader, &node),
+            drain,
+            admin_token,
+            secrets: SecretResolver::new(sources.all()),
+            warnings: Vec::new(),
+            file,
+        };
+        let warnings = reader.finish()?;
+        Ok(Self { warnings, ..config })
+    }
+}
+
+/// As many as the cgroup quota and the affinity mask leave to this process.
+fn all_cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn drain(reader: &mut Reader<'_>, purpose: Purpose) -> Drain {
+    // Behind a load balancer one period of the usual readiness probe; nobody balances what runs in a terminal.
+    let delay = if purpose == Purpose::Serve { 5 } else { 0 };
+    // With the delay this stays below the 30 s that Kubernetes waits before it kills.
+    let deadline = 20;
+    Drain {
+        delay: reader
+            .span("FLEXGATE_DRAIN_DELAY")
+            .unwrap_or(Duration::from_secs(delay)),
+        deadline: reader
+            .span("FLEXGATE_DRAIN_DEADLINE")
+            .unwrap_or(Duration::from_secs(deadline)),
+    }
+}

@@ -1,0 +1,128 @@
+//! The configuration file: upstreams, routes, settings of the cluster, and a little about the node that reads it.
+//!
+//! The format is the original's, in both its vocabularies. Reading is strict: an unknown key is a mistake. It goes on
+//! after a mistake, so that all of them are reported at once, each with file, line and column.
+
+mod bytes;
+mod dialect;
+mod identity;
+mod interpolate;
+mod later;
+mod mask;
+mod protection;
+mod reading;
+mod sections;
+mod suggest;
+mod syntax;
+mod tree;
+mod typed;
+
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
+
+use flexgate_schemas::{Route, Settings, Upstream, event::Entity};
+
+use super::{
+    finding::{ConfigError, Finding, Place, SourceText},
+    log::LogFormat,
+    servers::ServerUrl,
+};
+
+/// A file that was read and is valid on its own. Whether it fits what exists is for the domain to decide.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Its upstreams, in the order of the file; no name twice.
+    pub upstreams: Vec<Upstream>,
+    /// Its routes, in the order of the file; no id twice. One without an `id` has one that is derived from what it
+    /// matches: `file-` and 16 hexadecimal digits.
+    pub routes: Vec<Route>,
+    /// The cluster's settings; what the file does not say has its default.
+    pub settings: Settings,
+    /// What it says about the node that reads it.
+    pub node: NodeOverrides,
+    /// What is accepted, and may not do what its author thinks.
+    pub warnings: Vec<Finding>,
+    /// Its name and its text, without secrets.
+    pub source: Arc<SourceText>,
+}
+
+/// What a file may say about the node that reads it; every other source is stronger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodeOverrides {
+    /// `proxy.host`.
+    pub host: Option<IpAddr>,
+    /// `proxy.port`.
+    pub port: Option<u16>,
+    /// `rateLimit.redis.url`, or the old `redis` section.
+    pub redis: Option<ServerUrl>,
+    /// `logging.level`, as a filter.
+    pub log_level: Option<String>,
+    /// `logging.format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// The largest file. A hundred thousand routes have about 15 MB.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+impl Loaded {
+    /// Reads a file and reports every mistake at once. Variables resolve `${NAME}` in its values.
+    pub fn read(path: &Path, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let wrong = |message: String| ConfigError(vec![Finding::mistake(format!("{name}: {message}"))]);
+        let size = std::fs::metadata(path)
+            .map_err(|error| wrong(error.to_string()))?
+            .len();
+        if size > FILE_BYTES_MAX {
+            return Err(wrong(format!(
+                "the file has {size} bytes, at most {FILE_BYTES_MAX} are read"
+            )));
+        }
+        let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .split(|b| *b == b'\n')
+                .count();
+            wrong(format!("line {line} is not UTF-8 text"))
+        })?;
+        Self::parse(&name, &text, variables)
+    }
+
+    /// Reads the text of a file that is called so.
+    pub fn parse(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let source = Arc::new(SourceText {
+            name: name.to_owned(),
+            text: mask::masked(text),
+        });
+        reading::read(source, text, variables)
+    }
+
+    /// Where an entity of this file stands, or the field of it that a JSON Pointer (RFC 6901) names. Parses the text
+    /// again: it is for messages, which are few.
+    pub fn place_of(&self, entity: &Entity, pointer: &str) -> Option<Place> {
+        let tree = syntax::parse(&self.source, &self.source.text).ok()?;
+        let node = match entity {
+            Entity::Upstream(name) => {
+                let position = self
+                    .upstreams
+                    .iter()
+                    .position(|upstream| upstream.name == *name)?;
+                tree.get("upstreams")?.items().get(position)?
+            }
+            Entity::Route(id) => {
+                let position = self.routes.iter().position(|route| route.id == *id)?;
+                tree.get("routes")?.items().get(position)?
+            }
+            Entity::Settings => &tree,
+            Entity::Log => return None,
+        };
+        let field = pointer.split('/').nth(1).and_then(|field| node.entry(field));
+        let span = match field {
+            Some((key, value)) if value.is_container() => key.place(),
+            Some((_, value)) => value.place(),
+            None => node.place(),
+        };
+        Some(Place {
+            source: self.source.clone(),
+            span,
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! The vocabulary of the original's own `proxy.yml`, brought into the README's, which our types read.
+
+use std::ops::Range;
+
+use super::tree::{Key, Node, Value};
+
+/// Something to tell about a translation.
+pub(super) struct Remark {
+    pub(super) message: String,
+    pub(super) place: Range<usize>,
+}
+
+/// An upstream or a route: labels are dropped, and limits and breakers speak the README's language.
+pub(super) fn translate(entity: &mut Node) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    if let Some((key, _)) = entity.take("metadata") {
+        remarks.push(remark("`metadata` is not kept", key.place()));
+    }
+    switchable(entity, "rateLimit");
+    if let Some(breaker) = entity.get_mut("circuitBreaker") {
+        remarks.extend(old_breaker(breaker));
+    }
+    remarks
+}
+
+/// A limit may have a switch. One that is off is no limit.
+pub(super) fn switchable(parent: &mut Node, key: &str) {
+    let Some(limit) = parent.get_mut(key) else { return };
+    match limit.get("enabled").map(|switch| &switch.value) {
+        Some(Value::Bool(true)) => drop(limit.take("enabled")),
+        Some(Value::Bool(false)) => drop(parent.take(key)),
+        _ => {}
+    }
+}
+
+/// With the old keys beside it the threshold was a number of failures, not a percentage: that many failures and no
+/// success among them.
+fn old_breaker(breaker: &mut Node) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let open_for = breaker.take("timeout");
+    let trials = ["halfOpenRequests", "successThreshold"].map(|key| breaker.take(key));
+    let old = open_for.is_some() || trials.iter().any(Option::is_some);
+    if let Some((key, value)) = open_for {
+        breaker.put(Key::made_up("openDuration", &key.place()), value);
+    }
+    for (key, _) in trials.into_iter().flatten() {
+        remarks.push(remark(
+            format!(
+                "`{}` is not kept: one trial request closes a breaker again",
+                key.text
+            ),
+            key.place(),
+        ));
+    }
+    if old && let Some((key, count)) = breaker.take("failureThreshold") {
+        let place = key.place();
+        let message = "`failureThreshold` beside old keys is a number of failures: taken as that many in a row; \
+                       without them it is a percentage";
+        remarks.push(remark(message, place.clone()));
+        breaker.put(Key::made_up("volumeThreshold", &place), count);
+        breaker.put(
+            Key::made_up("threshold", &place),
+            Node::made_up(Value::Unsigned(100), &place),
+        );
+    }
+    remarks
+}
+
+fn remark(message: impl Into<String>, place: Range<usize>) -> Remark {
+    Remark {
+        message: message.into(),
+        place,
+    }
+}
+
+/// The settings of the cluster, which the file has in several sections, gathered into one mapping.
+pub(super) fn settings(file: &Node) -> Node {
+    const PLACES: [(&str, &[&str]); 10] = [
+        ("timeout", &["proxy", "timeout"]),
+        ("timeout", &["proxy", "timeout", "request"]),
+        ("timeout", &["timeouts", "request"]),
+        ("connectTimeout", &["proxy", "connectTimeout"]),
+        ("connectTimeout", &["proxy", "timeout", "connect"]),
+        ("connectTimeout", &["timeouts", "connect"]),
+        ("trustedProxies", &["proxy", "trustedProxies"]),
+        ("trustedProxies", &["security", "trustedProxies"]),
+        ("forwarded", &["proxy", "forwarded"]),
+        ("rateLimit", &["rateLimit", "global"]),
+    ];
+    let mut settings = Node::made_up(Value::Map(Vec::new()), &(0..0));
+    let gathered = PLACES
+        .iter()
+        .filter_map(|(name, path)| Some((*name, file.entry_at(path)?)));
+    let old_limit = file
+        .entry_at(&["security", "rateLimiting"])
+        .map(|entry| ("rateLimit", entry));
+    for (name, (key, value)) in gathered.chain(old_limit) {
+        let is_group = name == "timeout" && matches!(value.value, Value::Map(_));
+        if !is_group {
+            settings.put(Key::made_up(name, &key.place()), value.clone());
+        }
+    }
+    switchable(&mut settings, "rateLimit");
+    settings
+}

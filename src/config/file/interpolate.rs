@@ -1,0 +1,114 @@
+//! `${NAME}` and `${NAME:-default}` in the values of a file, by the environment of the process that reads it.
+//!
+//! References in fields for secrets stay references: what an event holds is for each node to resolve.
+
+use std::{collections::BTreeMap, ops::Range};
+
+use super::tree::{Node, Value};
+
+/// Keys whose values stay references.
+const SECRET_KEYS: [&str; 1] = ["authorization"];
+
+/// A reference that cannot be resolved.
+pub(super) struct Unresolved {
+    pub(super) message: String,
+    pub(super) help: &'static str,
+    pub(super) place: Range<usize>,
+}
+
+/// Resolves the references in every value below this one.
+pub(super) fn resolve(
+    node: &mut Node,
+    text: &str,
+    variables: &BTreeMap<String, String>,
+    wrong: &mut Vec<Unresolved>,
+) {
+    let place = node.place();
+    let quoted = node.written(text).starts_with(['"', '\'']);
+    match &mut node.value {
+        Value::List(items) => items
+            .iter_mut()
+            .for_each(|item| resolve(item, text, variables, wrong)),
+        Value::Map(entries) => {
+            for (_, value) in entries
+                .iter_mut()
+                .filter(|(key, _)| !SECRET_KEYS.contains(&&*key.text))
+            {
+                resolve(value, text, variables, wrong);
+            }
+        }
+        Value::Text(value) if value.contains("${") => match expand(value, variables) {
+            Ok(expanded) if quoted => node.value = Value::Text(expanded),
+            Ok(expanded) => node.value = plain(expanded),
+            Err((message, help)) => wrong.push(Unresolved { message, help, place }),
+        },
+        Value::Text(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Unsigned(_)
+        | Value::Signed(_)
+        | Value::Float(_) => {}
+    }
+}
+
+/// What a value without quotes means in YAML, as far as our keys ask for it.
+fn plain(text: String) -> Value {
+    match &*text {
+        "true" => Value::Bool(true),
+        "false" => Value::Bool(false),
+        number => number.parse().map_or(Value::Text(text), Value::Unsigned),
+    }
+}
+
+fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, (String, &'static str)> {
+    let mut expanded = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((reference, after)) = after.split_once('}') else {
+            return Err((
+                "`${` is not closed".to_owned(),
+                "write ${NAME} or ${NAME:-default}",
+            ));
+        };
+        let (name, default) = reference
+            .split_once(":-")
+            .map_or((reference, None), |(name, text)| (name, Some(text)));
+        let value = variables
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+            .or(default);
+        let Some(value) = value else {
+            return Err((
+                format!("the variable {name:?} is not set"),
+                "set it, or give a default: ${NAME:-default}",
+            ));
+        };
+        expanded.push_str(before);
+        expanded.push_str(value);
+        rest = after;
+    }
+    Ok(expanded + rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_becomes_its_value_or_its_default() {
+        let variables = [
+            ("HOST".to_owned(), "api".to_owned()),
+            ("EMPTY".to_owned(), String::new()),
+        ]
+        .into();
+        let check = |text: &str, expected: Option<&str>| {
+            assert_eq!(expand(text, &variables).ok().as_deref(), expected, "{text}");
+        };
+        check("http://${HOST}:${PORT:-8080}/x", Some("http://api:8080/x"));
+        check("${EMPTY:-b}", Some("b"));
+        check("${OTHER}", None);
+        check("${HOST", None);
+        check("$HOST", Some("$HOST"));
+    }
+}

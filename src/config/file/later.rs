@@ -1,0 +1,71 @@
+//! Keys that are read and checked, and that nothing acts on yet. Each is said, with its line, at every start.
+//!
+//! Policies of upstreams and routes are not here: those are stored, and `domain` warns of them.
+
+use std::ops::Range;
+
+use super::tree::{Node, Value};
+
+/// Where a key stands, and what is to be said about it.
+const LATER: [(&[&str], &str); 15] = [
+    (
+        &["security", "allowedHosts"],
+        "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
+    ),
+    (
+        &["security", "blockedIPs"],
+        "addresses in this file are held against it; gateways do not hold the addresses of names to it yet",
+    ),
+    (
+        &["security", "auth"],
+        "API keys are not checked yet: routes with `auth` answer 503 until they are",
+    ),
+    (
+        &["security", "cors"],
+        "nothing adds CORS headers yet: upstreams answer for themselves",
+    ),
+    (
+        &["proxy", "cors"],
+        "nothing adds CORS headers yet: upstreams answer for themselves",
+    ),
+    (
+        &["proxy", "maxBodySize"],
+        "nothing limits the size of bodies yet: they are streamed, never held, so upstreams see all of them",
+    ),
+    (
+        &["proxy", "timeout", "idle"],
+        "idle connections are closed after a fixed time",
+    ),
+    (
+        &["timeouts", "idle"],
+        "idle connections are closed after a fixed time",
+    ),
+    (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
+    (
+        &["logging", "sampling"],
+        "requests are not sampled: each is recorded",
+    ),
+    (
+        &["logging", "redaction"],
+        "has no effect: headers and bodies are never logged",
+    ),
+    (
+        &["metrics"],
+        "has no effect: metrics are at /metrics of the admin or ops listener",
+    ),
+    (&["http"], "has no effect: connection pools keep their own sizes"),
+    (&["backpressure"], "nothing is shed under load yet"),
+    (&["metadata"], "is not kept"),
+];
+
+/// What this file has of them, in the order of the table.
+pub(super) fn found(file: &Node) -> impl Iterator<Item = (String, Range<usize>)> + '_ {
+    LATER.iter().filter_map(|(path, says)| {
+        let (key, value) = file.entry_at(path)?;
+        let off = matches!(
+            value.get("enabled").map(|switch| &switch.value),
+            Some(Value::Bool(false))
+        );
+        (!off).then(|| (format!("`{}`: {says}", path.join(".")), key.place()))
+    })
+}

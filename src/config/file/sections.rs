@@ -1,0 +1,320 @@
+//! The sections of a file beside `upstreams` and `routes`: what may stand in each.
+//!
+//! A field that is only checked here is read from the tree where it is used: positions matter more than values.
+
+use std::net::IpAddr;
+
+use flexgate_schemas::{HostPattern, Millis, policy::RateLimit};
+use ipnet::IpNet;
+use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
+
+use super::{super::log::LogFormat, bytes::Bytes};
+
+/// The sections a file may have.
+pub(super) const NAMES: [&str; 13] = [
+    "proxy",
+    "security",
+    "rateLimit",
+    "upstreams",
+    "routes",
+    "logging",
+    "timeouts",
+    "redis",
+    "metrics",
+    "http",
+    "backpressure",
+    "version",
+    "metadata",
+];
+
+/// `proxy`: this node's listener, and defaults for all routes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Proxy {
+    pub(super) port: Option<u16>,
+    pub(super) host: Option<IpAddr>,
+    pub(super) timeout: Option<Timeouts>,
+    pub(super) connect_timeout: Option<Millis>,
+    pub(super) trusted_proxies: Option<IgnoredAny>,
+    #[serde(rename = "trustProxy")]
+    pub(super) trusts_all: Option<bool>,
+    pub(super) forwarded: Option<bool>,
+    pub(super) max_body_size: Option<Bytes>,
+    pub(super) cors: Option<Cors>,
+}
+
+/// A number, which is `request`; or each by its name, as in the old files.
+#[derive(Debug)]
+pub(super) struct Timeouts;
+
+/// `timeouts` of the old files, and `proxy.timeout` written in full.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct NamedTimeouts {
+    request: Option<Millis>,
+    connect: Option<Millis>,
+    idle: Option<Millis>,
+}
+
+impl<'de> Deserialize<'de> for Timeouts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrNames;
+        impl<'de> de::Visitor<'de> for NumberOrNames {
+            type Value = Timeouts;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("milliseconds (5000), a number with a unit (\"5s\"), or `{request, connect}`")
+            }
+            fn visit_u64<E: de::Error>(self, millis: u64) -> Result<Timeouts, E> {
+                Millis::try_from(millis).map(|_| Timeouts).map_err(E::custom)
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timeouts, E> {
+                text.parse::<Millis>().map(|_| Timeouts).map_err(E::custom)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Timeouts, A::Error> {
+                NamedTimeouts::deserialize(de::value::MapAccessDeserializer::new(map)).map(|_| Timeouts)
+            }
+        }
+        deserializer.deserialize_any(NumberOrNames)
+    }
+}
+
+/// `cors` of the old files.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "checked only")]
+pub(super) struct Cors {
+    enabled: Option<bool>,
+    origin: Option<IgnoredAny>,
+    methods: Option<IgnoredAny>,
+    credentials: Option<bool>,
+}
+
+/// `security`: where requests may go, and how clients say who they are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Security {
+    pub(super) allowed_hosts: Option<Vec<AllowedHost>>,
+    #[serde(rename = "blockedIPs", alias = "blockedIps")]
+    pub(super) blocked_ips: Option<Vec<Blocked>>,
+    pub(super) trusted_proxies: Option<IgnoredAny>,
+    pub(super) auth: Option<ApiKeys>,
+    pub(super) cors: Option<Cors>,
+    pub(super) rate_limiting: Option<IgnoredAny>,
+}
+
+/// A host that upstreams may be at: a pattern, or an address.
+#[derive(Debug)]
+pub(super) struct AllowedHost(pub(super) HostPattern);
+
+impl<'de> Deserialize<'de> for AllowedHost {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bracketed = match text.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => text,
+        };
+        bracketed.parse().map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// An address or a network that requests must not go to.
+#[derive(Debug)]
+pub(super) struct Blocked(pub(super) IpNet);
+
+impl<'de> Deserialize<'de> for Blocked {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let network = text
+            .parse::<IpNet>()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| {
+            de::Error::custom(format_args!(
+                "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
+            ))
+        })
+    }
+}
+
+/// `security.auth`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "checked only, until keys are")]
+pub(super) struct ApiKeys {
+    #[serde(rename = "type")]
+    kind: AuthKind,
+    header: Option<String>,
+    keys: Option<Vec<ApiKey>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum AuthKind {
+    ApiKey,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "checked only, until keys are")]
+struct ApiKey {
+    key: String,
+    name: Option<String>,
+}
+
+/// `rateLimit`: where budgets are kept, the limit of all routes together, and limits by path.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RateLimits {
+    pub(super) enabled: Option<bool>,
+    pub(super) backend: Option<Backend>,
+    pub(super) redis: Option<RedisUrl>,
+    pub(super) global: Option<RateLimit>,
+    pub(super) per_route: Option<Vec<IgnoredAny>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Backend {
+    Redis,
+    #[serde(alias = "local")]
+    Memory,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RedisUrl {
+    pub(super) url: String,
+}
+
+/// One item of `rateLimit.perRoute`: a limit, and the path it is for.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PathLimit {
+    pub(super) path: flexgate_schemas::PathPattern,
+    #[serde(alias = "max")]
+    pub(super) requests: std::num::NonZeroU32,
+    #[serde(alias = "windowMs")]
+    pub(super) window: Millis,
+    pub(super) message: Option<Box<str>>,
+}
+
+/// `redis` of the old files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Redis {
+    pub(super) enabled: Option<bool>,
+    pub(super) url: Option<String>,
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) password: Option<String>,
+    pub(super) db: Option<u8>,
+    pub(super) key_prefix: Option<String>,
+}
+
+/// `logging`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Logging {
+    pub(super) level: Option<Level>,
+    pub(super) format: Option<Format>,
+    sampling: Option<Sampling>,
+    redaction: Option<Redaction>,
+}
+
+/// A level, by the names of either version.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    #[serde(alias = "http")]
+    Info,
+    #[serde(alias = "verbose")]
+    Debug,
+    #[serde(alias = "silly")]
+    Trace,
+}
+
+impl Level {
+    /// As a filter.
+    pub(super) fn filter(self) -> String {
+        format!("{self:?}").to_lowercase()
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Format {
+    Json,
+    Text,
+}
+
+impl From<Format> for LogFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Json => Self::Json,
+            Format::Text => Self::Text,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "checked only")]
+struct Sampling {
+    enabled: Option<bool>,
+    success_rate: Option<Share>,
+    error_rate: Option<Share>,
+}
+
+/// A share, 0 to 1.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "f64")]
+struct Share;
+
+impl TryFrom<f64> for Share {
+    type Error = String;
+    fn try_from(share: f64) -> Result<Self, String> {
+        if (0.0..=1.0).contains(&share) {
+            Ok(Self)
+        } else {
+            Err(format!("{share} is no share from 0 to 1"))
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "checked only")]
+struct Redaction {
+    enabled: Option<bool>,
+    fields: Option<Vec<String>>,
+}
+
+/// `metrics` of the old files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Metrics {
+    enabled: Option<bool>,
+    port: Option<u16>,
+    path: Option<String>,
+}
+
+/// `http` of the old files: its connection pool.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Http {
+    max_sockets: Option<u32>,
+    max_free_sockets: Option<u32>,
+    timeout: Option<Millis>,
+    keep_alive: Option<bool>,
+}
+
+/// `backpressure` of the old files.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct Backpressure {
+    enabled: Option<bool>,
+    max_queue_size: Option<u32>,
+    max_connections: Option<u32>,
+    queue_timeout: Option<Millis>,
+}

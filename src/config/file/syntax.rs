@@ -1,0 +1,119 @@
+//! What is wrong with a text that is no YAML, and what to do about it.
+
+use std::{ops::Range, sync::Arc};
+
+use serde_saphyr::{DuplicateKeyPolicy, Error};
+
+use super::{super::finding::Finding, SourceText, tree::Node};
+
+/// Parses the text of a file.
+pub(super) fn parse(source: &Arc<SourceText>, text: &str) -> Result<Node, Finding> {
+    let mut options = serde_saphyr::options! {
+        with_snippet: false,
+        // Found in the tree, where all of them can be reported.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
+    };
+    if let Some(budget) = &mut options.budget {
+        budget.max_events = EVENTS_MAX;
+    }
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error, source, text))
+}
+
+/// Room for a million routes; a bomb of aliases stops at limits of its own.
+const EVENTS_MAX: usize = 50_000_000;
+
+fn explain(error: &Error, source: &Arc<SourceText>, text: &str) -> Finding {
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let line = error
+        .location()
+        .map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
+    if let Some(tab) = indentation_tab(text, line) {
+        return Finding::mistake("a tab cannot indent YAML")
+            .with_help("indent with spaces, the same number for keys of the same mapping")
+            .at(source, tab);
+    }
+    let column = error
+        .location()
+        .map_or(1, |location| usize::try_from(location.column()).unwrap_or(1));
+    let finding =
+        Finding::mistake(format!("this is not YAML: {message}")).at(source, span(text, line, column));
+    match help(message) {
+        Some(help) => finding.with_help(help),
+        None => finding,
+    }
+}
+
+fn help(message: &str) -> Option<&'static str> {
+    let cases = [
+        (
+            "mapping values are not allowed",
+            "a value that contains `: ` needs quotes; a key of its own needs a new line",
+        ),
+        (
+            "expected '-' indicator",
+            "items of one list begin in the same column, what belongs to an item further right",
+        ),
+        (
+            "unclosed quote",
+            "close the quote, or double it where it is part of the value",
+        ),
+        ("unclosed bracket", "close the bracket"),
+        (
+            "unexpected character",
+            "a value that begins with this character needs quotes",
+        ),
+        (
+            "unknown anchor",
+            "a value that begins with `*` is an alias in YAML: put it into quotes",
+        ),
+        (
+            "multiple YAML documents",
+            "a configuration is one document: take the `---` away",
+        ),
+        (
+            "did not find expected key",
+            "keys of the same mapping begin in the same column",
+        ),
+        (
+            "illegal placement of ':'",
+            "check the brackets and quotes before it",
+        ),
+        (
+            "unknown escape character",
+            "in double quotes a backslash begins an escape; use single quotes",
+        ),
+    ];
+    cases
+        .iter()
+        .find(|(part, _)| message.contains(part))
+        .map(|(_, help)| *help)
+}
+
+/// A tab in the indentation of the line with the error or of the next one: the parser notices late, or early.
+fn indentation_tab(text: &str, line: usize) -> Option<Range<usize>> {
+    let mut start = 0;
+    for (number, content) in (1..).zip(text.split_inclusive('\n')) {
+        let indentation = content.len() - content.trim_start_matches([' ', '\t']).len();
+        let tab = content[..indentation]
+            .find('\t')
+            .filter(|_| number == line || number == line + 1);
+        if let Some(tab) = tab {
+            return Some(start + tab..start + tab + 1);
+        }
+        start += content.len();
+    }
+    None
+}
+
+/// The character at this line and column, both from 1.
+fn span(text: &str, line: usize, column: usize) -> Range<usize> {
+    let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+    let content = text[start..].lines().next().unwrap_or_default();
+    let (offset, character) = content
+        .char_indices()
+        .nth(column - 1)
+        .unwrap_or((content.len(), ' '));
+    let end = offset + character.len_utf8();
+    start + offset..start + end.min(content.len()).max(offset)
+}

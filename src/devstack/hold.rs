@@ -1,0 +1,154 @@
+//! Who runs on a data folder: a lock that the kernel takes back when its holder dies, and a record of each child.
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::error::{self, DevstackError};
+use super::process::ProcessId;
+use super::server;
+
+/// While it exists, nobody else starts or stops anything on the data folder.
+#[derive(Debug)]
+pub(super) struct Hold {
+    data_dir: PathBuf,
+    lock: File,
+}
+
+impl Hold {
+    /// Creates the data folder if need be.
+    pub(super) fn take(data_dir: &Path) -> Result<Self, DevstackError> {
+        let run = data_dir.join("run");
+        fs::create_dir_all(&run).map_err(error::io("create", &run))?;
+        let path = lock_path(data_dir);
+        let mut lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(error::io("open", &path))?;
+
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let pid = holder(data_dir).map(|holder| holder.pid);
+                return Err(DevstackError::InUse {
+                    data_dir: data_dir.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(error::io("lock", &path)(source)),
+        }
+        let ourselves = serde_json::to_vec(&ProcessId::ourselves()).unwrap_or_default();
+        lock.set_len(0)
+            .and_then(|()| lock.write_all(&ourselves))
+            .map_err(error::io("write", &path))?;
+        Ok(Self {
+            data_dir: data_dir.to_owned(),
+            lock,
+        })
+    }
+
+    /// Stops the children of an earlier run that could not do so itself. The lock is ours, so that run has ended.
+    pub(super) async fn stop_leftovers(&self) {
+        let Ok(records) = fs::read_dir(self.data_dir.join("run")) else {
+            return;
+        };
+        for record in records
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| is_record(path))
+        {
+            if let Some(leftover) = read(&record) {
+                server::stop_process(&leftover).await;
+            }
+            let _gone = fs::remove_file(record);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // Before the lock goes: afterwards the file may be the next holder's. A stale name would do no harm either.
+        let _stale = self.lock.set_len(0);
+    }
+}
+
+/// What `flexgate down` found to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// No run holds the data folder.
+    NothingRan,
+    /// This process has ended, and so have its servers.
+    Run(i32),
+}
+
+/// Asks the run that holds `data_dir` to stop and waits until it has let go of it. Never signals a process that only
+/// happens to have the recorded pid.
+pub async fn stop_recorded(data_dir: &Path, within: Duration) -> Result<Stopped, DevstackError> {
+    if !lock_path(data_dir).exists() {
+        return Ok(Stopped::NothingRan);
+    }
+    let hold = match Hold::take(data_dir) {
+        Ok(hold) => hold,
+        Err(DevstackError::InUse { .. }) => return stop_holder(data_dir, within).await,
+        Err(error) => return Err(error),
+    };
+    hold.stop_leftovers().await;
+    Ok(Stopped::NothingRan)
+}
+
+async fn stop_holder(data_dir: &Path, within: Duration) -> Result<Stopped, DevstackError> {
+    let Some(holder) = holder(data_dir) else {
+        return Err(DevstackError::InUse {
+            data_dir: data_dir.to_owned(),
+            pid: None,
+        });
+    };
+    holder.signal(Signal::TERM);
+    if holder.ends_within(within).await {
+        Ok(Stopped::Run(holder.pid))
+    } else {
+        Err(DevstackError::StillRunning {
+            pid: holder.pid,
+            within,
+        })
+    }
+}
+
+/// Writes down a child, for the case that we cannot stop it ourselves.
+pub(super) fn record(data_dir: &Path, name: &str, pid: i32) -> Result<(), DevstackError> {
+    let path = record_path(data_dir, name);
+    let json = serde_json::to_vec(&ProcessId::of(pid)).unwrap_or_default();
+    fs::create_dir_all(data_dir.join("run"))
+        .and_then(|()| fs::write(&path, json))
+        .map_err(error::io("write", &path))
+}
+
+/// The child has ended.
+pub(super) fn forget(data_dir: &Path, name: &str) {
+    let _gone = fs::remove_file(record_path(data_dir, name));
+}
+
+fn holder(data_dir: &Path) -> Option<ProcessId> {
+    read(&lock_path(data_dir))
+}
+
+fn read(path: &Path) -> Option<ProcessId> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()?
+}
+
+fn lock_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("run").join("lock")
+}
+
+fn record_path(data_dir: &Path, name: &str) -> PathBuf {
+    data_dir.join("run").join(format!("{name}.json"))
+}
+
+fn is_record(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}

@@ -1,0 +1,69 @@
+//! NATS with JetStream, the system of record.
+
+use std::fs;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, ServerAddr, jetstream};
+use serde_json::json;
+
+use super::error::{self, DevstackError};
+use super::server::{Launch, Protocol, ServerOptions};
+use super::{Durability, password};
+
+/// Writes the server's configuration, which is JSON with room for less.
+pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
+    let home = options.data_dir.join("nats");
+    fs::create_dir_all(&home).map_err(error::io("create", &home))?;
+    let port = options.port()?;
+    let password = password::read_or_create(&options.data_dir)?;
+
+    let mut store = json!({ "store_dir": home });
+    if options.durability == Durability::Safe {
+        // By default the server acknowledges first and syncs up to two minutes later.
+        store["sync_interval"] = "always".into();
+    }
+    let configuration = json!({
+        "server_name": "flexgate",
+        "listen": format!("127.0.0.1:{port}"),
+        "max_payload": 1 << 20,
+        "jetstream": store,
+        "authorization": { "user": password::USER, "password": password },
+    });
+    let file = home.join("nats.conf");
+    password::write_private(&file, &format!("{configuration:#}\n"))?;
+
+    Ok(Launch {
+        protocol: Protocol::Nats,
+        data_dir: options.data_dir.clone(),
+        port,
+        url: format!("nats://{}:{password}@127.0.0.1:{port}", password::USER),
+        account: &[],
+        program: options.binary.clone(),
+        arguments: vec!["--config".into(), file.into()],
+    })
+}
+
+/// How to log in with the user and password of a URL such as `nats://user:password@host`, which `async-nats` accepts
+/// and ignores.
+pub fn nats_login(url: &str) -> ConnectOptions {
+    let address = url.parse::<ServerAddr>().ok();
+    let login = address
+        .as_ref()
+        .and_then(|address| address.username().zip(address.password()));
+    login.map_or_else(ConnectOptions::new, |(user, password)| {
+        ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+    })
+}
+
+/// JetStream comes up with the server, but an account without it is as good as no server.
+pub(super) async fn greet(url: &str) -> Result<(), String> {
+    let login = nats_login(url)
+        .connection_timeout(Duration::from_secs(1))
+        .max_reconnects(1);
+    let client = login.connect(url).await.map_err(|error| error.to_string())?;
+    jetstream::new(client)
+        .query_account()
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,152 @@
+use flexgate_schemas::{
+    Event, RouteId, Settings, UpstreamId,
+    event::{RouteDeleted, UpstreamDeleted},
+};
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::routing::{Found, arbitrary};
+
+fn any_upstream() -> impl Strategy<Value = Upstream> {
+    (upstream_name(), 1..3_u32)
+        .prop_map(|(name, timeout)| upstream(name.as_str(), json!({ "timeout": timeout })))
+}
+
+fn upstream_name() -> impl Strategy<Value = UpstreamId> {
+    (0..4).prop_map(|number| format!("u{number}").parse().unwrap())
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    any::<bool>().prop_map(|forwarded| Settings {
+        forwarded,
+        ..Settings::default()
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let patch = (0..3).prop_map(|priority| json!({ "priority": priority }));
+    let patched = (arbitrary::route_id(), patch);
+    prop_oneof![
+        4 => arbitrary::route().prop_map(Command::CreateRoute),
+        2 => arbitrary::route().prop_map(Command::PutRoute),
+        1 => patched.prop_map(|(id, patch)| Command::PatchRoute { id, patch }),
+        1 => arbitrary::route_id().prop_map(Command::DeleteRoute),
+        4 => any_upstream().prop_map(Command::CreateUpstream),
+        2 => any_upstream().prop_map(Command::PutUpstream),
+        1 => upstream_name().prop_map(Command::DeleteUpstream),
+        1 => any_settings().prop_map(Command::PutSettings),
+        1 => (vec(any_upstream(), 0..3), vec(arbitrary::route(), 0..4), prop::option::of(any_settings()))
+            .prop_map(|(upstreams, routes, settings)| Command::Apply { upstreams, routes, settings }),
+    ]
+}
+
+/// Any event at all, also one that no decision would have made of the state it meets.
+fn event() -> impl Strategy<Value = Event> {
+    let deleted_route = |id: RouteId| Event::RouteDeleted(RouteDeleted { id });
+    let deleted_upstream = |name: UpstreamId| Event::UpstreamDeleted(UpstreamDeleted { name });
+    prop_oneof![
+        4 => arbitrary::route().prop_map(|route| Event::RouteCreated(route.into())),
+        4 => arbitrary::route().prop_map(|route| Event::RouteUpdated(route.into())),
+        2 => arbitrary::route_id().prop_map(deleted_route),
+        2 => any_upstream().prop_map(|upstream| Event::UpstreamCreated(upstream.into())),
+        2 => any_upstream().prop_map(|upstream| Event::UpstreamUpdated(upstream.into())),
+        1 => upstream_name().prop_map(deleted_upstream),
+        1 => any_settings().prop_map(|settings| Event::SettingsUpdated(settings.into())),
+    ]
+}
+
+fn folded(events: &[Event]) -> ConfigState {
+    let mut state = ConfigState::default();
+    for (revision, event) in (1..).zip(events) {
+        evolve(&mut state, event, &stamp(revision));
+    }
+    state
+}
+
+proptest! {
+    #[test]
+    fn to_decide_the_same_again_yields_nothing(commands in vec(command(), 1..40)) {
+        let mut state = ConfigState::default();
+        for (revision, command) in (1..).zip(commands) {
+            let Ok(decision) = when(&state, &command) else { continue };
+            let before = state.clone();
+            happen(&mut state, &decision.events, revision);
+            prop_assert_eq!(decision.events.is_empty(), before == state);
+            match when(&state, &command) {
+                Ok(again) => prop_assert_eq!(again.events, []),
+                Err(Refusal::NotFound(_)) => {
+                    let deletion = matches!(command, Command::DeleteRoute(_) | Command::DeleteUpstream(_));
+                    prop_assert!(deletion, "{:?}", command);
+                }
+                Err(refusal) => prop_assert!(false, "{command:?}: {refusal}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_decision_leaves_a_route_without_its_upstream_or_with_a_double(commands in vec(command(), 1..40)) {
+        let mut state = ConfigState::default();
+        for (revision, command) in (1..).zip(commands) {
+            if let Ok(decision) = when(&state, command) {
+                happen(&mut state, &decision.events, revision);
+            }
+        }
+        let mut keys: Vec<_> = state.routes().values().map(|entry| entry.value.match_key()).collect();
+        keys.sort();
+        keys.dedup();
+        prop_assert_eq!(keys.len(), state.routes().len());
+        for entry in state.routes().values() {
+            if let flexgate_schemas::UpstreamRef::Named(name) = &entry.value.upstream {
+                prop_assert!(state.upstream(name).is_some());
+                prop_assert!(state.routes_using(name).any(|id| *id == entry.value.id));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_derived_along_the_way_is_what_the_entities_say(
+        events in vec(event(), 0..60),
+        requests in vec(arbitrary::request(), 5),
+    ) {
+        let state = folded(&events);
+        let anew: ConfigState = serde_json::from_value(serde_json::to_value(&state).unwrap()).unwrap();
+        prop_assert_eq!(&state, &anew);
+        prop_assert_eq!(state.hash(), anew.hash());
+        prop_assert_eq!(state.table().len(), anew.table().len());
+        for request in &requests {
+            prop_assert_eq!(state.table().find(&request.target()), anew.table().find(&request.target()));
+            if let Found::Rule(route) = state.table().find(&request.target()) {
+                prop_assert!(std::sync::Arc::ptr_eq(route, &state.route(&route.id).unwrap().value));
+            }
+        }
+        for name in (0..4).map(|number| format!("u{number}").parse().unwrap()) {
+            prop_assert!(state.routes_using(&name).eq(anew.routes_using(&name)));
+        }
+        for entry in state.routes().values() {
+            let double = |state: &ConfigState| state.duplicate_of(&entry.value).cloned();
+            prop_assert_eq!(double(&state), double(&anew));
+        }
+    }
+
+    #[test]
+    fn the_hash_does_not_depend_on_the_order_of_independent_events(
+        routes in prop::collection::btree_map(arbitrary::route_id(), arbitrary::route(), 0..20),
+        upstreams in prop::collection::btree_map(upstream_name(), any_upstream(), 0..4),
+        rotation in 0..20_usize,
+    ) {
+        let routes = routes.into_iter().map(|(id, route)| Event::RouteCreated(Route { id, ..route }.into()));
+        let upstreams = upstreams.into_iter().map(|(name, upstream)| {
+            Event::UpstreamCreated(Upstream { name, ..upstream }.into())
+        });
+        let mut events: Vec<Event> = routes.chain(upstreams).collect();
+        let state = folded(&events);
+        if !events.is_empty() {
+            let middle = rotation % events.len();
+            events.rotate_left(middle);
+            events.reverse();
+        }
+        prop_assert_eq!(state.hash(), folded(&events).hash());
+        let empty = ConfigState::default().hash();
+        prop_assert_eq!(state.hash() == empty, events.is_empty());
+    }
+}

@@ -1,0 +1,67 @@
+use flexgate_schemas::Settings;
+use serde_json::json;
+
+use super::*;
+
+fn settings(fields: Value) -> Settings {
+    read(json!({}), fields)
+}
+
+#[test]
+fn settings_are_there_before_anybody_sets_them() {
+    let state = ConfigState::default();
+    assert_eq!(state.settings().revision, 0);
+    let decision = when(&state, Command::PutSettings(Settings::default())).unwrap();
+    assert_eq!(types(&decision), [""; 0]);
+}
+
+#[test]
+fn settings_are_replaced_whole() {
+    let state = given([Command::PutSettings(settings(json!({ "timeout": "5s" })))]);
+    let mut after = state.clone();
+    let decision = when(
+        &state,
+        Command::PutSettings(settings(json!({ "forwarded": true }))),
+    )
+    .unwrap();
+    happen(&mut after, &decision.events, 2);
+    assert_eq!(after.settings().value.timeout, None);
+    assert_eq!(
+        (after.settings().revision, after.settings().created_at),
+        (2, stamp(1).at)
+    );
+}
+
+#[test]
+fn a_global_limit_is_warned_of_in_the_settings_and_in_every_route() {
+    let limited = settings(json!({ "rateLimit": { "requests": 1, "window": "1s" } }));
+    let mut state = given_backend();
+    let decision = when(&state, Command::PutSettings(limited)).unwrap();
+    let expected =
+        "asks for the global `rateLimit`, which this version cannot enforce: its requests are refused";
+    assert_eq!(warnings(&decision), [format!("the settings {expected}")]);
+
+    happen(&mut state, &decision.events, 2);
+    let decision = when(&state, Command::CreateRoute(route("users", json!({})))).unwrap();
+    assert_eq!(warnings(&decision), [format!("route \"users\" {expected}")]);
+}
+
+#[test]
+fn a_caller_who_has_not_seen_the_last_settings_is_refused() {
+    let command = Command::PutSettings(settings(json!({ "timeout": "5s" })));
+    assert!(decide(&ConfigState::default(), &command, &Expect::Revision(0)).is_ok());
+    let refusal = decide(&given([command.clone()]), &command, &Expect::Revision(0)).unwrap_err();
+    assert_eq!(refusal.code(), "stale");
+}
+
+#[test]
+fn too_many_trusted_networks_are_refused() {
+    let networks: Vec<String> = (0..1025)
+        .map(|number| format!("10.0.{}.{}", number / 256, number % 256))
+        .collect();
+    let command = Command::PutSettings(settings(json!({ "trustedProxies": networks })));
+    assert_eq!(
+        when(&ConfigState::default(), command).unwrap_err().pointer(),
+        Some("/trustedProxies")
+    );
+}
