@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flexgate_schemas::{
-    Chain, ClusterId, Commit, CommitId, Event, NodeId,
+    Chain, ClusterId, Commit, CommitId, Event, NodeId, Timestamp,
     commit::{Actor, Idempotency, Source},
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -117,6 +117,8 @@ pub struct Committed {
     pub revision: u64,
     /// The commit; `None` when there was nothing to do.
     pub commit: Option<CommitId>,
+    /// When it was decided; of the state it was decided on when there was nothing to do.
+    pub at: Timestamp,
     /// What happened.
     pub events: Arc<[Event]>,
     /// What the caller should know.

@@ -187,7 +187,8 @@ impl Members {
         Ok(true)
     }
 
-    fn heard(&self, heartbeat: Heartbeat) {
+    /// Takes a node's report. [`listen`] calls it with what comes over NATS.
+    pub fn heard(&self, heartbeat: Heartbeat) {
         let serving = (heartbeat.position.generation, heartbeat.position.revision);
         let mut known = self.known();
         // The core message that announced a revision may have overtaken this report of an older one.
@@ -207,7 +208,8 @@ impl Members {
         self.note_change();
     }
 
-    fn serves(&self, node: &NodeId, serving: (u64, u64)) {
+    /// Takes a member's word that it serves a revision of a generation, as `(generation, revision)`.
+    pub fn serves(&self, node: &NodeId, serving: (u64, u64)) {
         if let Some(known) = self.known().get_mut(node) {
             known.serving = known.serving.max(serving);
             (known.heard, known.looks_since) = (Instant::now(), 0);

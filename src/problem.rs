@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What went wrong, for a person and for a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// Identifies the kind; `about:blank` when `code` says it all.
     #[serde(rename = "type")]
@@ -14,6 +15,7 @@ pub struct Problem {
     pub title: &'static str,
     /// The HTTP status.
     #[serde(serialize_with = "as_number")]
+    #[schemars(with = "u16")]
     pub status: StatusCode,
     /// This occurrence in words. Constant for a 5xx: causes are logged, not told.
     pub detail: String,
@@ -29,12 +31,12 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
     /// Each mistake of an invalid request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
 }
 
 /// One mistake in a request body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Where, as a JSON Pointer (RFC 6901).
     pub pointer: String,

@@ -155,6 +155,8 @@ pub struct Kept {
     pub commit: CommitId,
     /// Its sequence.
     pub revision: u64,
+    /// When it was decided.
+    pub at: Timestamp,
     /// The caller's key, with the events that the answer was made of.
     pub idempotency: Option<(Idempotency, Arc<[Event]>)>,
 }
@@ -165,6 +167,7 @@ impl Remembered {
         self.keep(Kept {
             commit: commit.id.clone(),
             revision,
+            at: commit.at,
             idempotency,
         });
     }

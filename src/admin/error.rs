@@ -1,0 +1,238 @@
+//! Why the API says no, and the one place that turns it into a status.
+
+use axum::response::{IntoResponse, Response};
+use flexgate_schemas::NodeId;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::{
+    domain::Refusal,
+    journal::{TransactError, store::StoreError},
+    listener::around::refuse,
+    membership::ForgetError,
+    problem::{FieldError, Problem},
+};
+
+/// Why a request is not answered as it hoped.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// It says nothing of who sends it.
+    #[error("send `Authorization: Bearer <token>`; the token is in {found_in}")]
+    NoToken {
+        /// Where the token is.
+        found_in: Box<str>,
+    },
+    /// It has another token.
+    #[error("this is not the token; it is in {found_in}")]
+    WrongToken {
+        /// Where the right one is.
+        found_in: Box<str>,
+    },
+    /// Nothing has this id, or can have it.
+    #[error("{0}")]
+    Missing(String),
+    /// The query has something unknown or unreadable.
+    #[error("{0}")]
+    Query(String),
+    /// A header cannot be read.
+    #[error("`{name}` must be {expected}")]
+    Header {
+        /// Which.
+        name: HeaderName,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The body is of another media type.
+    #[error("send the body as {expected}, and say so in `Content-Type`")]
+    MediaType {
+        /// Those that are taken.
+        expected: &'static str,
+    },
+    /// The body is not JSON.
+    #[error("the body is not JSON: {0}")]
+    Malformed(String),
+    /// The body is JSON, but not what it should be.
+    #[error("{}", located(.0))]
+    Invalid(FieldError),
+    /// The body is too long.
+    #[error("the body may have {limit} bytes at most")]
+    BodyTooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
+    /// The body did not come, or not in time.
+    #[error("{0}")]
+    BodyMissing(String),
+    /// `If-Match` names versions of another history only.
+    #[error("`If-Match` names no version of the present history: read the entity again")]
+    OtherHistory,
+    /// A request with the same key is being worked on.
+    #[error("a request with this Idempotency-Key is being worked on: repeat this one when that is answered")]
+    KeyInFlight,
+    /// This node has not come as far as the caller has seen.
+    #[error("this node serves revision {served} and has not come to {asked}: ask again, or another node")]
+    Behind {
+        /// The revision that was asked for.
+        asked: u64,
+        /// The one it serves.
+        served: u64,
+    },
+    /// There are as many event streams as this process keeps.
+    #[error("this process keeps as many event streams as it can: close one, or ask another process")]
+    TooManyStreams,
+    /// The log cannot be read.
+    #[error("the log cannot be read: {0}")]
+    NoLog(StoreError),
+    /// No member has this id.
+    #[error("no member has the id {0:?}")]
+    NoNode(NodeId),
+    /// A node cannot be forgotten.
+    #[error(transparent)]
+    Forget(#[from] ForgetError),
+    /// The transaction failed.
+    #[error(transparent)]
+    Transact(#[from] TransactError),
+    /// It failed because of one item of a list.
+    #[error("{pointer}: {refusal}")]
+    Item {
+        /// Where that is, as a JSON Pointer (RFC 6901).
+        pointer: String,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+impl Error {
+    /// The status, and the kind for programs.
+    fn kind(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::NoToken { .. } => (S::UNAUTHORIZED, "no_token"),
+            Self::WrongToken { .. } => (S::UNAUTHORIZED, "wrong_token"),
+            Self::Missing(_) | Self::NoNode(_) => (S::NOT_FOUND, "not_found"),
+            Self::Query(_) => (S::BAD_REQUEST, "bad_query"),
+            Self::Header { .. } => (S::BAD_REQUEST, "bad_header"),
+            Self::MediaType { .. } => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+            Self::Malformed(_) => (S::BAD_REQUEST, "malformed"),
+            Self::Invalid(_) => (S::BAD_REQUEST, "invalid"),
+            Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyMissing(_) => (S::REQUEST_TIMEOUT, "body_missing"),
+            Self::OtherHistory => (S::PRECONDITION_FAILED, "stale"),
+            Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
+            Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
+            Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Self::NoLog(_) => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
+            Self::Forget(ForgetError::Unavailable(_)) => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Transact(TransactError::Refused(refusal)) | Self::Item { refusal, .. } => {
+                (status_of(refusal), refusal.code())
+            }
+            Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
+            Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
+            Self::Transact(TransactError::Unavailable { .. }) => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::Transact(TransactError::Unknown { .. }) => (S::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            Self::Transact(TransactError::Frozen { .. }) => (S::SERVICE_UNAVAILABLE, "frozen"),
+            Self::Transact(TransactError::Full) => (S::INSUFFICIENT_STORAGE, "log_full"),
+            Self::Transact(TransactError::TooLarge { .. }) => (S::PAYLOAD_TOO_LARGE, "commit_too_large"),
+            Self::Transact(TransactError::HeldBack { .. }) => (S::CONFLICT, "held_back"),
+        }
+    }
+
+    /// The fields at fault.
+    fn fields(&self) -> Vec<FieldError> {
+        let field = |pointer: &str, detail: &Refusal| FieldError {
+            pointer: pointer.to_owned(),
+            detail: detail.to_string(),
+        };
+        match self {
+            Self::Invalid(error) => vec![error.clone()],
+            Self::Transact(TransactError::Refused(Refusal::Invalid { pointer, detail })) => {
+                vec![FieldError {
+                    pointer: pointer.clone(),
+                    detail: detail.clone(),
+                }]
+            }
+            Self::Transact(TransactError::Refused(refusal)) => refusal
+                .pointer()
+                .map(|pointer| field(pointer, refusal))
+                .into_iter()
+                .collect(),
+            Self::Item { pointer, refusal } => vec![field(pointer, refusal)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// How a client without the right token is told what to send (RFC 6750 3).
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::NoToken { .. } => Some("Bearer realm=\"flexgate\""),
+            Self::WrongToken { .. } => Some("Bearer realm=\"flexgate\", error=\"invalid_token\""),
+            _ => None,
+        }
+    }
+
+    /// After how many seconds it may be worth a try, where that is more than the one second of every 503.
+    fn retry_after(&self) -> Option<&'static str> {
+        match self {
+            // An outage of the log, or an election in it, is over in seconds at best.
+            Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. }) => Some("5"),
+            // Only a person thaws a journal.
+            Self::Transact(TransactError::Frozen { .. }) => Some("60"),
+            Self::KeyInFlight => Some("1"),
+            _ => None,
+        }
+    }
+}
+
+/// What a refusal of the domain is in HTTP.
+fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::Stale { .. } => StatusCode::PRECONDITION_FAILED,
+        Refusal::AlreadyExists(_)
+        | Refusal::DuplicateRoute { .. }
+        | Refusal::UpstreamInUse { .. }
+        | Refusal::TooMany { .. } => StatusCode::CONFLICT,
+        Refusal::UnknownUpstream { .. }
+        | Refusal::StripAndRewrite
+        | Refusal::RewriteName { .. }
+        | Refusal::Invalid { .. }
+        | Refusal::ListedTwice => StatusCode::BAD_REQUEST,
+        Refusal::Item { refusal, .. } => status_of(refusal),
+    }
+}
+
+fn located(FieldError { pointer, detail }: &FieldError) -> String {
+    if pointer.is_empty() {
+        detail.clone()
+    } else {
+        format!("{pointer}: {detail}")
+    }
+}
+
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let (status, code) = error.kind();
+        // `about:blank` asks for the status' own phrase (RFC 9457 4.2.1).
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self {
+            errors: error.fields(),
+            ..Self::new(status, code, title, error.to_string())
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let mut response = refuse(Problem::from(&self));
+        let fields = [
+            (header::WWW_AUTHENTICATE, self.challenge()),
+            (header::RETRY_AFTER, self.retry_after()),
+        ];
+        for (name, value) in fields {
+            response
+                .headers_mut()
+                .extend(value.map(|value| (name, HeaderValue::from_static(value))));
+        }
+        response
+    }
+}

@@ -1,0 +1,181 @@
+//! `/api/stream/events`: commits as they happen, as server-sent events.
+
+use std::{convert::Infallible, str::FromStr, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use flexgate_schemas::Commit;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Shared,
+    error::Error,
+    operation::{Operation, Resource},
+    params::Query,
+};
+use crate::journal::{Recorded, View};
+
+/// The most streams at a time; further ones are refused.
+pub(super) const STREAMS_MAX: usize = 256;
+/// After how long a client comes back when the stream breaks.
+const RETRY: Duration = Duration::from_secs(2);
+/// The longest silence; proxies and clients take a longer one for an end.
+const COMMENT_EVERY: Duration = Duration::from_secs(10);
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The one thing that can be done with the stream.
+pub(super) fn resources() -> [Resource<Shared>; 1] {
+    [Resource::at("/api/stream/events", "Events").get(
+        follow,
+        Operation::new("streamEvents", "Every commit from now on, or after one that was seen")
+            .details(
+                "Server-sent events. `connected` says where the stream begins, each `message` is a commit, and the id \
+                 of either resumes after it. `reset` instead of `connected`: the id that was sent is no place in the \
+                 present history, so read the configuration anew.",
+            )
+            .query::<After>()
+            .headers(&["Last-Event-ID"])
+            .answers_as(200, "An endless stream of events.", "text/event-stream", |_| {
+                schemars::json_schema!({ "type": "string" })
+            }),
+    )]
+}
+
+/// Where a stream begins.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct After {
+    /// The id of the last event seen, for clients that cannot send `Last-Event-ID`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", regex(pattern = r"^\d+-\d+$"))]
+    after: Option<Place>,
+}
+
+/// A place in the log: `<generation>-<revision>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct Place {
+    generation: u64,
+    revision: u64,
+}
+
+/// The data of a `message`.
+#[derive(Serialize)]
+struct Message<'a> {
+    generation: u64,
+    revision: u64,
+    commit: &'a Commit,
+}
+
+async fn follow(
+    State(admin): State<Shared>,
+    Query(After { after }): Query<After>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let seen = last_event_id(&headers)?.or(after);
+    let slot = admin
+        .streams
+        .clone()
+        .try_acquire_owned()
+        .map_err(|_| Error::TooManyStreams)?;
+    let (place, greeting) = begin(&admin.journal.view(), seen);
+    let commits = admin.journal.follow(place.revision).await.map_err(Error::NoLog)?;
+    let stopping = admin.tasks.clone();
+    let events = stream::once(std::future::ready(greeting))
+        .chain(commits.map(|recorded| message(&recorded)))
+        .take_until(async move { stopping.stopping().await })
+        .map(move |event| {
+            let _held = &slot;
+            Ok::<_, Infallible>(event)
+        });
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(COMMENT_EVERY))
+        .into_response();
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Where the stream begins, and the event that says so.
+fn begin(view: &View, seen: Option<Place>) -> (Place, Event) {
+    let present = Place {
+        generation: view.generation(),
+        revision: view.revision(),
+    };
+    let known = |place: &Place| place.generation == present.generation && place.revision <= present.revision;
+    let (place, name) = match seen {
+        Some(place) if known(&place) => (place, "connected"),
+        Some(_) => (present, "reset"),
+        None => (present, "connected"),
+    };
+    (place, event(name, place, &place).retry(RETRY))
+}
+
+fn message(recorded: &Recorded) -> Event {
+    let place = Place {
+        generation: recorded.generation,
+        revision: recorded.revision,
+    };
+    let Place { generation, revision } = place;
+    event(
+        "message",
+        place,
+        &Message {
+            generation,
+            revision,
+            commit: &recorded.commit,
+        },
+    )
+}
+
+fn event<T: Serialize>(name: &str, place: Place, data: &T) -> Event {
+    let data = serde_json::to_string(data).expect("string keys and whole numbers only");
+    Event::default()
+        .event(name)
+        .id(format!("{}-{}", place.generation, place.revision))
+        .data(data)
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Error> {
+    let parse = |field: &HeaderValue| {
+        let place = field.to_str().ok().and_then(|text| text.parse().ok());
+        place.ok_or(Error::Header {
+            name: LAST_EVENT_ID,
+            expected: "the id of an event: `<generation>-<revision>`",
+        })
+    };
+    headers
+        .get(LAST_EVENT_ID)
+        .filter(|field| !field.is_empty())
+        .map(parse)
+        .transpose()
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const EXPECTED: &str = "the id of an event is `<generation>-<revision>`";
+        let number = |digits: &str| digits.parse().map_err(|_| EXPECTED);
+        let (generation, revision) = text.split_once('-').ok_or(EXPECTED)?;
+        Ok(Self {
+            generation: number(generation)?,
+            revision: number(revision)?,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,105 @@
+//! The way of every read: which state it is answered from, and whether the caller has the answer already.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::FromRequestParts,
+    response::{IntoResponse as _, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Shared,
+    error::Error,
+    etag::{self, Condition, Tag},
+    params::{self, Nothing},
+};
+use crate::journal::View;
+
+/// On an answer: the revision it was made from, or that a write became.
+pub(super) const REVISION: HeaderName = HeaderName::from_static("flexgate-revision");
+/// On a read: the revision that the answer must not be older than.
+const MIN_REVISION: HeaderName = HeaderName::from_static("flexgate-min-revision");
+/// How long a read waits for its revision.
+const REVISION_WITHIN: Duration = Duration::from_secs(2);
+
+/// A read: its query, and the state that it is answered from, which is not older than the caller asked for.
+#[derive(Debug)]
+pub(super) struct Read<Q = Nothing> {
+    pub(super) query: Q,
+    pub(super) view: Arc<View>,
+    known: Option<Condition>,
+}
+
+impl<Q: DeserializeOwned + Send> FromRequestParts<Shared> for Read<Q> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Shared) -> Result<Self, Error> {
+        let query = params::query(&parts.uri)?;
+        let known = etag::if_none_match(&parts.headers)?;
+        if let Some(asked) = min_revision(&parts.headers)?
+            && !admin.journal.reached(asked, REVISION_WITHIN).await
+        {
+            return Err(Error::Behind {
+                asked,
+                served: admin.journal.view().revision(),
+            });
+        }
+        Ok(Self {
+            query,
+            view: admin.journal.view(),
+            known,
+        })
+    }
+}
+
+impl<Q> Read<Q> {
+    /// The tag of something that last changed at a revision of the state's history.
+    pub(super) fn tag(&self, revision: u64) -> Tag {
+        Tag {
+            generation: self.view.generation(),
+            revision,
+        }
+    }
+
+    /// Answers with a part of a list. Any commit may have changed the list, so its tag is that of the whole state.
+    pub(super) fn answer_page<T: Serialize>(&self, page: &[T], next: Option<HeaderValue>) -> Response {
+        let mut response = self.answer(self.tag(self.view.revision()), &page);
+        response
+            .headers_mut()
+            .extend(next.map(|link| (header::LINK, link)));
+        response
+    }
+
+    /// Answers with a body, or with 304 when the caller has it.
+    pub(super) fn answer<T: Serialize>(&self, tag: Tag, body: &T) -> Response {
+        let known = match &self.known {
+            None => false,
+            Some(Condition::Any) => true,
+            Some(Condition::Of(tags)) => tags.contains(&tag),
+        };
+        let mut response = if known {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Json(body).into_response()
+        };
+        response.headers_mut().insert(header::ETAG, tag.header());
+        response
+            .headers_mut()
+            .insert(REVISION, HeaderValue::from(self.view.revision()));
+        response
+    }
+}
+
+fn min_revision(headers: &HeaderMap) -> Result<Option<u64>, Error> {
+    let parse = |field: &HeaderValue| {
+        let number = field.to_str().ok().and_then(|text| text.parse().ok());
+        number.ok_or(Error::Header {
+            name: MIN_REVISION,
+            expected: "a revision: a whole number",
+        })
+    };
+    headers.get(MIN_REVISION).map(parse).transpose()
+}

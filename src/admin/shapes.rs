@@ -1,0 +1,166 @@
+//! The shapes that most operations have: what is sent, what comes back, and with which headers.
+
+use std::{borrow::Cow, marker::PhantomData};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::{
+    entity::Stored,
+    operation::Operation,
+    page::Paging,
+    write::{Annotated, How, Notes},
+};
+
+const READ: &[&str] = &["If-None-Match", "FlexGate-Min-Revision"];
+const WRITE: &[&str] = &["If-Match", "If-None-Match", "Idempotency-Key"];
+const COMMIT: &[&str] = &["Idempotency-Key"];
+const READ_ANSWER: &[&str] = &["ETag", "FlexGate-Revision"];
+const PAGE_ANSWER: &[&str] = &["ETag", "FlexGate-Revision", "Link"];
+const WRITE_ANSWER: &[&str] = &["ETag", "FlexGate-Revision", "Idempotency-Replayed"];
+const CREATE_ANSWER: &[&str] = &["ETag", "FlexGate-Revision", "Idempotency-Replayed", "Location"];
+const COMMIT_ANSWER: &[&str] = &["FlexGate-Revision", "Idempotency-Replayed"];
+
+impl Operation {
+    /// Reads many entities.
+    pub(super) fn lists<Shown: JsonSchema>(self) -> Self {
+        self.headers(READ)
+            .query::<Paging>()
+            .answers::<Vec<Stored<Shown>>>(200, "All of them, or a page.")
+            .with(PAGE_ANSWER)
+            .answers_empty(304, "They are as the caller knows them.")
+    }
+
+    /// Reads one entity.
+    pub(super) fn fetches<Shown: JsonSchema>(self) -> Self {
+        self.headers(READ)
+            .answers::<Stored<Shown>>(200, "The entity.")
+            .with(READ_ANSWER)
+            .answers_empty(304, "It is as the caller knows it.")
+    }
+
+    /// Makes an entity of a value.
+    pub(super) fn creates<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.writes(WRITE)
+            .takes::<Input<T>>()
+            .answers::<Annotated<Stored<Shown>>>(201, "It was created.")
+            .with(CREATE_ANSWER)
+            .changed::<Shown>("It existed like this already.")
+    }
+
+    /// Gives an entity a new value; creates it where the caller asks for that.
+    pub(super) fn puts<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.replaces::<T, Shown>()
+            .answers::<Annotated<Stored<Shown>>>(201, "It was created.")
+            .with(CREATE_ANSWER)
+    }
+
+    /// Gives an entity a new value.
+    pub(super) fn replaces<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.writes(WRITE)
+            .takes::<Input<T>>()
+            .changed::<Shown>("It is as was asked.")
+    }
+
+    /// Gives some fields of an entity new values.
+    pub(super) fn amends<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.writes(WRITE)
+            .details(
+                "A JSON Merge Patch (RFC 7396): `null` takes a field away, a list replaces the whole list.",
+            )
+            .takes_as(
+                "application/merge-patch+json",
+                SchemaGenerator::subschema_for::<Patch<T>>,
+            )
+            .changed::<Shown>("It is as was asked.")
+    }
+
+    /// Takes an entity away.
+    pub(super) fn deletes(self) -> Self {
+        self.writes(WRITE)
+            .answers::<Notes>(200, "It is gone, and there is something to say.")
+            .with(COMMIT_ANSWER)
+            .answers::<Notes>(202, "It is gone here, and not yet at every node.")
+            .with(COMMIT_ANSWER)
+            .answers_empty(204, "It is gone.")
+            .with(COMMIT_ANSWER)
+    }
+
+    /// Changes many entities at once.
+    pub(super) fn commits<T: JsonSchema, Answer: JsonSchema>(self) -> Self {
+        self.writes(COMMIT)
+            .takes::<T>()
+            .answers::<Annotated<Answer>>(200, "All of it is as was asked.")
+            .with(COMMIT_ANSWER)
+            .answers::<Annotated<Answer>>(202, "It is so here, and not yet at every node.")
+            .with(COMMIT_ANSWER)
+    }
+
+    fn writes(self, headers: &'static [&'static str]) -> Self {
+        self.headers(headers).query::<How>()
+    }
+
+    fn changed<Shown: JsonSchema>(self, description: &'static str) -> Self {
+        self.answers::<Annotated<Stored<Shown>>>(200, description)
+            .with(WRITE_ANSWER)
+            .answers::<Annotated<Stored<Shown>>>(202, "It is so here, and not yet at every node.")
+            .with(WRITE_ANSWER)
+    }
+}
+
+/// An entity as it is sent: the address says its identity, and what only answers have may be sent back.
+struct Input<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Input<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}Input", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = T::json_schema(generator);
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|field| field != "id" && field != "name");
+        }
+        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            fields.extend(ignored());
+        }
+        schema
+    }
+}
+
+/// What may be sent back, and is ignored.
+fn ignored() -> Map<String, Value> {
+    super::entity::ANSWERED_ONLY
+        .map(|field| {
+            (
+                field.to_owned(),
+                json!({ "readOnly": true, "description": "Ignored: only answers have it." }),
+            )
+        })
+        .into_iter()
+        .collect()
+}
+
+/// Some fields of an entity; `null` for those that are to go.
+struct Patch<T>(PhantomData<T>);
+
+impl<T: JsonSchema> JsonSchema for Patch<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}Patch", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Input::<T>::json_schema(generator);
+        schema.remove("required");
+        schema.insert(
+            "description".to_owned(),
+            "Some of the fields; `null` takes one away.".into(),
+        );
+        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            fields
+                .values_mut()
+                .for_each(|field| *field = json!({ "anyOf": [field.take(), { "type": "null" }] }));
+        }
+        schema
+    }
+}

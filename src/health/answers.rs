@@ -1,0 +1,153 @@
+//! The answers of the health endpoints: the original's, and what there is to add.
+
+use flexgate_schemas::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Check;
+use crate::journal::{self, View};
+
+/// Good or not, in the original's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Verdict {
+    /// It works.
+    Up,
+    /// It does not.
+    Down,
+    /// It is not used.
+    Off,
+}
+
+/// The answer of `/health`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Alive {
+    /// `UP`: a process that answers is alive.
+    pub status: Verdict,
+    /// When this was asked.
+    pub timestamp: Timestamp,
+    /// The version of the program; `/health` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'static str>,
+}
+
+/// The answer of `/health/ready`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// `UP`: send requests here.
+    pub status: Verdict,
+    /// Why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'static str>,
+    /// The servers it uses. None of them makes it unready.
+    pub checks: Checks,
+    /// Why a check is not `UP`.
+    #[serde(default, skip_serializing_if = "Reasons::is_empty")]
+    pub reasons: Reasons,
+    /// Where it is in the log; absent until it has looked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal: Option<JournalReport>,
+}
+
+/// The servers a process uses, each with how it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Checks {
+    /// PostgreSQL.
+    pub database: Verdict,
+    /// Redis or Valkey.
+    pub redis: Verdict,
+    /// NATS JetStream.
+    pub jetstream: Verdict,
+}
+
+/// Why a check is not `UP`, by its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Reasons {
+    /// PostgreSQL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Box<str>>,
+    /// Redis or Valkey.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<Box<str>>,
+    /// NATS JetStream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jetstream: Option<Box<str>>,
+}
+
+impl Checks {
+    /// In the order of [`super::Dependency`].
+    pub(super) fn of(checks: &[Check; 3]) -> Self {
+        let [database, redis, jetstream] = checks.each_ref().map(Check::verdict);
+        Self {
+            database,
+            redis,
+            jetstream,
+        }
+    }
+}
+
+impl Reasons {
+    /// In the order of [`super::Dependency`].
+    pub(super) fn of(checks: [Check; 3]) -> Self {
+        let [database, redis, jetstream] = checks.map(Check::reason);
+        Self {
+            database,
+            redis,
+            jetstream,
+        }
+    }
+
+    /// Whether every check is `UP`.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Where a process is in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JournalReport {
+    /// Whether it follows the log.
+    pub status: JournalStatus,
+    /// The history.
+    pub generation: u64,
+    /// The last commit that is served.
+    pub revision: u64,
+    /// Why it does not follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The configuration is what the snapshot file held: the log was not reached since the start.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_snapshot: bool,
+}
+
+/// Whether a process follows the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum JournalStatus {
+    /// It does.
+    Following,
+    /// It serves the last good revision and goes no further.
+    Frozen,
+    /// It cannot reach the log and serves what it has.
+    Disconnected,
+}
+
+impl JournalReport {
+    /// What a view says of the journal.
+    pub fn of(view: &View) -> Self {
+        let (status, reason) = match &view.status {
+            journal::Status::Following => (JournalStatus::Following, None),
+            journal::Status::Frozen { reason } => (JournalStatus::Frozen, Some(reason.clone())),
+            journal::Status::Disconnected { reason } => (JournalStatus::Disconnected, Some(reason.clone())),
+        };
+        Self {
+            status,
+            generation: view.generation(),
+            revision: view.revision(),
+            reason,
+            from_snapshot: view.from_snapshot,
+        }
+    }
+}
