@@ -215,6 +215,12 @@ impl Gateway {
             .sum()
     }
 
+    /// The same as a question that can be asked from elsewhere, also when the gateway is gone.
+    pub fn request_count(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
+        let served: Vec<_> = self.cores.iter().map(|core| Arc::clone(&core.served)).collect();
+        move || served.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// Goes on accepting for the drain delay while telling clients to close, serves what waits in the accept queues,
     /// closes the listeners and lets the requests in flight finish, until the deadline.
     pub async fn drain(mut self) -> DrainReport {

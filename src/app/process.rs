@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::HeaderValue;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
 use super::{Endpoints, Error, checks, file, ports::PortClaim};
 use crate::{
@@ -74,6 +74,10 @@ impl Process {
         let identity = Identity::take(&config.data_dir, config.node_id.clone())?;
         let claim = if roles.gateway { PortClaim::take(config.listen.proxy)? } else { None };
         let (edge, control) = (Tasks::new(), Tasks::new());
+        // Before anything registers a metric.
+        let recorded = telemetry::metrics::Metrics::install();
+        recorded.keep(&control);
+        let metrics = Metrics::new(move || recorded.render());
         let health = Health::new(VERSION);
         let names = Names::new(config.streams.as_str())?;
         let link = Link::open(&endpoints.nats, &format!("flexgate-{}", identity.node)).await?;
@@ -124,7 +128,6 @@ impl Process {
             None
         };
 
-        let metrics = Metrics::new(telemetry::metrics::install(&control));
         let router = if roles.admin {
             let (token, found_in) = admin_token(config)?;
             let admin = Admin {
@@ -145,9 +148,8 @@ impl Process {
         let listening = TcpListener::bind(wanted).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (bound, listener) = listening.map_err(|error| Error::Listen { addr: wanted, what, error })?;
         *(if roles.admin { &mut addresses.admin } else { &mut addresses.ops }) = Some(bound);
-        let (serving, tasks) = (edge.clone(), edge.clone());
-        edge.spawn(async move { listener::serve(listener, router, &serving).await });
-        drop(tasks);
+        let tasks = edge.clone();
+        edge.spawn(async move { listener::serve(listener, router, &tasks).await });
 
         let folder = RunFolder::announce(config, &addresses)?;
         tracing::info!(roles = %roles, node = %identity.node, ?addresses, "started");

@@ -94,6 +94,23 @@ impl Link {
         }
     }
 
+    /// The servers, without credentials.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Sends what is queued and closes the connection; gives up after a second.
+    pub async fn close(&self) {
+        let closing = async {
+            let _flushed = self.client.flush().await;
+            let _drained = self.client.drain().await;
+            self.disconnected().await;
+        };
+        if self.is_up() {
+            let _late = tokio::time::timeout(Duration::from_secs(1), closing).await;
+        }
+    }
+
     /// Resolves when it is up. Cancel-safe.
     pub async fn connected(&self) {
         // An error means that the client is gone for good, which only ends with the process.
