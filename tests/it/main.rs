@@ -1,11 +1,17 @@
 //! The integration tests: one binary, fixtures that run real servers, one file per topic.
 
+<<<<<<< HEAD
 #![expect(
     clippy::unwrap_used,
     unreachable_pub,
     reason = "a test stops where something is wrong, and is a crate of its own"
 )]
 
+mod cli;
+mod client;
+mod cluster;
+mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod upstream;

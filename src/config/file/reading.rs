@@ -129,14 +129,18 @@ impl Reading<'_> {
     /// A key that is there twice counts the first time.
     fn without_duplicates(&mut self, node: &mut Node) {
         if let Value::Map(entries) = &mut node.value {
-            let mut first: HashMap<String, usize> = HashMap::new();
+            let mut first: HashMap<String, Range<usize>> = HashMap::new();
             entries.retain(|(key, _)| match first.entry(key.text.clone()) {
                 Entry::Vacant(entry) => {
-                    entry.insert(self.line(&key.place()));
+                    entry.insert(key.place());
                     true
                 }
                 Entry::Occupied(entry) => {
-                    let message = format!("`{}` is already given in line {}", key.text, entry.get());
+                    let message = format!(
+                        "`{}` is already given in line {}",
+                        key.text,
+                        self.line(entry.get())
+                    );
                     self.mistake(message, &key.place(), Some("keep one of them".to_owned()));
                     false
                 }
@@ -270,7 +274,7 @@ impl Reading<'_> {
     }
 
     fn upstreams(&mut self, tree: &Node, security: &Security) -> Vec<Upstream> {
-        let mut lines: HashMap<UpstreamId, usize> = HashMap::new();
+        let mut first: HashMap<UpstreamId, Range<usize>> = HashMap::new();
         let mut upstreams = Vec::new();
         for item in self.items(tree, "upstreams") {
             let Some(upstream) = self.entity::<Upstream>(item.clone()) else {
@@ -281,8 +285,14 @@ impl Reading<'_> {
                     self.mistake(objection, &item.get("url").unwrap_or(item).place(), None);
                 }
             }
+            for host in protection::unlisted(security, &upstream) {
+                let message = format!(
+                    "{host} is not one of `security.allowedHosts`: requests go there all the same, because `upstreams` names it"
+                );
+                self.warn(message, &item.get("url").unwrap_or(item).place());
+            }
             let name = format!("upstream {:?}", upstream.name);
-            if self.is_new(&mut lines, upstream.name.clone(), item, &name) {
+            if self.is_new(&mut first, upstream.name.clone(), item, &name) {
                 upstreams.push(upstream);
             }
         }
@@ -290,7 +300,7 @@ impl Reading<'_> {
     }
 
     fn routes(&mut self, tree: &Node, security: &Security) -> Vec<Route> {
-        let mut lines: HashMap<RouteId, usize> = HashMap::new();
+        let mut first: HashMap<RouteId, Range<usize>> = HashMap::new();
         let mut routes = Vec::new();
         for item in self.items(tree, "routes") {
             let Some(route) = self.route(item) else { continue };
@@ -303,7 +313,7 @@ impl Reading<'_> {
                 Some(_) => format!("the id {:?}", route.id),
                 None => "a route for exactly these requests".to_owned(),
             };
-            if self.is_new(&mut lines, route.id.clone(), item, &name) {
+            if self.is_new(&mut first, route.id.clone(), item, &name) {
                 routes.push(route);
             }
         }
@@ -325,18 +335,18 @@ impl Reading<'_> {
 
     fn is_new<K: Hash + Eq>(
         &mut self,
-        lines: &mut HashMap<K, usize>,
+        first: &mut HashMap<K, Range<usize>>,
         id: K,
         item: &Node,
         name: &str,
     ) -> bool {
-        match lines.entry(id) {
+        match first.entry(id) {
             Entry::Vacant(entry) => {
-                entry.insert(self.line(&item.place()));
+                entry.insert(item.place());
                 true
             }
             Entry::Occupied(entry) => {
-                let message = format!("{name} is already there, in line {}", entry.get());
+                let message = format!("{name} is already there, in line {}", self.line(entry.get()));
                 self.mistake(
                     message,
                     &item.place(),

@@ -1,0 +1,54 @@
+//! `flexgate apply`: a file to a running cluster.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    args::Apply,
+    client::Ask,
+    entity::cell,
+    exit::{Exit, Failure},
+    invocation::Invocation,
+    output::counted,
+    write,
+};
+use crate::config::file::Loaded;
+
+/// A hundred thousand routes take seconds to decide and to store.
+const WITHIN: Duration = Duration::from_mins(2);
+
+pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> {
+    let loaded = Loaded::read(&options.file, &run.sources().all())?;
+    run.output.findings(&loaded.warnings);
+    let body = json!({
+        "file": loaded.source.name,
+        "upstreams": loaded.upstreams,
+        "routes": loaded.routes,
+        "settings": loaded.settings,
+    });
+    let ask = Ask::change(Method::POST, write::target("/api/config/apply", &options.how));
+    let answer = run.with_admin(async |client| client.ask(ask.json(&body).within(WITHIN)).await)?;
+    let changes = answer
+        .body
+        .get("changes")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    if !run.output.is_json() {
+        for change in changes {
+            run.output.line(&format!(
+                "{}  {}",
+                cell(change, "type").replace("io.flexgate.", ""),
+                cell(change, "id")
+            ))?;
+        }
+    }
+    let file = options.file.display();
+    let what = match changes.len() {
+        0 => format!("{file}: everything is as it says already"),
+        number => format!("{file} applied: {}", counted(number, "change")),
+    };
+    write::report(&run.output, &what, &answer)
+}
