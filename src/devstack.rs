@@ -9,6 +9,7 @@ mod account;
 mod binaries;
 mod error;
 mod hold;
+mod launch;
 mod nats;
 mod password;
 mod ports;

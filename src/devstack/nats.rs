@@ -7,7 +7,8 @@ use async_nats::{ConnectOptions, ServerAddr, jetstream};
 use serde_json::json;
 
 use super::error::{self, DevstackError};
-use super::server::{Launch, Protocol, ServerOptions};
+use super::launch::{Launch, Protocol};
+use super::server::ServerOptions;
 use super::{Durability, password};
 
 /// Writes the server's configuration, which is JSON with room for less.
@@ -40,6 +41,7 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
         account: &[],
         program: options.binary.clone(),
         arguments: vec!["--config".into(), file.into()],
+        scratch: None,
     })
 }
 
