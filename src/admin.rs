@@ -14,6 +14,7 @@ use crate::{drain::Tasks, health::Health, journal::Journal, listener::around, me
 
 mod apply;
 mod auth;
+mod body;
 mod collection;
 mod convergence;
 mod entity;
@@ -29,6 +30,7 @@ pub mod openapi;
 pub(crate) mod operation;
 mod page;
 mod params;
+mod precondition;
 mod read;
 mod routes;
 mod settings;

@@ -10,6 +10,7 @@ use super::{
     Shared,
     error::Error,
     operation::{Operation, Resource},
+    precondition::Precondition,
     write::Write,
 };
 use crate::{
@@ -76,13 +77,13 @@ struct Change {
 }
 
 async fn apply(State(admin): State<Shared>, write: Write<BODY_MAX>) -> Result<Response, Error> {
-    if write.is_conditional() {
+    if !matches!(write.precondition, Precondition::None) {
         return Err(Error::Header {
             name: header::IF_MATCH,
             expected: "left out here, like `If-None-Match`",
         });
     }
-    let configuration: Configuration = write.json()?;
+    let configuration: Configuration = write.body.value()?;
     let source = configuration.file.clone().map_or(Source::Api, Source::File);
     let command = Command::Apply {
         upstreams: configuration.upstreams.clone(),

@@ -15,6 +15,7 @@ use super::{
     json,
     page::Paging,
     params::Id,
+    precondition::Precondition,
     read::Read,
     write::Write,
 };
@@ -78,7 +79,7 @@ pub(super) async fn create<T: Collection>(
     State(admin): State<Shared>,
     write: Write,
 ) -> Result<Response, Error> {
-    let value: T = incoming(write.object()?, None)?;
+    let value: T = incoming(write.body.object()?, None)?;
     let id = value.id().clone();
     let committed = transact::<T>(&admin, &write, value.create(), &id).await?;
     answer::<T>(&admin, &write, &committed, &id).await
@@ -90,8 +91,8 @@ pub(super) async fn replace<T: Collection>(
     Id(id): Id<T::Id>,
     write: Write,
 ) -> Result<Response, Error> {
-    let value: T = incoming(write.object()?, Some(&id))?;
-    let command = if write.wants_absence() {
+    let value: T = incoming(write.body.object()?, Some(&id))?;
+    let command = if matches!(write.precondition, Precondition::Absent) {
         value.create()
     } else {
         value.put()
@@ -106,7 +107,7 @@ pub(super) async fn amend<T: Collection>(
     Id(id): Id<T::Id>,
     write: Write,
 ) -> Result<Response, Error> {
-    let mut patch = write.patch()?;
+    let mut patch = write.body.patch()?;
     identity::<T>(&mut patch, Some(&id))?;
     let committed = transact::<T>(&admin, &write, T::patch(id.clone(), patch.into()), &id).await?;
     answer::<T>(&admin, &write, &committed, &id).await

@@ -120,15 +120,15 @@ impl Error {
             Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
-            Self::NoLog(_) => (S::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
-            Self::Forget(ForgetError::Unavailable(_)) => (S::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Transact(TransactError::Refused(refusal)) | Self::Item { refusal, .. } => {
                 (status_of(refusal), refusal.code())
             }
             Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
             Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
-            Self::Transact(TransactError::Unavailable { .. }) => (S::SERVICE_UNAVAILABLE, "unavailable"),
+            Self::NoLog(_)
+            | Self::Forget(ForgetError::Unavailable(_))
+            | Self::Transact(TransactError::Unavailable { .. }) => (S::SERVICE_UNAVAILABLE, "unavailable"),
             Self::Transact(TransactError::Unknown { .. }) => (S::SERVICE_UNAVAILABLE, "outcome_unknown"),
             Self::Transact(TransactError::Frozen { .. }) => (S::SERVICE_UNAVAILABLE, "frozen"),
             Self::Transact(TransactError::Full) => (S::INSUFFICIENT_STORAGE, "log_full"),

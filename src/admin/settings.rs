@@ -37,7 +37,7 @@ async fn fetch(read: Read) -> Response {
 }
 
 async fn replace(State(admin): State<Shared>, write: Write) -> Result<Response, Error> {
-    let mut fields = write.object()?;
+    let mut fields = write.body.object()?;
     entity::strip(&mut fields);
     let command = Command::PutSettings(json::value(fields)?);
     let current = admin.journal.view().state().settings().revision;
