@@ -34,7 +34,7 @@ pub use servers::Endpoints;
 /// The control plane's threads: following the log, answering the admin API, reporting. Requests have theirs.
 const CONTROL_THREADS: usize = 2;
 /// How long `down` waits for the process that it stops.
-const DOWN_DEADLINE: Duration = Duration::from_secs(60);
+const DOWN_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Why a process does not start, or does not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +96,11 @@ pub fn up(config: Config) -> Result<(), Error> {
             started = start_up(config) => started?,
             () = signals.next() => return Ok(()),
         };
-        let UpRun { process, servers, demo } = started;
+        let UpRun {
+            process,
+            servers,
+            demo,
+        } = started;
         signals.next().await;
         let stopping = async {
             process.drain().await;
@@ -120,22 +124,30 @@ struct UpRun {
 async fn start_up(mut config: Config) -> Result<UpRun, Error> {
     let servers = servers::Servers::for_up(&config).await?;
     servers.endpoints().provision(&config).await?;
-    let demo = if config.demo { Some(Demo::start(&mut config).await?) } else { None };
+    let demo = if config.demo {
+        Some(Demo::start(&mut config).await?)
+    } else {
+        None
+    };
     let process = Process::start(&config, servers.endpoints()).await?;
     process.apply_file(&config).await?;
     banner::print(&config, &process, demo.as_ref(), servers.degraded());
-    Ok(UpRun { process, servers, demo })
+    Ok(UpRun {
+        process,
+        servers,
+        demo,
+    })
 }
 
 /// `flexgate serve`: some roles, against servers that exist.
-pub fn serve(config: Config) -> Result<(), Error> {
+pub fn serve(config: &Config) -> Result<(), Error> {
     runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
-        let endpoints = Endpoints::given(&config)?;
-        let process = Process::start(&config, &endpoints).await?;
+        let endpoints = Endpoints::given(config)?;
+        let process = Process::start(config, &endpoints).await?;
         let applying = async {
-            process.apply_file(&config).await?;
-            Ok::<(), Error>(std::future::pending().await)
+            process.apply_file(config).await?;
+            std::future::pending::<Result<(), Error>>().await
         };
         tokio::select! {
             refused = applying => refused?,
@@ -163,7 +175,11 @@ pub fn down(config: Config) -> Result<(), Error> {
 }
 
 fn runtime() -> Result<Runtime, Error> {
-    Ok(Builder::new_multi_thread().worker_threads(CONTROL_THREADS).thread_name("control").enable_all().build()?)
+    Ok(Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()?)
 }
 
 /// SIGTERM and SIGINT: the first asks us to end well, the second to end now.
@@ -174,7 +190,10 @@ struct Signals {
 
 impl Signals {
     fn listen() -> Result<Self, Error> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Resolves at the next of them. Cancel-safe.

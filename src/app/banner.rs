@@ -17,8 +17,16 @@ pub(super) fn print(config: &Config, process: &Process, demo: Option<&Demo>, deg
         lines.push(format!("  ! {line}"));
     }
     lines.push(String::new());
-    lines.extend(addresses.proxy.map(|addr| format!("  proxy        http://{addr}")));
-    lines.extend(addresses.admin.map(|addr| format!("  admin API    http://{addr}/api/routes")));
+    lines.extend(
+        addresses
+            .proxy
+            .map(|addr| format!("  proxy        http://{addr}")),
+    );
+    lines.extend(
+        addresses
+            .admin
+            .map(|addr| format!("  admin API    http://{addr}/api/routes")),
+    );
     lines.push(format!("  admin token  {token}"));
     lines.extend(demo.map(|demo| format!("  demo backend http://{}", demo.addr())));
     if let Some(addr) = addresses.proxy {

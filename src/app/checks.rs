@@ -21,10 +21,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 pub(super) fn watch(health: &Health, endpoints: &Endpoints, link: &Link, tasks: &Tasks) {
     tasks.spawn(watch_nats(health.clone(), link.clone(), tasks.clone()));
     if let Some(url) = endpoints.database.clone() {
-        tasks.spawn(ask(health.clone(), Dependency::Database, tasks.clone(), move || ask_postgres(url.clone())));
+        tasks.spawn(ask(
+            health.clone(),
+            Dependency::Database,
+            tasks.clone(),
+            move || ask_postgres(url.clone()),
+        ));
     }
     if let Some(url) = endpoints.redis.clone() {
-        tasks.spawn(ask(health.clone(), Dependency::Redis, tasks.clone(), move || ask_redis(url.clone())));
+        tasks.spawn(ask(health.clone(), Dependency::Redis, tasks.clone(), move || {
+            ask_redis(url.clone())
+        }));
     }
 }
 
@@ -63,14 +70,22 @@ async fn ask<F: Future<Output = Result<(), String>>>(
 
 /// The reasons are constant: the errors of these clients may repeat parts of the URL.
 async fn ask_postgres(url: String) -> Result<(), String> {
-    let mut connection = PgConnection::connect(&url).await.map_err(|_| "no connection".to_owned())?;
+    let mut connection = PgConnection::connect(&url)
+        .await
+        .map_err(|_| "no connection".to_owned())?;
     connection.ping().await.map_err(|_| "no answer".to_owned())?;
     connection.close().await.map_err(|_| "no goodbye".to_owned())
 }
 
 async fn ask_redis(url: String) -> Result<(), String> {
     let client = redis::Client::open(url).map_err(|_| "not the URL of a Redis".to_owned())?;
-    let mut connection =
-        client.get_multiplexed_async_connection().await.map_err(|_| "no connection".to_owned())?;
-    redis::cmd("PING").query_async::<String>(&mut connection).await.map(drop).map_err(|_| "no answer".to_owned())
+    let mut connection = client
+        .get_multiplexed_async_connection()
+        .await
+        .map_err(|_| "no connection".to_owned())?;
+    redis::cmd("PING")
+        .query_async::<String>(&mut connection)
+        .await
+        .map(drop)
+        .map_err(|_| "no answer".to_owned())
 }

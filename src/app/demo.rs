@@ -29,8 +29,12 @@ impl Demo {
     pub(super) async fn start(config: &mut Config) -> Result<Self, Error> {
         let name: UpstreamId = "demo".parse().expect("a valid name");
         let upstreams = config.file.as_mut().map(|file| &mut file.upstreams);
-        let upstream = upstreams.and_then(|upstreams| upstreams.iter_mut().find(|upstream| upstream.name == name));
-        let wanted = upstream.as_ref().and_then(|upstream| loopback(upstream)).unwrap_or(([127, 0, 0, 1], 8080).into());
+        let upstream =
+            upstreams.and_then(|upstreams| upstreams.iter_mut().find(|upstream| upstream.name == name));
+        let wanted = upstream
+            .as_ref()
+            .and_then(|upstream| loopback(upstream))
+            .unwrap_or(([127, 0, 0, 1], 8080).into());
         let listener = match TcpListener::bind(wanted).await {
             Ok(listener) => listener,
             Err(_) => TcpListener::bind((wanted.ip(), 0)).await?,
@@ -39,8 +43,13 @@ impl Demo {
         if let Some(upstream) = upstream
             && addr != wanted
         {
-            let url = format!("http://{addr}").parse().expect("an address is the URL of an upstream");
-            *upstream = Upstream { targets: flexgate_schemas::upstream::Targets::one(url), ..upstream.clone() };
+            let url = format!("http://{addr}")
+                .parse()
+                .expect("an address is the URL of an upstream");
+            *upstream = Upstream {
+                targets: flexgate_schemas::upstream::Targets::one(url),
+                ..upstream.clone()
+            };
         }
         let tasks = Tasks::new();
         tasks.spawn(serve(listener, tasks.clone()));
@@ -61,7 +70,11 @@ impl Demo {
 fn loopback(upstream: &Upstream) -> Option<SocketAddr> {
     let url = &upstream.targets.as_slice().first()?.url;
     let host = url.host().trim_matches(['[', ']']);
-    let ip = if host == "localhost" { [127, 0, 0, 1].into() } else { host.parse().ok()? };
+    let ip = if host == "localhost" {
+        [127, 0, 0, 1].into()
+    } else {
+        host.parse().ok()?
+    };
     Some(SocketAddr::new(ip, url.port())).filter(|addr| addr.ip().is_loopback())
 }
 
@@ -81,17 +94,21 @@ async fn serve(listener: TcpListener, tasks: Tasks) {
 }
 
 async fn connection(stream: TcpStream) {
-    let serving = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service_fn(echo));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service_fn(echo));
     if let Err(error) = serving.await {
         tracing::debug!(%error, "a connection to the demo upstream ended early");
     }
 }
 
-#[expect(clippy::unused_async, reason = "the signature that hyper asks for")]
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = |value: &http::HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()));
-    let headers: Map<String, Value> =
-        request.headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers: Map<String, Value> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), text(value)))
+        .collect();
     let answer = json!({
         "upstream": "demo",
         "method": request.method().as_str(),
@@ -100,6 +117,9 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         "headers": headers,
     });
     let mut response = Response::new(Full::from(format!("{answer:#}\n")));
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static("application/json"),
+    );
     Ok(response)
 }

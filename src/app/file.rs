@@ -51,11 +51,18 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
         return Ok(());
     }
     let settings = (file.settings != Settings::default()).then(|| file.settings.clone());
-    let command = Command::Apply { upstreams: file.upstreams.clone(), routes: file.routes.clone(), settings };
+    let command = Command::Apply {
+        upstreams: file.upstreams.clone(),
+        routes: file.routes.clone(),
+        settings,
+    };
     let transaction = Transaction {
         command,
         expect: Expect::Any,
-        actor: Actor { kind: ActorKind::System, id: "flexgate".into() },
+        actor: Actor {
+            kind: ActorKind::System,
+            id: "flexgate".into(),
+        },
         source: Source::File(name.clone().into()),
         reason: None,
         idempotency: None,
@@ -65,18 +72,32 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
             for warning in &committed.warnings {
                 tracing::warn!(file = name, "{warning}");
             }
-            tracing::info!(file = name, revision = committed.revision, changes = committed.events.len(), "applied");
+            tracing::info!(
+                file = name,
+                revision = committed.revision,
+                changes = committed.events.len(),
+                "applied"
+            );
             return Ok(());
         }
         Err(error) => error,
     };
     if !journal.view().state().routes().is_empty() {
-        alerts.raise(AlertKind::ConfigRejected { file: name, reason: error.to_string() });
+        alerts.raise(AlertKind::ConfigRejected {
+            file: name,
+            reason: error.to_string(),
+        });
         return Ok(());
     }
     Err(match error {
-        TransactError::Refused(refusal) => FileError::Refused { file: name, refusal: Box::new(refusal) },
-        error => FileError::NotApplied { file: name, error: Box::new(error) },
+        TransactError::Refused(refusal) => FileError::Refused {
+            file: name,
+            refusal: Box::new(refusal),
+        },
+        error => FileError::NotApplied {
+            file: name,
+            error: Box::new(error),
+        },
     }
     .into())
 }

@@ -13,10 +13,10 @@ use std::{
 
 /// The right to bind a port.
 #[derive(Debug)]
-pub struct PortClaim {
+pub(super) struct PortClaim {
     lock: File,
     /// Whether the holder before us may still be listening, because it drains.
-    pub takes_over: bool,
+    pub(super) takes_over: bool,
 }
 
 /// Somebody has the port.
@@ -32,7 +32,7 @@ const DRAINING: &str = "draining";
 
 impl PortClaim {
     /// Claims a port; `None` for port 0, which is nobody's.
-    pub fn take(addr: SocketAddr) -> Result<Option<Self>, crate::app::Error> {
+    pub(super) fn take(addr: SocketAddr) -> Result<Option<Self>, super::Error> {
         if addr.port() == 0 {
             return Ok(None);
         }
@@ -48,11 +48,14 @@ impl PortClaim {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         write(&mut lock, &std::process::id().to_string())?;
-        Ok(Some(Self { lock, takes_over: said.trim() == DRAINING }))
+        Ok(Some(Self {
+            lock,
+            takes_over: said.trim() == DRAINING,
+        }))
     }
 
     /// Lets a successor bind the port while we still serve what reaches us.
-    pub fn hand_over(mut self) {
+    pub(super) fn hand_over(mut self) {
         if let Err(error) = write(&mut self.lock, DRAINING) {
             tracing::warn!(%error, "a successor cannot take the port over before this process has ended");
         }
@@ -64,7 +67,12 @@ fn open(addr: SocketAddr) -> io::Result<File> {
     let folder: PathBuf = std::env::temp_dir().join(format!("flexgate-ports-{user}"));
     std::fs::create_dir_all(&folder)?;
     let path = folder.join(format!("{}.lock", addr.port()));
-    File::options().read(true).write(true).create(true).truncate(false).open(path)
+    File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 fn write(file: &mut File, text: &str) -> io::Result<()> {

@@ -6,18 +6,19 @@ use std::{
     time::Duration,
 };
 
+use axum::Router;
 use http::HeaderValue;
 use tokio::net::TcpListener;
 
 use super::{Endpoints, Error, checks, file, ports::PortClaim};
 use crate::{
     admin::{self, Admin, Metrics, Token},
-    config::{AdminToken, Config, SecretResolver, run_record::RunRecord},
+    config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
     gateway::{self, Changed, Gateway, Published, SecretMissing},
     health::Health,
     journal::{
-        Fold, Journal, Options, Served,
+        self, Fold, Journal, Options, Served,
         alerts::{self, Alerts},
         jetstream::{JetStreamLog, Link, Names},
         snapshot::{self, Snapshots},
@@ -37,15 +38,13 @@ pub struct Process {
     addresses: Addresses,
     health: Health,
     journal: Journal,
-    members: Members,
-    alerts: Alerts,
-    link: Link,
+    cluster: Cluster,
     gateway: Option<(Gateway, Option<PortClaim>)>,
     /// The listeners beside the data plane.
     edge: Tasks,
     /// Everything that follows, reports and keeps.
     control: Tasks,
-    config: RunFolder,
+    folder: RunFolder,
     _identity: Identity,
 }
 
@@ -72,98 +71,66 @@ impl Process {
             return Err(Error::NoRole);
         }
         let identity = Identity::take(&config.data_dir, config.node_id.clone())?;
-        let claim = if roles.gateway { PortClaim::take(config.listen.proxy)? } else { None };
+        let claim = if roles.gateway {
+            PortClaim::take(config.listen.proxy)?
+        } else {
+            None
+        };
         let (edge, control) = (Tasks::new(), Tasks::new());
         // Before anything registers a metric.
         let recorded = telemetry::metrics::Metrics::install();
         recorded.keep(&control);
-        let metrics = Metrics::new(move || recorded.render());
-        let health = Health::new(VERSION);
-        let names = Names::new(config.streams.as_str())?;
-        let link = Link::open(&endpoints.nats, &format!("flexgate-{}", identity.node)).await?;
 
-        let (alerts, raised) = Alerts::channel(identity.node.clone());
-        control.spawn(alerts::publish(link.clone(), names.clone(), raised, control.clone()));
-        let members = Members::new(link.clone(), names.clone());
-        if roles.admin {
-            control.spawn(membership::listen(members.clone(), alerts.clone(), control.clone()));
-        }
-
+        let cluster = Cluster::join(config, endpoints, &identity, &control).await?;
         let published = Published::new(secrets(config.secrets.clone()));
-        let snapshots = Snapshots::in_folder(config.data_dir.join("snapshots"));
-        let journal = Journal::start(
-            Options {
-                store: JetStreamLog::new(link.clone(), &names),
-                snapshot: load(&snapshots).await,
-                serve: serve(roles.gateway.then(|| published.clone()), (&link, &names), &identity),
-                alerts: alerts.clone(),
-                writer: roles.admin.then(|| members.lowest_reader()),
-            },
-            &control,
-        );
-        control.spawn(snapshot::keep(snapshots, journal.watch(), control.clone()));
-        health.journal_from(journal.watch());
-        let serving = journal.watch();
-        health.routing_from(move || serving.borrow().generation() > 0);
-        checks::watch(&health, endpoints, &link, &control);
+        let journal = cluster
+            .follow(
+                config,
+                roles.gateway.then(|| published.clone()),
+                &identity,
+                &control,
+            )
+            .await;
+        let health = health(&journal);
+        checks::watch(&health, endpoints, &cluster.link, &control);
 
         let mut addresses = Addresses::default();
         let gateway = if roles.gateway {
-            let takes_over = claim.as_ref().is_some_and(|claim| claim.takes_over);
-            let options = gateway::Options {
-                threads: config.threads,
-                drain_delay: config.drain.delay,
-                drain_deadline: config.drain.deadline,
-                takes_over,
-                ..gateway::Options::new(config.listen.proxy, via(&journal, &identity))
-            };
-            let gateway = Gateway::start(options, &published)?;
+            let gateway = start_gateway(config, claim.as_ref(), via(&journal, &identity), &published)?;
             addresses.proxy = Some(gateway.local_addr());
-            let requests = gateway.request_count();
-            let reporter =
-                Reporter::new((link.clone(), names), &identity, gateway.local_addr().to_string(), requests);
-            control.spawn(reporter.run(journal.watch(), control.clone()));
+            cluster.report(&gateway, &journal, &identity, &control);
             Some((gateway, claim))
         } else {
             None
         };
-
-        let router = if roles.admin {
-            let (token, found_in) = admin_token(config)?;
+        let metrics = Metrics::new(move || recorded.render());
+        if roles.admin {
             let admin = Admin {
                 journal: journal.clone(),
-                members: members.clone(),
+                members: cluster.members.clone(),
                 health: health.clone(),
-                token: Token::new(token.expose(), &found_in),
+                token: admin_token(config)?,
                 metrics,
                 version: VERSION,
                 tasks: edge.clone(),
             };
-            admin::router(admin)
+            let router = admin::router(admin);
+            addresses.admin = Some(listen(config.listen.admin, "the admin API", router, &edge).await?);
         } else {
-            ops::router(health.clone(), metrics)
-        };
-        let (wanted, what) =
-            if roles.admin { (config.listen.admin, "the admin API") } else { (config.listen.ops, "health and metrics") };
-        let listening = TcpListener::bind(wanted).await.and_then(|listener| Ok((listener.local_addr()?, listener)));
-        let (bound, listener) = listening.map_err(|error| Error::Listen { addr: wanted, what, error })?;
-        *(if roles.admin { &mut addresses.admin } else { &mut addresses.ops }) = Some(bound);
-        let tasks = edge.clone();
-        edge.spawn(async move { listener::serve(listener, router, &tasks).await });
-
+            let router = ops::router(health.clone(), metrics);
+            addresses.ops = Some(listen(config.listen.ops, "health and metrics", router, &edge).await?);
+        }
         let folder = RunFolder::announce(config, &addresses)?;
-        tracing::info!(roles = %roles, node = %identity.node, ?addresses, "started");
+        tracing::info!(%roles, node = %identity.node, ?addresses, "started");
         Ok(Self {
             addresses,
             health,
             journal,
-            members,
-            alerts,
-            link,
+            cluster,
             gateway,
             edge,
             control,
-            config: folder,
+            folder,
             _identity: identity,
         })
     }
@@ -180,13 +147,15 @@ impl Process {
 
     /// The members it knows; only kept by the admin role.
     pub fn members(&self) -> &Members {
-        &self.members
+        &self.cluster.members
     }
 
     /// Applies the configuration file, if there is one and this process may write.
     pub async fn apply_file(&self, config: &Config) -> Result<(), Error> {
         match &config.file {
-            Some(loaded) if config.roles.admin => file::apply(&self.journal, loaded, &self.alerts).await,
+            Some(loaded) if config.roles.admin => {
+                file::apply(&self.journal, loaded, &self.cluster.alerts).await
+            }
             _ => Ok(()),
         }
     }
@@ -205,38 +174,157 @@ impl Process {
         if !tidy {
             tracing::warn!("some tasks did not end in time");
         }
-        self.link.close().await;
-        drop(self.config);
+        self.cluster.link.close().await;
+        drop(self.folder);
     }
 }
 
-/// Publishes each state to the data plane and announces it to whoever waits.
-fn serve(published: Option<Published>, (link, names): (&Link, &Names), identity: &Identity) -> crate::journal::Serve {
-    let (link, names, node) = (link.clone(), names.clone(), identity.node.clone());
-    Box::new(move |fold: &Fold, served: Served| {
-        let Some(published) = &published else { return };
-        let changed = match served {
-            Served::All => Changed::All,
-            Served::Entities(entities) => Changed::Entities(entities),
+/// What a process shares with the others of its cluster.
+struct Cluster {
+    link: Link,
+    names: Names,
+    alerts: Alerts,
+    members: Members,
+}
+
+impl Cluster {
+    async fn join(
+        config: &Config,
+        endpoints: &Endpoints,
+        identity: &Identity,
+        control: &Tasks,
+    ) -> Result<Self, Error> {
+        let names = Names::new(config.streams.as_str())?;
+        let link = Link::open(&endpoints.nats, &format!("flexgate-{}", identity.node)).await?;
+        let (alerts, raised) = Alerts::channel(identity.node.clone());
+        control.spawn(alerts::publish(
+            link.clone(),
+            names.clone(),
+            raised,
+            control.clone(),
+        ));
+        let members = Members::new(link.clone(), names.clone());
+        if config.roles.admin {
+            control.spawn(membership::listen(
+                members.clone(),
+                alerts.clone(),
+                control.clone(),
+            ));
+        }
+        Ok(Self {
+            link,
+            names,
+            alerts,
+            members,
+        })
+    }
+
+    /// Follows the log from the newest snapshot on, and keeps snapshots.
+    async fn follow(
+        &self,
+        config: &Config,
+        published: Option<Published>,
+        identity: &Identity,
+        control: &Tasks,
+    ) -> Journal {
+        let snapshots = Snapshots::in_folder(config.data_dir.join("snapshots"));
+        let options = Options {
+            store: JetStreamLog::new(self.link.clone(), &self.names),
+            snapshot: load(&snapshots).await,
+            serve: self.serve(published, identity),
+            alerts: self.alerts.clone(),
+            writer: config.roles.admin.then(|| self.members.lowest_reader()),
         };
-        published.publish(&fold.state, &changed, fold.generation, fold.revision);
-        heartbeat::announce(&link, &names, &node, fold);
-    })
+        let journal = Journal::start(options, control);
+        control.spawn(snapshot::keep(snapshots, journal.watch(), control.clone()));
+        journal
+    }
+
+    /// Publishes each state to the data plane and announces it to whoever waits.
+    fn serve(&self, published: Option<Published>, identity: &Identity) -> journal::Serve {
+        let (link, names, node) = (self.link.clone(), self.names.clone(), identity.node.clone());
+        Box::new(move |fold: &Fold, served: Served| {
+            let Some(published) = &published else { return };
+            let changed = match served {
+                Served::All => Changed::All,
+                Served::Entities(entities) => Changed::Entities(entities),
+            };
+            published.publish(&fold.state, &changed, fold.generation, fold.revision);
+            heartbeat::announce(&link, &names, &node, fold);
+        })
+    }
+
+    fn report(&self, gateway: &Gateway, journal: &Journal, identity: &Identity, control: &Tasks) {
+        let place = (self.link.clone(), self.names.clone());
+        let reporter = Reporter::new(
+            place,
+            identity,
+            gateway.local_addr().to_string(),
+            gateway.request_count(),
+        );
+        control.spawn(reporter.run(journal.watch(), control.clone()));
+    }
+}
+
+fn health(journal: &Journal) -> Health {
+    let health = Health::new(VERSION);
+    health.journal_from(journal.watch());
+    let view = journal.watch();
+    health.routing_from(move || view.borrow().generation() > 0);
+    health
+}
+
+fn start_gateway(
+    config: &Config,
+    claim: Option<&PortClaim>,
+    via: String,
+    published: &Published,
+) -> Result<Gateway, Error> {
+    let options = gateway::Options {
+        threads: config.threads,
+        drain_delay: config.drain.delay,
+        drain_deadline: config.drain.deadline,
+        takes_over: claim.is_some_and(|claim| claim.takes_over),
+        ..gateway::Options::new(config.listen.proxy, via)
+    };
+    Ok(Gateway::start(options, published)?)
+}
+
+async fn listen(
+    wanted: SocketAddr,
+    what: &'static str,
+    router: Router,
+    edge: &Tasks,
+) -> Result<SocketAddr, Error> {
+    let failed = |error| Error::Listen {
+        addr: wanted,
+        what,
+        error,
+    };
+    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let tasks = edge.clone();
+    edge.spawn(async move { listener::serve(listener, router, &tasks).await });
+    Ok(bound)
 }
 
 async fn load(snapshots: &Snapshots) -> Option<Fold> {
     let snapshots = snapshots.clone();
-    tokio::task::spawn_blocking(move || snapshots.load()).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "the snapshot could not be read");
-        None
-    })
+    tokio::task::spawn_blocking(move || snapshots.load())
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "the snapshot could not be read");
+            None
+        })
 }
 
 fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
     Arc::new(move |secret| {
         let resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = resolver.resolve(secret).map_err(|error| SecretMissing(error.to_string()))?;
+        let value = resolver
+            .resolve(secret)
+            .map_err(|error| SecretMissing(error.to_string()))?;
         HeaderValue::from_str(value.expose())
             .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))
     })
@@ -245,24 +333,31 @@ fn secrets(resolver: SecretResolver) -> gateway::Secrets {
 /// How this cluster calls itself in `Via`; a node that knows of no cluster yet uses its own id.
 fn via(journal: &Journal, identity: &Identity) -> String {
     let view = journal.view();
-    let id = view.cluster().map_or(identity.node.as_str(), |cluster| cluster.as_str());
+    let id = view
+        .cluster()
+        .map_or(identity.node.as_str(), |cluster| cluster.as_str());
     format!("flexgate-{}", &id[..id.len().min(8)])
 }
 
-fn admin_token(config: &Config) -> Result<(AdminToken, String), Error> {
-    match &config.admin_token {
-        Some(token) => Ok((token.clone(), "FLEXGATE_ADMIN_TOKEN".to_owned())),
-        None => {
-            let (token, _made) = AdminToken::obtain(&config.data_dir)?;
-            Ok((token, AdminToken::path(&config.data_dir).display().to_string()))
-        }
+fn admin_token(config: &Config) -> Result<Token, Error> {
+    if let Some(token) = &config.admin_token {
+        return Ok(Token::new(token.expose(), "FLEXGATE_ADMIN_TOKEN"));
     }
+    let (token, _made) = AdminToken::obtain(&config.data_dir)?;
+    Ok(Token::new(
+        token.expose(),
+        &AdminToken::path(&config.data_dir).display().to_string(),
+    ))
 }
 
 impl RunFolder {
     fn announce(config: &Config, addresses: &Addresses) -> Result<Self, Error> {
         if let Some(admin) = addresses.admin {
-            let record = RunRecord { admin, proxy: addresses.proxy, pid: std::process::id() };
+            let record = RunRecord {
+                admin,
+                proxy: addresses.proxy,
+                pid: std::process::id(),
+            };
             record.write(&config.data_dir)?;
         }
         Ok(Self(config.data_dir.clone()))
@@ -276,4 +371,3 @@ impl Drop for RunFolder {
         }
     }
 }
-

@@ -26,12 +26,17 @@ impl Endpoints {
     pub fn given(config: &Config) -> Result<Self, Error> {
         let nats = config.servers.nats.as_ref().ok_or_else(|| {
             Error::Unreachable(
-                "set NATS_URL: `serve` works with servers that exist (`flexgate up` brings its own)".to_owned(),
+                "set NATS_URL: `serve` works with servers that exist (`flexgate up` brings its own)"
+                    .to_owned(),
             )
         })?;
         Ok(Self {
             nats: nats.expose().to_owned(),
-            database: config.servers.postgres.as_ref().map(|url| url.expose().to_owned()),
+            database: config
+                .servers
+                .postgres
+                .as_ref()
+                .map(|url| url.expose().to_owned()),
             redis: config.servers.redis.as_ref().map(|url| url.expose().to_owned()),
         })
     }
@@ -40,7 +45,10 @@ impl Endpoints {
     pub async fn provision(&self, config: &Config) -> Result<(), Error> {
         let link = Link::open(&self.nats, "flexgate-streams").await?;
         let names = Names::new(config.streams.as_str())?;
-        if tokio::time::timeout(NATS_DEADLINE, link.connected()).await.is_err() {
+        if tokio::time::timeout(NATS_DEADLINE, link.connected())
+            .await
+            .is_err()
+        {
             return Err(Error::Unreachable(format!("{} does not answer", link.server())));
         }
         Ok(streams::provision(&link, &names, 1).await?)
@@ -61,7 +69,8 @@ impl Servers {
         use crate::devstack::{Binaries, Devstack, Durability, Need, Plan};
         let given = &config.servers;
         let need = |url: &Option<crate::config::ServerUrl>| {
-            url.as_ref().map_or(Need::Start, |url| Need::Given(url.expose().to_owned()))
+            url.as_ref()
+                .map_or(Need::Start, |url| Need::Given(url.expose().to_owned()))
         };
         let stack = Devstack::start(Plan {
             data_dir: config.data_dir.clone(),
@@ -99,7 +108,9 @@ impl Servers {
 impl Servers {
     /// This build starts no servers, so all must be given.
     pub(super) async fn for_up(config: &Config) -> Result<Self, Error> {
-        Ok(Self { endpoints: Endpoints::given(config)? })
+        Ok(Self {
+            endpoints: Endpoints::given(config)?,
+        })
     }
 
     pub(super) fn degraded(&self) -> &[String] {

@@ -16,7 +16,7 @@ pub(super) fn up(run: &Invocation, options: &Up) -> Result<Exit, Failure> {
 }
 
 pub(super) fn serve(run: &Invocation) -> Result<Exit, Failure> {
-    start(run, Purpose::Serve, app::serve)
+    start(run, Purpose::Serve, |config| app::serve(&config))
 }
 
 pub(super) fn down(run: &Invocation) -> Result<Exit, Failure> {
@@ -37,6 +37,21 @@ fn start(
 
 impl From<app::Error> for Failure {
     fn from(error: app::Error) -> Self {
-        Self::new(Exit::Failed, error.to_string())
+        use app::Error;
+        let exit = match &error {
+            Error::System(_)
+            | Error::Gateway(_)
+            | Error::Listen { .. }
+            | Error::Token(_)
+            | Error::Streams(_) => Exit::Failed,
+            Error::Identity(_) | Error::Port(_) => Exit::Conflict,
+            Error::Nats(_) | Error::Unreachable(_) => Exit::Unreachable,
+            Error::File(_) => Exit::Invalid,
+            Error::NoRole => Exit::Usage,
+            Error::NothingRuns(_) => Exit::NotFound,
+            #[cfg(feature = "devstack")]
+            Error::Devstack(_) => Exit::Unreachable,
+        };
+        Self::new(exit, error.to_string())
     }
 }

@@ -97,9 +97,8 @@ impl<S: Store> Follower<S> {
                 self.store.connected().await;
                 self.read().await
             };
-            let interruption = match tasks.unless_stopped(reading).await {
-                None => return,
-                Some(interruption) => interruption,
+            let Some(interruption) = tasks.unless_stopped(reading).await else {
+                return;
             };
             self.report(interruption);
             let disconnected = self.store.disconnected();

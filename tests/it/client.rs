@@ -35,7 +35,9 @@ impl Connection {
     pub async fn open(addr: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        let (send, connection) = handshake(TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
+        let (send, connection) = handshake(TokioIo::new(stream))
+            .await
+            .map_err(std::io::Error::other)?;
         #[expect(clippy::disallowed_methods, reason = "ends with its connection")]
         tokio::spawn(connection);
         Ok(Self(send))
@@ -46,7 +48,11 @@ impl Connection {
         self.0.ready().await?;
         let (head, body) = self.0.send_request(request).await?.into_parts();
         let body = body.collect().await?.to_bytes();
-        Ok(Answer { status: head.status, headers: head.headers, body })
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
     }
 
     /// Sends a GET.
@@ -73,13 +79,23 @@ impl Admin {
         let mut request = request(method, path, body);
         let bearer = format!("Bearer {}", self.token).parse().unwrap();
         request.headers_mut().insert("authorization", bearer);
-        let asking = async { Connection::open(self.addr).await.unwrap().send(request).await.unwrap() };
+        let asking = async {
+            Connection::open(self.addr)
+                .await
+                .unwrap()
+                .send(request)
+                .await
+                .unwrap()
+        };
         tokio::time::timeout(PATIENCE, asking).await.expect("an answer")
     }
 }
 
 fn request(method: Method, path: &str, body: Option<Value>) -> Request<Full<Bytes>> {
-    let request = Request::builder().method(method).uri(path).header("host", "localhost");
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost");
     match body {
         None => request.body(Full::default()).unwrap(),
         Some(json) => {

@@ -47,7 +47,10 @@ impl Cluster {
     async fn on(nats: &str) -> Self {
         let prefix = fixtures::prefix();
         fixtures::provisioned(nats, &Names::new(&prefix).unwrap()).await;
-        Self { nats: nats.to_owned(), prefix }
+        Self {
+            nats: nats.to_owned(),
+            prefix,
+        }
     }
 
     async fn start(&self, roles: &str) -> Node {
@@ -68,7 +71,9 @@ impl Cluster {
             ("NATS_URL", &self.nats),
         ];
         let config = Config::load(&Sources::of([Layer::variables(variables)]), Purpose::Serve).unwrap();
-        let process = Process::start(&config, &Endpoints::given(&config).unwrap()).await.unwrap();
+        let process = Process::start(&config, &Endpoints::given(&config).unwrap())
+            .await
+            .unwrap();
         Node { process, folder }
     }
 }
@@ -79,7 +84,10 @@ impl Node {
     }
 
     fn admin(&self) -> Admin {
-        Admin { addr: self.process.addresses().admin.unwrap(), token: TOKEN.to_owned() }
+        Admin {
+            addr: self.process.addresses().admin.unwrap(),
+            token: TOKEN.to_owned(),
+        }
     }
 
     /// Waits until this process follows a history.
@@ -97,7 +105,11 @@ impl Node {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        assert!(timeout(PATIENCE, known).await.is_ok(), "{:?}", self.process.members().list());
+        assert!(
+            timeout(PATIENCE, known).await.is_ok(),
+            "{:?}",
+            self.process.members().list()
+        );
     }
 
     async fn stop(self) -> TempDir {
@@ -115,18 +127,31 @@ async fn the_next_request_follows_an_edit_on_every_node() {
     let cluster = Cluster::on(Nats::shared_url().await).await;
     let upstream = Upstream::replying(200).start().await;
     let admin = cluster.start("admin,gateway").await.ready().await;
-    let others = [cluster.start("gateway").await.ready().await, cluster.start("gateway").await.ready().await];
+    let others = [
+        cluster.start("gateway").await.ready().await,
+        cluster.start("gateway").await.ready().await,
+    ];
     admin.knows(3).await;
     let nodes = [admin.proxy(), others[0].proxy(), others[1].proxy()];
     for node in nodes {
         assert_eq!(client::get(node, "/a").await.status, StatusCode::NOT_FOUND);
     }
-    let created = admin.admin().call(Method::POST, "/api/routes?wait=nodes", Some(route("a", "/a", &upstream))).await;
+    let created = admin
+        .admin()
+        .call(
+            Method::POST,
+            "/api/routes?wait=nodes",
+            Some(route("a", "/a", &upstream)),
+        )
+        .await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     for node in nodes {
         assert_eq!(client::get(node, "/a").await.status, StatusCode::OK);
     }
-    let deleted = admin.admin().call(Method::DELETE, "/api/routes/a?wait=nodes", None).await;
+    let deleted = admin
+        .admin()
+        .call(Method::DELETE, "/api/routes/a?wait=nodes", None)
+        .await;
     assert_eq!(deleted.status, StatusCode::OK, "{deleted:?}");
     for node in nodes {
         assert_eq!(client::get(node, "/a").await.status, StatusCode::NOT_FOUND);
@@ -151,17 +176,26 @@ async fn a_node_that_does_not_confirm_is_named_until_it_is_forgotten() {
     let mut silent = admin.process.members().list().remove(0).heartbeat;
     silent.node = "silent".parse().unwrap();
     let bucket = link.jetstream().get_key_value(names.nodes()).await.unwrap();
-    bucket.put("silent", serde_json::to_vec(&silent).unwrap().into()).await.unwrap();
+    bucket
+        .put("silent", serde_json::to_vec(&silent).unwrap().into())
+        .await
+        .unwrap();
     admin.knows(2).await;
     let path = "/api/routes?wait=nodes&timeout=300ms";
-    let answer = admin.admin().call(Method::POST, path, Some(route("a", "/a", &upstream))).await;
+    let answer = admin
+        .admin()
+        .call(Method::POST, path, Some(route("a", "/a", &upstream)))
+        .await;
     assert_eq!(answer.status, StatusCode::ACCEPTED, "{answer:?}");
     let convergence = &answer.json()["convergence"];
     assert_eq!(convergence["converged"], false);
     assert!(convergence.to_string().contains("silent"), "{convergence}");
     bucket.delete("silent").await.unwrap();
     admin.knows(1).await;
-    let answer = admin.admin().call(Method::POST, path, Some(route("b", "/b", &upstream))).await;
+    let answer = admin
+        .admin()
+        .call(Method::POST, path, Some(route("b", "/b", &upstream)))
+        .await;
     assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
     admin.stop().await;
 }
@@ -172,7 +206,10 @@ async fn no_request_fails_while_nats_is_killed_and_edits_say_why_they_are_refuse
     let cluster = Cluster::on(nats.server.url()).await;
     let upstream = Upstream::replying(200).start().await;
     let node = cluster.start("admin,gateway").await.ready().await;
-    let created = node.admin().call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream))).await;
+    let created = node
+        .admin()
+        .call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream)))
+        .await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     let load = Load::on(node.proxy(), "/a").await;
 
@@ -180,15 +217,27 @@ async fn no_request_fails_while_nats_is_killed_and_edits_say_why_they_are_refuse
     let mut view = node.process.journal().watch();
     let cut = view.wait_for(|view| matches!(view.status, Status::Disconnected { .. }));
     assert!(timeout(PATIENCE, cut).await.unwrap().is_ok());
-    let refused = node.admin().call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream))).await;
+    let refused = node
+        .admin()
+        .call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream)))
+        .await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
     assert!(refused.headers.contains_key("retry-after"));
-    assert!(refused.json()["detail"].as_str().unwrap().contains("nothing was changed"), "{refused:?}");
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("nothing was changed"),
+        "{refused:?}"
+    );
     load.has_sent_more(200).await;
 
     nats.server.restart().await.unwrap();
     let node = node.ready().await;
-    let created = node.admin().call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream))).await;
+    let created = node
+        .admin()
+        .call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream)))
+        .await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     let routes = node.admin().call(Method::GET, "/api/routes", None).await.json();
     assert_eq!(routes.as_array().unwrap().len(), 2, "{routes}");
@@ -203,13 +252,25 @@ async fn no_request_fails_and_none_is_late_while_routes_are_edited() {
     let upstream = Upstream::replying(200).start().await;
     let node = cluster.start("admin,gateway").await.ready().await;
     let admin = node.admin();
-    admin.call(Method::POST, "/api/routes", Some(route("kept", "/kept", &upstream))).await;
+    admin
+        .call(
+            Method::POST,
+            "/api/routes",
+            Some(route("kept", "/kept", &upstream)),
+        )
+        .await;
     let load = Load::on(node.proxy(), "/kept").await;
     for count in 0..100 {
         let (id, path) = (format!("r{count}"), format!("/r/{count}"));
-        let created = admin.call(Method::POST, "/api/routes", Some(route(&id, &path, &upstream))).await;
+        let created = admin
+            .call(Method::POST, "/api/routes", Some(route(&id, &path, &upstream)))
+            .await;
         assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
-        assert_eq!(client::get(node.proxy(), &path).await.status, StatusCode::OK, "{path} after its answer");
+        assert_eq!(
+            client::get(node.proxy(), &path).await.status,
+            StatusCode::OK,
+            "{path} after its answer"
+        );
     }
     assert_eq!(load.stop().await, 0, "failed requests");
     node.stop().await;
@@ -221,7 +282,9 @@ async fn a_node_starts_from_its_snapshot_with_nats_down_and_catches_up() {
     let cluster = Cluster::on(nats.server.url()).await;
     let upstream = Upstream::replying(200).start().await;
     let node = cluster.start("admin,gateway").await.ready().await;
-    node.admin().call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream))).await;
+    node.admin()
+        .call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream)))
+        .await;
     let folder = node.stop().await;
     nats.server.kill9();
 
@@ -230,11 +293,17 @@ async fn a_node_starts_from_its_snapshot_with_nats_down_and_catches_up() {
     let ready = client::get(node.admin().addr, "/health/ready").await;
     assert_eq!(ready.status, StatusCode::OK);
     let health = ready.json();
-    assert_eq!((&health["checks"]["jetstream"], &health["journal"]["fromSnapshot"]), (&json!("DOWN"), &json!(true)));
+    assert_eq!(
+        (&health["checks"]["jetstream"], &health["journal"]["fromSnapshot"]),
+        (&json!("DOWN"), &json!(true))
+    );
 
     nats.server.restart().await.unwrap();
     let node = node.ready().await;
-    let created = node.admin().call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream))).await;
+    let created = node
+        .admin()
+        .call(Method::POST, "/api/routes", Some(route("b", "/b", &upstream)))
+        .await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
     node.stop().await;
 }
@@ -246,7 +315,9 @@ async fn nodes_keep_the_last_good_state_when_the_stream_is_wiped_and_raise_an_al
     let names = Names::new(&cluster.prefix).unwrap();
     let upstream = Upstream::replying(200).start().await;
     let node = cluster.start("admin,gateway").await.ready().await;
-    node.admin().call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream))).await;
+    node.admin()
+        .call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream)))
+        .await;
     let link = fixtures::connected(nats).await;
     link.jetstream().delete_stream(names.config()).await.unwrap();
     fixtures::provisioned(nats, &names).await;
@@ -260,7 +331,10 @@ async fn nodes_keep_the_last_good_state_when_the_stream_is_wiped_and_raise_an_al
     let refused = node.admin().call(Method::DELETE, "/api/routes/a", None).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
     let alert = first_alert(&link, &names).await;
-    assert_eq!((&alert["type"], &alert["data"]["revision"]), (&json!("journal.frozen"), &json!(2)));
+    assert_eq!(
+        (&alert["type"], &alert["data"]["revision"]),
+        (&json!("journal.frozen"), &json!(2))
+    );
     node.stop().await;
 }
 
@@ -290,7 +364,11 @@ async fn a_gateway_beside_a_stranger_s_commit_freezes_and_serves_on() {
     let mut view = node.process.journal().watch();
     let frozen = view.wait_for(|view| matches!(view.status, Status::Frozen { .. }));
     assert!(timeout(PATIENCE, frozen).await.unwrap().is_ok());
-    assert_eq!(client::get(node.proxy(), "/").await.status, StatusCode::NOT_FOUND, "it routes by revision 1");
+    assert_eq!(
+        client::get(node.proxy(), "/").await.status,
+        StatusCode::NOT_FOUND,
+        "it routes by revision 1"
+    );
     node.stop().await;
 }
 

@@ -1,6 +1,5 @@
 //! The integration tests: one binary, fixtures that run real servers, one file per topic.
 
-<<<<<<< HEAD
 #![expect(
     clippy::unwrap_used,
     unreachable_pub,

@@ -10,7 +10,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest pause between two attempts.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(1000);
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that is made again whenever it is lost. Clones share it.
 #[derive(Debug, Clone)]

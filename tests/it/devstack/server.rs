@@ -43,12 +43,12 @@ async fn a_killed_server_comes_back_on_its_port_with_its_data() {
 async fn a_frozen_server_is_silent_until_it_is_thawed() {
     let folder = open_folder();
     let mut nats = own_nats(folder.path()).await;
-    nats.freeze().await;
+    nats.freeze();
     let silent = tokio::time::timeout(Duration::from_millis(200), jetstream_api_level(nats.url())).await;
     assert!(silent.is_err());
     nats.thaw();
     assert!(jetstream_api_level(nats.url()).await >= 2);
-    nats.freeze().await;
+    nats.freeze();
     nats.stop().await;
     assert_eq!(children(folder.path()), []);
 }
