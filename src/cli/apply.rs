@@ -26,7 +26,7 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
         "file": loaded.source.name,
         "upstreams": loaded.upstreams,
         "routes": loaded.routes,
-        "settings": loaded.settings,
+        "settings": loaded.settings_to_apply(),
     });
     let ask = Ask::change(Method::POST, write::target("/api/config/apply", &options.how));
     let answer = run.with_admin(async |client| client.ask(ask.json(&body).within(WITHIN)).await)?;

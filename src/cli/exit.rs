@@ -79,10 +79,3 @@ impl From<ConfigError> for Failure {
         }
     }
 }
-
-/// Standard output is gone or full.
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Failed, format!("cannot write the result: {error}"))
-    }
-}
