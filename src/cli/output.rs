@@ -99,6 +99,13 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         self.findings(&failure.findings);
         self.aside(&format!("{}: {}\n", self.painted("error", "31"), failure.message));
+        for field in failure
+            .fields
+            .iter()
+            .filter(|field| !failure.message.contains(&field.detail))
+        {
+            self.aside(&format!("  {}: {}\n", field.pointer, field.detail));
+        }
         if let Some(next) = &failure.next {
             self.aside(&format!("{}: {next}\n", self.painted("next", "36")));
         }
