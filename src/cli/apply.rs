@@ -67,8 +67,15 @@ fn located(failure: Failure, loaded: &Loaded) -> Failure {
             ..Finding::mistake(field.detail.clone())
         })
     };
+    let findings: Vec<_> = failure.fields.iter().filter_map(mistake).collect();
+    if findings.is_empty() {
+        return failure;
+    }
+    let message = format!("{} is refused, and nothing is changed", loaded.source.name);
     Failure {
-        findings: failure.fields.iter().filter_map(mistake).collect(),
+        findings,
+        message,
+        fields: Vec::new(),
         ..failure
     }
 }
