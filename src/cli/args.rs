@@ -85,10 +85,23 @@ pub(super) enum Command {
     /// List nodes, and forget lost ones
     #[command(subcommand)]
     Nodes(NodeVerb),
+    /// Make the streams that FlexGate needs, with an operator's credentials
+    #[command(subcommand)]
+    Streams(StreamVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
     /// Print the version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StreamVerb {
+    /// Make what is missing, and say what is there but not as it must be
+    Apply {
+        /// On how many servers of the NATS cluster each message is stored
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: u8,
+    },
 }
 
 #[derive(Debug, clap::Args)]

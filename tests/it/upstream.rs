@@ -1,6 +1,6 @@
 //! Backends for tests.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, future::ready, net::SocketAddr};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -37,11 +37,9 @@ impl Replying {
         #[expect(clippy::disallowed_methods, reason = "ends with the runtime of the test")]
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let answer = service_fn(async move |_request| {
-                    let mut response = Response::new(Full::<Bytes>::from("ok"));
-                    *response.status_mut() = self.0;
-                    Ok::<_, Infallible>(response)
-                });
+                let mut response = Response::new(Full::<Bytes>::from("ok"));
+                *response.status_mut() = self.0;
+                let answer = service_fn(move |_request| ready(Ok::<_, Infallible>(response.clone())));
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
         });
