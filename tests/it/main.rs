@@ -13,5 +13,6 @@ mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod restart;
 mod tidy;
 mod upstream;
