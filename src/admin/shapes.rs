@@ -162,12 +162,12 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
 
 /// Lets a field also be `null`, unless it may be already.
 fn make_nullable(field: &mut Value) {
-    let null = json!({ "type": "null" });
+    let nothing = json!({ "type": "null" });
     if let Some(alternatives) = field.get_mut("anyOf").and_then(Value::as_array_mut) {
-        if !alternatives.contains(&null) {
-            alternatives.push(null);
+        if !alternatives.contains(&nothing) {
+            alternatives.push(nothing);
         }
     } else if !field["type"].is_array() && !field["readOnly"].is_boolean() {
-        *field = json!({ "anyOf": [field.take(), null] });
+        *field = json!({ "anyOf": [field.take(), nothing] });
     }
 }
