@@ -6,12 +6,13 @@
 
 mod addresses;
 mod environment;
+mod escape;
 pub mod file;
 mod finding;
 mod log;
 mod reader;
 mod roles;
-pub mod run_record;
+mod run_record;
 mod secrets;
 mod servers;
 mod streams;
@@ -22,10 +23,12 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 use flexgate_schemas::NodeId;
 
 pub use addresses::Listen;
-pub use environment::{Layer, Sources};
+pub use environment::{Layer, Sources, colour_is_welcome};
+pub use escape::escape;
 pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
 pub use log::{Log, LogFormat};
 pub use roles::{Role, Roles};
+pub use run_record::RunRecord;
 pub use secrets::{Redacted, SecretResolver, SecretUnresolved};
 pub use servers::{ServerBinaries, ServerUrl, Servers};
 pub use streams::StreamPrefix;

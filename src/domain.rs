@@ -10,7 +10,6 @@ mod draft;
 mod entity;
 mod evolve;
 mod hash;
-mod index;
 mod patch;
 pub mod refusal;
 mod routes;
@@ -20,6 +19,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod upstreams;
+mod usage;
 pub mod warning;
 
 pub use command::{Command, Decision, Expect};

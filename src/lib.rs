@@ -1,13 +1,16 @@
 //! FlexGate: an internal HTTP API gateway whose whole life is a log.
 //!
-//! `ARCHITECTURE.md` has the bird's-eye view. Modules in reading order, from the pure core outwards.
+//! `ARCHITECTURE.md` has the bird's-eye view; the pure core is `routing` and `domain`, the composition root is `app`.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod config;
 #[cfg(feature = "devstack")]
 pub mod devstack;
 pub mod domain;
 pub mod drain;
+pub mod gateway;
 pub mod health;
 pub mod journal;
 pub mod listener;
@@ -15,3 +18,4 @@ pub mod membership;
 pub mod ops;
 pub mod problem;
 pub mod routing;
+pub mod telemetry;

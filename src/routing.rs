@@ -6,8 +6,10 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod branches;
+mod few;
 mod fit;
 pub mod host;
+mod label;
 #[cfg(test)]
 mod naive;
 mod node;
@@ -19,6 +21,7 @@ pub mod specificity;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod trie;
 mod walk;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ pub use path::{NormalPath, PathRefusal, normalize};
 pub use protection::{Protection, unmet_protection};
 pub use rewrite::forward_path;
 pub use table::{Found, Table, Target};
+pub(crate) use trie::Trie;
 
 /// Something that holds a route, so that the gateway keeps compiled routes and the domain bare ones in the same table.
 pub trait Ruled {

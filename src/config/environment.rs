@@ -65,6 +65,15 @@ impl Layer {
     }
 }
 
+/// Whether the user wants colours at all (`NO_COLOR`). Known before settings are read: it is for their mistakes too.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one file that reads the environment"
+)]
+pub fn colour_is_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 impl Sources {
     /// What a process has: its options, its environment, and `.env` in its working directory.
     pub fn of_process(options: Layer) -> Self {
@@ -129,8 +138,13 @@ impl Sources {
         })
     }
 
+    /// Whether any source has a value of this name.
+    pub fn has(&self, name: &'static str) -> bool {
+        self.find(&[name]).is_some()
+    }
+
     /// Every name with its strongest value.
-    pub(super) fn all(&self) -> BTreeMap<String, String> {
+    pub fn all(&self) -> BTreeMap<String, String> {
         let weakest_first = self.layers.iter().rev().flat_map(|Layer(values)| values);
         weakest_first
             .map(|(name, entry)| (name.clone(), entry.value.clone()))

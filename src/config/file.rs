@@ -5,10 +5,12 @@
 
 mod bytes;
 mod dialect;
+mod entities;
 mod identity;
 mod interpolate;
 mod later;
 mod mask;
+mod places;
 mod protection;
 mod reading;
 mod sections;
@@ -16,13 +18,16 @@ mod suggest;
 mod syntax;
 mod tree;
 mod typed;
+mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-use flexgate_schemas::{Route, Settings, Upstream, event::Entity};
+use flexgate_schemas::{Route, Settings, Upstream};
+
+pub use places::Places;
 
 use super::{
-    finding::{ConfigError, Finding, Place, SourceText},
+    finding::{ConfigError, Finding, SourceText},
     log::LogFormat,
     servers::ServerUrl,
 };
@@ -61,7 +66,7 @@ pub struct NodeOverrides {
 }
 
 /// The largest file. A hundred thousand routes have about 15 MB.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 impl Loaded {
     /// Reads a file and reports every mistake at once. Variables resolve `${NAME}` in its values.
@@ -95,34 +100,13 @@ impl Loaded {
         reading::read(source, text, variables)
     }
 
-    /// Where an entity of this file stands, or the field of it that a JSON Pointer (RFC 6901) names. Parses the text
-    /// again: it is for messages, which are few.
-    pub fn place_of(&self, entity: &Entity, pointer: &str) -> Option<Place> {
-        let tree = syntax::parse(&self.source, &self.source.text).ok()?;
-        let node = match entity {
-            Entity::Upstream(name) => {
-                let position = self
-                    .upstreams
-                    .iter()
-                    .position(|upstream| upstream.name == *name)?;
-                tree.get("upstreams")?.items().get(position)?
-            }
-            Entity::Route(id) => {
-                let position = self.routes.iter().position(|route| route.id == *id)?;
-                tree.get("routes")?.items().get(position)?
-            }
-            Entity::Settings => &tree,
-            Entity::Log => return None,
-        };
-        let field = pointer.split('/').nth(1).and_then(|field| node.entry(field));
-        let span = match field {
-            Some((key, value)) if value.is_container() => key.place(),
-            Some((_, value)) => value.place(),
-            None => node.place(),
-        };
-        Some(Place {
-            source: self.source.clone(),
-            span,
-        })
+    /// The settings, where the file says any: a file that says none leaves those alone that somebody else made.
+    pub fn settings_to_apply(&self) -> Option<&Settings> {
+        (self.settings != Settings::default()).then_some(&self.settings)
+    }
+
+    /// Finds where things stand, for messages. Parses the text again: messages are few, and positions are many.
+    pub fn places(&self) -> Places<'_> {
+        Places::of(self)
     }
 }

@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
     pub(super) fn span(&mut self, name: &'static str) -> Option<Duration> {
         let found = self.find(&[name])?;
         self.parse(found, |text| match text {
-            "0" => Ok(Duration::ZERO),
+            "0" | "0s" | "0ms" => Ok(Duration::ZERO),
             text => text.parse().map(Millis::duration),
         })
     }

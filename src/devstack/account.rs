@@ -1,4 +1,4 @@
-//! Which user PostgreSQL runs as: ourselves, unless we are root, whom it refuses.
+//! Which user PostgreSQL runs as. It refuses root, and users without a name.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder};
@@ -13,7 +13,7 @@ use tokio::process::Command;
 use super::error::{self, DevstackError};
 use super::spawn;
 
-/// `nobody` on every Linux, also where no such name is listed.
+/// The user that every Linux has and that owns nothing.
 const NOBODY: u32 = 65534;
 const AS_NOBODY: &[&str] = &[
     "setpriv",
@@ -23,9 +23,9 @@ const AS_NOBODY: &[&str] = &[
     "--",
 ];
 
-/// Root outside, somebody else inside a user namespace: reaches what root owns, also below a 0700 home. Containers
-/// often forbid it.
-const AS_MAPPED: &[&str] = &["unshare", "-U", "--map-user=1000", "--map-group=1000", "--"];
+/// Ourselves outside and nobody inside a user namespace: reaches what we own, also below a 0700 home. Containers often
+/// forbid it.
+const AS_BOTH: &[&str] = &["unshare", "-U", "--map-user=65534", "--map-group=65534", "--"];
 
 /// How and where PostgreSQL runs.
 #[derive(Debug)]
@@ -39,26 +39,31 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Ourselves, nobody, or root in disguise; and where none of them gets at `home`, nobody in another place.
+    /// The first that works.
     pub(super) async fn settle(binary: &Path, home: &Path) -> Result<Self, DevstackError> {
         let us = rustix::process::geteuid();
-        let here = |prefix, owner| Self {
-            prefix,
-            owner,
-            binary: binary.to_owned(),
-            home: home.to_owned(),
-        };
-        let account = if !us.is_root() {
-            here(&[], us.as_raw())
-        } else if here(AS_NOBODY, NOBODY).reaches().await {
-            here(AS_NOBODY, NOBODY)
-        } else if here(AS_MAPPED, us.as_raw()).reaches().await {
-            here(AS_MAPPED, us.as_raw())
+        let first = if us.is_root() {
+            (AS_NOBODY, NOBODY)
         } else {
-            Self::elsewhere(binary, home).await?
+            (&[] as &[_], us.as_raw())
         };
-        account.move_in().map_err(error::io("prepare", &account.home))?;
-        Ok(account)
+        for (prefix, owner) in [first, (AS_BOTH, us.as_raw())] {
+            let account = Self {
+                prefix,
+                owner,
+                binary: binary.to_owned(),
+                home: home.to_owned(),
+            };
+            if account.reaches_home().await && account.starts_binary().await {
+                account.move_in()?;
+                return Ok(account);
+            }
+        }
+        if us.is_root() {
+            Self::with_a_copy(binary, home).await
+        } else {
+            Err(no_account(home))
+        }
     }
 
     /// Hands over a file that we have written.
@@ -67,17 +72,18 @@ impl Account {
     }
 
     /// Found by trying: whether a user gets somewhere is more than a matter of mode bits.
-    async fn reaches(&self) -> bool {
+    async fn reaches_home(&self) -> bool {
         let parent = self.home.parent().unwrap_or(&self.home);
         self.runs(Path::new("test"), ["-x".as_ref(), parent.as_os_str()])
             .await
-            && self.starts_binary().await
     }
 
-    /// `initdb`, because `postgres --version` is content with less than what it takes to run.
+    /// `initdb`, because `postgres --version` is content with less than what it takes to run; and the name, without
+    /// which `initdb` gives up.
     async fn starts_binary(&self) -> bool {
         self.runs(&self.binary.with_file_name("initdb"), ["--version"])
             .await
+            && self.runs(Path::new("id"), ["-un"]).await
     }
 
     async fn runs(&self, program: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> bool {
@@ -90,51 +96,48 @@ impl Account {
         command.status().await.is_ok_and(|status| status.success())
     }
 
-    /// A folder that outlives a reboot, and should somebody clear it, the read models are rebuilt. The binaries come
-    /// along when they too are out of nobody's reach.
-    async fn elsewhere(binary: &Path, home: &Path) -> Result<Self, DevstackError> {
-        let unreachable = || DevstackError::NoAccount(home.to_owned());
-        let digest = digest::digest(&digest::SHA256, home.as_os_str().as_encoded_bytes());
-        let tag = digest
-            .as_ref()
-            .first_chunk()
-            .map_or(0, |chunk| u64::from_be_bytes(*chunk));
-        let other = Path::new("/var/tmp").join(format!("flexgate-{tag:016x}"));
-        // Anybody may put a folder of this name there first; then it is not for us.
-        if fs::symlink_metadata(&other)
-            .is_ok_and(|other| !other.is_dir() || ![0, NOBODY].contains(&other.uid()))
-        {
-            return Err(unreachable());
-        }
-
+    /// What is out of nobody's reach is brought within it: the binaries as a copy, and if need be the data, in a folder
+    /// that outlives a reboot. Should somebody clear it, the read models are rebuilt.
+    async fn with_a_copy(binary: &Path, home: &Path) -> Result<Self, DevstackError> {
         let mut account = Self {
             prefix: AS_NOBODY,
             owner: NOBODY,
             binary: binary.to_owned(),
-            home: other,
+            home: home.to_owned(),
         };
+        if !account.reaches_home().await {
+            account.home = elsewhere(home)?;
+        }
+        account.move_in()?;
         if !account.starts_binary().await {
-            account.move_in().map_err(error::io("prepare", &account.home))?;
             account.binary = copy_install(binary, &account.home)
                 .await
-                .ok_or_else(unreachable)?;
-            account
-                .give_all(&account.home)
-                .map_err(error::io("change the owner of", &account.home))?;
+                .ok_or_else(|| no_account(home))?;
+            account.take_over()?;
         }
-        if account.reaches().await {
+        if account.starts_binary().await {
             Ok(account)
         } else {
-            Err(unreachable())
+            Err(no_account(home))
         }
     }
 
     /// Creates the home, or takes it over from the user of an earlier start.
-    fn move_in(&self) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).recursive(true).create(&self.home) {
-            Ok(()) if fs::symlink_metadata(&self.home)?.uid() != self.owner => self.give_all(&self.home),
-            created => created,
+    fn move_in(&self) -> Result<(), DevstackError> {
+        let created = DirBuilder::new().mode(0o700).recursive(true).create(&self.home);
+        let owner = created
+            .and_then(|()| fs::symlink_metadata(&self.home))
+            .map_err(error::io("create", &self.home))?;
+        if owner.uid() == self.owner {
+            Ok(())
+        } else {
+            self.take_over()
         }
+    }
+
+    fn take_over(&self) -> Result<(), DevstackError> {
+        self.give_all(&self.home)
+            .map_err(error::io("change the owner of", &self.home))
     }
 
     /// From the inside out: the folder itself changes hands last, so an interrupted take-over is taken up again.
@@ -150,6 +153,25 @@ impl Account {
 
 fn give(path: &Path, owner: u32) -> io::Result<()> {
     lchown(path, Some(owner), Some(owner))
+}
+
+fn no_account(home: &Path) -> DevstackError {
+    DevstackError::NoAccount(home.to_owned())
+}
+
+/// The same at every start.
+fn elsewhere(home: &Path) -> Result<PathBuf, DevstackError> {
+    let digest = digest::digest(&digest::SHA256, home.as_os_str().as_encoded_bytes());
+    let tag = digest
+        .as_ref()
+        .first_chunk()
+        .map_or(0, |chunk| u64::from_be_bytes(*chunk));
+    let folder = Path::new("/var/tmp").join(format!("flexgate-{tag:016x}"));
+    // Anybody may have put something of this name there; then it is not for us.
+    match fs::symlink_metadata(&folder) {
+        Ok(found) if !found.is_dir() || ![0, NOBODY].contains(&found.uid()) => Err(no_account(home)),
+        _ => Ok(folder),
+    }
 }
 
 /// PostgreSQL's tree with the libraries that `make servers` puts two folders above it, in the same relation.

@@ -37,7 +37,7 @@ pub enum DevstackError {
     },
 
     /// There is no user to run PostgreSQL as.
-    #[error("PostgreSQL does not run as root, and no other user can reach {}: run FlexGate as a normal user, or set DATABASE_URL", .0.display())]
+    #[error("PostgreSQL runs neither as root nor as a user without a name, and nobody else can reach {}: run FlexGate as a normal user, or set DATABASE_URL", .0.display())]
     NoAccount(PathBuf),
 
     /// It ended instead of answering.

@@ -152,3 +152,58 @@ fn record_path(data_dir: &Path, name: &str) -> PathBuf {
 fn is_record(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "json")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A process that is nobody's child to wait for, as far as `Hold` can see.
+    fn sleeper() -> (Child, i32) {
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = child.id().try_into().unwrap();
+        (child, pid)
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_run_left_behind_is_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut leftover, pid) = sleeper();
+        record(folder.path(), "nats", pid).unwrap();
+
+        Hold::take(folder.path()).unwrap().stop_leftovers().await;
+
+        assert!(leftover.try_wait().unwrap().is_some());
+        assert_eq!(read(&record_path(folder.path(), "nats")), None);
+    }
+
+    #[tokio::test]
+    async fn a_process_that_only_has_the_pid_of_a_leftover_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut stranger, pid) = sleeper();
+        record(folder.path(), "nats", pid).unwrap();
+        let path = record_path(folder.path(), "nats");
+        let mut earlier: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        earlier["started"] = "1".into();
+        fs::write(&path, earlier.to_string()).unwrap();
+
+        Hold::take(folder.path()).unwrap().stop_leftovers().await;
+
+        assert!(stranger.try_wait().unwrap().is_none());
+        stranger.kill().unwrap();
+        stranger.wait().unwrap();
+    }
+
+    #[test]
+    fn a_hold_ends_with_its_holder() {
+        let folder = tempfile::tempdir().unwrap();
+        let hold = Hold::take(folder.path()).unwrap();
+        assert!(matches!(
+            Hold::take(folder.path()),
+            Err(DevstackError::InUse { pid: Some(_), .. })
+        ));
+        drop(hold);
+        Hold::take(folder.path()).unwrap();
+    }
+}

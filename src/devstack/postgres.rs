@@ -13,7 +13,8 @@ use tokio::time::timeout;
 
 use super::account::Account;
 use super::error::{self, DevstackError};
-use super::server::{Launch, Protocol, ServerOptions};
+use super::launch::{Launch, Protocol};
+use super::server::ServerOptions;
 use super::{Durability, binaries, password, spawn};
 
 /// The database of the read models.
@@ -29,7 +30,10 @@ const INITDB_WITHIN: Duration = Duration::from_mins(1);
 pub(super) async fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
     let port = options.port()?;
     let password = password::read_or_create(&options.data_dir)?;
-    let account = Account::settle(&options.binary, &options.data_dir.join("postgres")).await?;
+    let home = options.data_dir.join("postgres");
+    let account = Account::settle(&options.binary, &home).await?;
+    let scratch =
+        (options.durability == Durability::Test && account.home != home).then(|| account.home.clone());
     // Another major version cannot read the files. It gets a folder of its own; read models can be rebuilt.
     let major = binaries::version(&options.binary)
         .await
@@ -67,6 +71,7 @@ pub(super) async fn launch(options: &ServerOptions) -> Result<Launch, DevstackEr
         account: account.prefix,
         program: account.binary,
         arguments,
+        scratch,
     })
 }
 

@@ -1,18 +1,17 @@
 //! One server as a child of ours. The tests use it directly, for servers that they kill and freeze.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::fs;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{self, DevstackError};
+use super::launch::{self, Launch};
 use super::process::ProcessId;
-use super::{Durability, hold, nats, ports, postgres, spawn, valkey};
+use super::{Durability, hold, nats, ports, postgres, valkey};
 
 /// How often we look whether something has happened that nobody tells us about.
 pub(super) const POLL: Duration = Duration::from_millis(10);
@@ -26,8 +25,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// What an orderly stop may take, and after it the kernel's own clearing up.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 const DEATH_WITHIN: Duration = Duration::from_secs(5);
-
-const TAIL_LINES: usize = 15;
 
 /// What to start.
 #[derive(Debug, Clone)]
@@ -56,49 +53,6 @@ pub struct Server {
     launch: Launch,
     child: Child,
 }
-
-/// All that is needed to start it, again and again.
-#[derive(Debug)]
-pub(super) struct Launch {
-    pub(super) protocol: Protocol,
-    pub(super) data_dir: PathBuf,
-    pub(super) port: u16,
-    pub(super) url: String,
-    /// What changes the user; empty unless PostgreSQL is started by root.
-    pub(super) account: &'static [&'static str],
-    pub(super) program: PathBuf,
-    pub(super) arguments: Vec<OsString>,
-}
-
-/// What a server speaks, and thereby which it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Nats,
-    Postgres,
-    Redis,
-}
-
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nats => "nats",
-            Self::Postgres => "postgres",
-            Self::Redis => "valkey",
-        }
-    }
-
-    /// One conversation, with the password: whoever else listens there does not pass for ours.
-    fn greet(self, url: &str) -> Greeting<'_> {
-        match self {
-            Self::Nats => Box::pin(nats::greet(url)),
-            Self::Postgres => Box::pin(postgres::greet(url)),
-            Self::Redis => Box::pin(valkey::greet(url)),
-        }
-    }
-}
-
-/// Boxed: the clients' futures are tens of kilobytes, and every future that waits for one would be as large.
-type Greeting<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 impl Server {
     /// NATS with JetStream.
@@ -136,9 +90,15 @@ impl Server {
         let _ended = self.child.kill().and_then(|()| self.child.wait());
     }
 
-    /// SIGSTOP: connections stay open and nobody answers.
+    /// SIGSTOP: connections stay open and nobody answers. Returns when the last thread stands still.
     pub fn freeze(&mut self) {
         self.signal(Signal::STOP);
+        let pid = WaitId::Pid(Pid::from_child(&self.child));
+        let look = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while self.ended().is_none() && !matches!(waitid(pid.clone(), look), Ok(Some(_))) {
+            // Microseconds as a rule.
+            std::thread::yield_now();
+        }
     }
 
     /// SIGCONT: takes [`Server::freeze`] back.
@@ -151,7 +111,7 @@ impl Server {
         self.kill9();
         let deadline = Instant::now() + DEATH_WITHIN;
         loop {
-            self.child = start(&self.launch).await?;
+            self.child = self.launch.start().await?;
             match self.greeted().await {
                 // The sessions of a killed PostgreSQL outlive it by a moment, and hold its memory.
                 Err(DevstackError::Ended { .. }) if Instant::now() < deadline => sleep(POLL).await,
@@ -172,7 +132,7 @@ impl Server {
 
     async fn launch(launch: Launch) -> Result<Self, DevstackError> {
         let mut server = Self {
-            child: start(&launch).await?,
+            child: launch.start().await?,
             launch,
         };
         server.greeted().await?;
@@ -182,24 +142,24 @@ impl Server {
     async fn greeted(&mut self) -> Result<(), DevstackError> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let attempt = timeout(ANSWER_WITHIN, self.launch.protocol.greet(&self.launch.url)).await;
+            let attempt = timeout(ANSWER_WITHIN, self.launch.greet()).await;
             let reason = match attempt {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(refusal)) => refusal,
                 Err(_elapsed) => "no answer".to_owned(),
             };
-            let server = self.launch.protocol.name();
-            let log = log_path(&self.launch);
+            let server = self.launch.name();
+            let log = self.launch.log();
             if let Some(status) = self.ended() {
                 return Err(DevstackError::Ended {
                     server,
                     status,
-                    tail: tail(&log),
+                    tail: launch::tail(&log),
                     log,
                 });
             }
             if Instant::now() >= deadline {
-                let tail = tail(&log);
+                let tail = launch::tail(&log);
                 return Err(DevstackError::Silent {
                     server,
                     within: READY_WITHIN,
@@ -227,7 +187,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill9();
-        hold::forget(&self.launch.data_dir, self.launch.protocol.name());
+        hold::forget(&self.launch.data_dir, self.launch.name());
+        if let Some(scratch) = &self.launch.scratch {
+            let _gone = fs::remove_dir_all(scratch);
+        }
     }
 }
 
@@ -241,48 +204,4 @@ pub(super) async fn stop_process(process: &ProcessId) {
         process.signal(Signal::KILL);
         process.ends_within(DEATH_WITHIN).await;
     }
-}
-
-async fn start(launch: &Launch) -> Result<Child, DevstackError> {
-    let log = log_path(launch);
-    let out = fresh_log(&log).map_err(error::io("write", &log))?;
-    let err = out.try_clone().map_err(error::io("write", &log))?;
-    let mut command = spawn::command(launch.account, &launch.program);
-    command.args(&launch.arguments).stdout(out).stderr(err);
-
-    let mut child = spawn::spawn(command)
-        .await
-        .map_err(error::io("start", &launch.program))?;
-    let recorded = hold::record(
-        &launch.data_dir,
-        launch.protocol.name(),
-        Pid::from_child(&child).as_raw_pid(),
-    );
-    if recorded.is_err() {
-        let _killed = child.kill().and_then(|()| child.wait());
-    }
-    recorded.map(|()| child)
-}
-
-fn log_path(launch: &Launch) -> PathBuf {
-    launch
-        .data_dir
-        .join("log")
-        .join(format!("{}.log", launch.protocol.name()))
-}
-
-/// An empty log; the one of the run before is kept beside it, and no more than that.
-fn fresh_log(path: &Path) -> std::io::Result<File> {
-    fs::create_dir_all(path.parent().unwrap_or(path))?;
-    let _first_run = fs::rename(path, path.with_extension("log.old"));
-    File::create(path)
-}
-
-/// The last lines, each indented and on a line of its own.
-fn tail(log: &Path) -> String {
-    let text = fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
-    let lines: Vec<_> = text.lines().map(|line| format!("\n  {line}")).collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].concat()
 }

@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::error::{self, DevstackError};
+use super::launch::{Launch, Protocol};
 use super::password;
-use super::server::{Launch, Protocol, ServerOptions};
+use super::server::ServerOptions;
 
 /// Writes the configuration: on the command line the password would be visible to `ps`.
 pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
@@ -27,6 +28,7 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
         account: &[],
         program: options.binary.clone(),
         arguments: vec![file.into()],
+        scratch: None,
     })
 }
 

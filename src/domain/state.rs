@@ -1,16 +1,12 @@
 //! The config state: the fold of all commits up to a revision.
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
-use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, UpstreamRef};
+use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId};
 use serde::{Deserialize, Serialize};
 
-use super::{StateHash, index::Index};
-use crate::routing::Table;
+use super::{StateHash, usage::Usage};
+use crate::routing::{Table, Trie};
 
 /// The whole configuration, and what is derived from it. A clone shares everything with its original.
 #[derive(Clone)]
@@ -19,9 +15,9 @@ pub struct ConfigState {
     upstreams: im::OrdMap<UpstreamId, Entry<Upstream>>,
     settings: Entry<Settings>,
     table: Table<Arc<Route>>,
-    by_upstream: Index<UpstreamId>,
-    /// By a hash of what they match; routes with equal hashes are compared.
-    by_match: Index<u64>,
+    /// The other routes: a new one may not match the same as one of them either.
+    disabled: Trie<Arc<Route>>,
+    usage: Usage,
     hash: StateHash,
 }
 
@@ -86,46 +82,42 @@ impl ConfigState {
 
     /// The routes that name this upstream, by id.
     pub fn routes_using(&self, upstream: &UpstreamId) -> impl Iterator<Item = &RouteId> {
-        self.by_upstream.of(upstream.clone())
+        self.usage.of(upstream)
     }
 
     /// Another route that matches exactly the same requests, also if one of them is disabled.
     pub(super) fn duplicate_of(&self, route: &Route) -> Option<&RouteId> {
-        let key = route.match_key();
-        let equal = |id: &&RouteId| {
-            **id != route.id && self.route(id).is_some_and(|other| other.value.match_key() == key)
-        };
-        self.by_match.of(match_hash(route)).find(equal)
+        let twin = self.table.twin_of(route).or_else(|| self.disabled.twin_of(route));
+        twin.map(|twin| &twin.id)
     }
 
     pub(super) fn put_route(&mut self, entry: Entry<Route>) {
         let route = entry.value.clone();
-        self.forget_route(&route.id);
-        self.hash.add("route", route.id.as_str(), &*route);
-        self.by_match.insert(match_hash(&route), route.id.clone());
-        if let UpstreamRef::Named(upstream) = &route.upstream {
-            self.by_upstream.insert(upstream.clone(), route.id.clone());
+        if let Some(old) = self.routes.insert(route.id.clone(), entry) {
+            self.forget(&old.value);
         }
-        self.routes.insert(route.id.clone(), entry);
-        self.table.insert(route);
+        self.hash.add("route", route.id.as_str(), &*route);
+        self.usage.add(&route);
+        if !route.enabled {
+            self.disabled.insert(&route);
+        }
+        self.table.insert(route); // which also takes out the old one
     }
 
     pub(super) fn remove_route(&mut self, id: &RouteId) {
-        if let Some(route) = self.forget_route(id) {
-            self.routes.remove(id);
-            self.table.remove(&route);
+        if let Some(old) = self.routes.remove(id) {
+            self.forget(&old.value);
+            self.table.remove(&old.value);
         }
     }
 
-    /// Takes a route out of what is derived, but for the table.
-    fn forget_route(&mut self, id: &RouteId) -> Option<Arc<Route>> {
-        let route = self.routes.get(id)?.value.clone();
-        self.hash.remove("route", id.as_str(), &*route);
-        self.by_match.remove(match_hash(&route), id.clone());
-        if let UpstreamRef::Named(upstream) = &route.upstream {
-            self.by_upstream.remove(upstream.clone(), id.clone());
+    /// Takes a route out of everything but the routes and the table.
+    fn forget(&mut self, route: &Route) {
+        self.hash.remove("route", route.id.as_str(), route);
+        self.usage.remove(route);
+        if !route.enabled {
+            self.disabled.remove(route);
         }
-        Some(route)
     }
 
     pub(super) fn put_upstream(&mut self, entry: Entry<Upstream>) {
@@ -166,8 +158,8 @@ impl Default for ConfigState {
                 updated_at: Timestamp::default(),
             },
             table: Table::new(),
-            by_upstream: Index::default(),
-            by_match: Index::default(),
+            disabled: Trie::default(),
+            usage: Usage::default(),
             hash,
         }
     }
@@ -190,11 +182,4 @@ impl fmt::Debug for ConfigState {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// Lives in memory only, so it may differ between builds. What differs in the names of segments alone is equal.
-fn match_hash(route: &Route) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    route.match_key().hash(&mut hasher);
-    hasher.finish()
 }

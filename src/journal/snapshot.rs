@@ -129,8 +129,9 @@ impl Snapshots {
     /// The files, oldest first: their names sort by generation and revision.
     fn files(&self) -> Vec<PathBuf> {
         let is_snapshot = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name.starts_with("snapshot-") && name.ends_with(".json"))
+            let name = path.file_stem().and_then(|name| name.to_str());
+            name.is_some_and(|name| name.starts_with("snapshot-"))
+                && path.extension().is_some_and(|end| end == "json")
         };
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut files: Vec<_> = entries.map(|entry| entry.path()).filter(is_snapshot).collect();
@@ -202,7 +203,7 @@ async fn save(snapshots: &Snapshots, view: Arc<View>) {
     match saving.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
-            tracing::error!(%error, "no snapshot written: a start without NATS serves an older state")
+            tracing::error!(%error, "no snapshot written: a start without NATS serves an older state");
         }
         Err(error) => tracing::error!(%error, "the snapshot writer failed"),
     }

@@ -29,7 +29,8 @@ pub async fn listen(members: Members, alerts: Alerts, tasks: Tasks) {
             tokio::time::sleep(LISTEN_AGAIN).await;
         }
     };
-    tasks.unless_stopped(listening).await;
+    // Boxed: the client's futures are large, and this one lives as long as the process.
+    tasks.unless_stopped(Box::pin(listening)).await;
 }
 
 /// Hears until the connection is lost or the bucket cannot be watched.
@@ -63,14 +64,14 @@ async fn hear(members: &Members, alerts: &Alerts, reported: &mut Vec<String>) ->
                 }
             }
             entry = reports.next() => {
-                take(members, entry.ok_or("the watch ended")?.map_err(|error| error.to_string())?);
+                take(members, &entry.ok_or("the watch ended")?.map_err(|error| error.to_string())?);
             }
             _ = looks.tick() => report_lost(members.look(), alerts, reported),
         }
     }
 }
 
-fn take(members: &Members, entry: Entry) {
+fn take(members: &Members, entry: &Entry) {
     match entry.operation {
         Operation::Put => match serde_json::from_slice::<Heartbeat>(&entry.value) {
             Ok(heartbeat) => members.heard(heartbeat),

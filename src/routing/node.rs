@@ -7,7 +7,7 @@ use flexgate_schemas::route::Priority;
 use super::{
     Ruled,
     branches::Branches,
-    rules::Rules,
+    rules::{Rule, Rules},
     walk::{Head, Pattern, Trail, Visitor},
 };
 
@@ -28,8 +28,8 @@ impl<R> Default for Node<R> {
     fn default() -> Self {
         Self {
             top: None,
-            here: Rules::None,
-            below: Rules::None,
+            here: Rules::default(),
+            below: Rules::default(),
             literals: Branches::default(),
             named: None,
         }
@@ -65,6 +65,17 @@ impl<R: Ruled + Clone> Node<R> {
         }
         let named = self.named.as_ref().and_then(|child| child.top);
         self.top = (self.here.top().max(self.below.top())).max(self.literals.top().max(named));
+    }
+
+    /// The rules of one pattern.
+    pub(super) fn at(&self, pattern: Pattern<'_>) -> &[Rule<R>] {
+        let (child, rest) = match pattern.step() {
+            (Head::Literal(text), rest) => (self.literals.get(text), rest),
+            (Head::Named, rest) => (self.named.as_deref(), rest),
+            (Head::End, _) => return self.here.as_slice(),
+            (Head::Below, _) => return self.below.as_slice(),
+        };
+        child.map_or(&[], |child| child.at(rest))
     }
 
     /// Shows the visitor every rule whose pattern takes all that the trail stands for, the most specific first.

@@ -143,7 +143,7 @@ proptest! {
         for route in both.routes() {
             both.table.remove(&route);
         }
-        prop_assert!(both.table.is_empty() && both.table.holds_no_nodes());
+        prop_assert!(both.table.is_empty() && both.table.trie().is_bare());
     }
 }
 
@@ -333,7 +333,7 @@ proptest! {
                 })),
             }]);
             let highest = both.plain.values().map(|route| route.priority).max();
-            prop_assert_eq!(both.table.highest_priority(), highest);
+            prop_assert_eq!(both.table.trie().highest_priority(), highest);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use flexgate_schemas::{PathPattern, path::Segment, route::Priority};
 
+use super::rules::Rule;
+
 /// What comes next on a [`Trail`].
 pub(super) enum Head<'p> {
     /// A segment with this text; of a request it may be empty.
@@ -25,7 +27,7 @@ pub(super) trait Visitor<'a, R> {
     /// Whether rules of at most this priority are of any interest; otherwise they are passed by.
     fn wants(&self, top: Option<Priority>) -> bool;
     /// The rules of one place on the way.
-    fn visit(&mut self, rules: &'a [R]);
+    fn visit(&mut self, rules: &'a [Rule<R>]);
 }
 
 /// The path of a request, in normal form.

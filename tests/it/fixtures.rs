@@ -52,11 +52,15 @@ impl Nats {
     }
 }
 
+/// A stream prefix that no other test uses.
+pub fn prefix() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("T{}_{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Names that no other test uses.
 pub fn names() -> Names {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    Names::new(&format!("T{}_{count}", process::id())).unwrap()
+    Names::new(&prefix()).unwrap()
 }
 
 /// A connection to a server, with the streams of `names` made.

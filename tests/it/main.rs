@@ -7,6 +7,12 @@
 )]
 
 mod admin;
+mod cli;
+mod client;
+mod cluster;
+mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod tidy;
+mod upstream;

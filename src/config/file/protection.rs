@@ -11,7 +11,7 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{HostPattern, UpstreamUrl};
+use flexgate_schemas::{HostPattern, Upstream, UpstreamUrl};
 use ipnet::IpNet;
 
 use super::sections::Security;
@@ -56,6 +56,15 @@ pub(super) fn objection(security: &Security, url: &UpstreamUrl, place: Where) ->
         exclusive && place == Where::Route && !listed.clone().any(|pattern| pattern.matches(host));
     off_the_list
         .then(|| format!("{host} is not one of `security.allowedHosts`: list it, or name it in `upstreams`"))
+}
+
+/// The hosts of an upstream that an explicit list leaves out.
+pub(super) fn unlisted<'u>(security: &'u Security, upstream: &'u Upstream) -> impl Iterator<Item = &'u str> {
+    let listed = security.allowed_hosts.as_deref();
+    let hosts = upstream.targets.as_slice().iter().map(|target| target.url.host());
+    hosts.filter(move |host| {
+        listed.is_some_and(|listed| !listed.iter().any(|allowed| allowed.0.matches(host)))
+    })
 }
 
 /// The address, if the host is one; an IPv4 address in IPv6 clothes is the IPv4 address.

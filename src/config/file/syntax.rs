@@ -15,12 +15,17 @@ pub(super) fn parse(source: &Arc<SourceText>, text: &str) -> Result<Node, Findin
     };
     if let Some(budget) = &mut options.budget {
         budget.max_events = EVENTS_MAX;
+        budget.max_nodes = EVENTS_MAX;
+        budget.enforce_alias_anchor_ratio = false; // a hundred routes may share one anchor
     }
+    options.alias_limits.max_total_replayed_events = REPLAYED_MAX;
     serde_saphyr::from_str_with_options(text, options).map_err(|error| explain(&error, source, text))
 }
 
-/// Room for a million routes; a bomb of aliases stops at limits of its own.
+/// Room for a million routes.
 const EVENTS_MAX: usize = 50_000_000;
+/// What aliases may add to that: thousands of routes that share a few lines, and no bomb.
+const REPLAYED_MAX: usize = 200_000;
 
 fn explain(error: &Error, source: &Arc<SourceText>, text: &str) -> Finding {
     let message = error.to_string();
@@ -66,6 +71,10 @@ fn help(message: &str) -> Option<&'static str> {
         (
             "unknown anchor",
             "a value that begins with `*` is an alias in YAML: put it into quotes",
+        ),
+        (
+            "alias replay",
+            "aliases of aliases multiply: write out what is meant",
         ),
         (
             "multiple YAML documents",

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State, jetstream};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 /// How often the server is pinged; two missing answers end the connection.
@@ -10,7 +11,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The longest pause between two attempts.
-const RECONNECT_DELAY_MAX: Duration = Duration::from_millis(1000);
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// A connection that is made again whenever it is lost. Clones share it.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ impl Link {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| ConnectError::Url(without_credentials(url)))?;
         let (set, up) = watch::channel(false);
-        let client = login(servers.first())
+        let client = login(url)
             .name(name)
             .retry_on_initial_connect()
             .connection_timeout(CONNECT_TIMEOUT)
@@ -94,6 +95,23 @@ impl Link {
         }
     }
 
+    /// The servers, without credentials.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// Sends what is queued and closes the connection; gives up after a second.
+    pub async fn close(&self) {
+        let closing = async {
+            let _flushed = self.client.flush().await;
+            let _drained = self.client.drain().await;
+            self.disconnected().await;
+        };
+        if self.is_up() {
+            let _late = tokio::time::timeout(Duration::from_secs(1), closing).await;
+        }
+    }
+
     /// Resolves when it is up. Cancel-safe.
     pub async fn connected(&self) {
         // An error means that the client is gone for good, which only ends with the process.
@@ -109,14 +127,22 @@ impl Link {
     }
 }
 
-/// The user and password, or the token, of a server's URL, which the client reads and then ignores.
-pub fn login(server: Option<&ServerAddr>) -> ConnectOptions {
-    let user = server.and_then(|server| Some((server.username()?, server.password())));
+/// How to log in with the user and password, or the token, of a URL such as `nats://user:password@host`: the client
+/// reads them and then ignores them. Of several servers the first one's are for all.
+pub fn login(url: &str) -> ConnectOptions {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let first = url
+        .split(',')
+        .next()
+        .and_then(|server| server.trim().parse::<ServerAddr>().ok());
+    let user = first
+        .as_ref()
+        .and_then(|server| Some((server.username()?, server.password())));
     match user {
         None => ConnectOptions::new(),
-        Some((token, None)) => ConnectOptions::with_token(token.to_owned()),
+        Some((token, None)) => ConnectOptions::with_token(decode(token)),
         Some((user, Some(password))) => {
-            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+            ConnectOptions::with_user_and_password(decode(user), decode(password))
         }
     }
 }

@@ -101,7 +101,7 @@ impl Names {
                 deny_delete: true,
                 deny_purge: true,
                 // Longer than any retry of one append.
-                duplicate_window: Duration::from_secs(120),
+                duplicate_window: Duration::from_mins(2),
                 ..base.clone()
             },
             Config {
@@ -109,9 +109,9 @@ impl Names {
                 description: Some("What a person or a webhook should hear of".to_owned()),
                 subjects: vec![self.alert_subject(">")],
                 discard: DiscardPolicy::Old,
-                max_age: Duration::from_secs(400 * 24 * 60 * 60),
+                max_age: Duration::from_hours(400 * 24),
                 max_bytes: GIB / 4,
-                duplicate_window: Duration::from_secs(60 * 60),
+                duplicate_window: Duration::from_hours(1),
                 ..base
             },
         ]

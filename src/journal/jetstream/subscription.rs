@@ -22,7 +22,7 @@ const BATCH: usize = 256;
 /// How long one pull request lasts before it is renewed.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// When the server forgets a consumer that nobody reads.
-const INACTIVE: Duration = Duration::from_secs(60);
+const INACTIVE: Duration = Duration::from_mins(1);
 
 /// A reader at a place in CONFIG.
 pub struct JetStreamSubscription {

@@ -1,0 +1,103 @@
+//! Applying the configuration file at start.
+
+use std::time::Duration;
+
+use flexgate_schemas::{
+    Settings,
+    alert::AlertKind,
+    commit::{Actor, ActorKind, Source},
+};
+use tokio::time::timeout;
+
+use super::Error;
+use crate::{
+    config::file::Loaded,
+    domain::{Command, Expect, Refusal},
+    journal::{Journal, Status, TransactError, Transaction, alerts::Alerts},
+};
+
+/// How long the log may take to be there before the file is left for later.
+const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why the file could not become the configuration, and there is no other.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// What it says does not fit together.
+    #[error("{file}: {refusal}")]
+    Refused {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        refusal: Box<Refusal>,
+    },
+    /// It could not be written to the log.
+    #[error("{file} was not applied: {error}")]
+    NotApplied {
+        /// Which file.
+        file: String,
+        /// Why.
+        error: Box<TransactError>,
+    },
+}
+
+/// Applies a file. An empty configuration and a bad file end the process; with a configuration in the log that one is
+/// served on, and an alert says so.
+pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> Result<(), Error> {
+    let name = file.source.name.clone();
+    let mut view = journal.watch();
+    let ready = view.wait_for(|view| view.generation() > 0 && view.status == Status::Following);
+    if timeout(JOURNAL_DEADLINE, ready).await.is_err() {
+        tracing::warn!(file = name, "the log cannot be reached: the file is not applied");
+        return Ok(());
+    }
+    let settings = (file.settings != Settings::default()).then(|| file.settings.clone());
+    let command = Command::Apply {
+        upstreams: file.upstreams.clone(),
+        routes: file.routes.clone(),
+        settings,
+    };
+    let transaction = Transaction {
+        command,
+        expect: Expect::Any,
+        actor: Actor {
+            kind: ActorKind::System,
+            id: "flexgate".into(),
+        },
+        source: Source::File(name.clone().into()),
+        reason: None,
+        idempotency: None,
+    };
+    let error = match journal.transact(transaction).await {
+        Ok(committed) => {
+            for warning in &committed.warnings {
+                tracing::warn!(file = name, "{warning}");
+            }
+            tracing::info!(
+                file = name,
+                revision = committed.revision,
+                changes = committed.events.len(),
+                "applied"
+            );
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    if !journal.view().state().routes().is_empty() {
+        alerts.raise(AlertKind::ConfigRejected {
+            file: name,
+            reason: error.to_string(),
+        });
+        return Ok(());
+    }
+    Err(match error {
+        TransactError::Refused(refusal) => FileError::Refused {
+            file: name,
+            refusal: Box::new(refusal),
+        },
+        error => FileError::NotApplied {
+            file: name,
+            error: Box::new(error),
+        },
+    }
+    .into())
+}

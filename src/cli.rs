@@ -1,0 +1,73 @@
+//! The command line: starts processes, checks files, and talks to the admin API of a running one.
+//!
+//! Results go to stdout, everything else to stderr, and the exit code says what happened ([`exit::Exit`]).
+
+mod apply;
+mod args;
+mod check;
+mod client;
+mod doctor;
+mod entity;
+mod events;
+mod exit;
+mod invocation;
+mod nodes;
+mod output;
+mod problem;
+mod routes;
+mod start;
+mod status;
+mod upstreams;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub use exit::{Exit, Failure};
+
+use args::{Args, Command};
+use invocation::Invocation;
+
+/// Runs the command that this process was started with.
+pub fn run() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(usage) => {
+            // Help and version are printed this way too; a closed pipe is no reason to fail.
+            drop(usage.print());
+            return if usage.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            }
+            .into();
+        }
+    };
+    let invocation = Invocation::new(&args);
+    match dispatch(&args.command, &invocation) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            invocation.output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(options) => start::up(invocation, options),
+        Command::Serve(_) => start::serve(invocation),
+        Command::Down => start::down(invocation),
+        Command::Status => status::show(invocation),
+        Command::Check(options) => check::check(invocation, options),
+        Command::Apply(options) => apply::apply(invocation, options),
+        Command::Routes(verb) => routes::run(invocation, verb),
+        Command::Upstreams(verb) => upstreams::run(invocation, verb),
+        Command::Events(verb) => events::run(invocation, verb),
+        Command::Nodes(verb) => nodes::run(invocation, verb),
+        Command::Streams(verb) => start::streams(invocation, verb),
+        Command::Doctor => doctor::examine(invocation),
+        Command::Version => invocation.output.line(args::VERSION),
+    }
+}

@@ -1,0 +1,397 @@
+//! What can be written on the command line.
+//!
+//! An option that has an environment variable is named like it; [`Args::layer`] is the one list of both. Values are
+//! parsed in `config`, where those of all sources are.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "most of these comments are shown in a terminal, without Markdown"
+)]
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+use crate::config::Layer;
+
+/// The version of this program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// An internal HTTP API gateway whose whole life is a log.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flexgate",
+    version,
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub(super) shared: Shared,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The heading in the help of options that every command has.
+const EVERYWHERE: &str = "Everywhere";
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub(super) struct Shared {
+    /// Where everything that must survive a restart is kept (FLEXGATE_DATA_DIR, default: .flexgate)
+    #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
+    data_dir: Option<String>,
+    /// The admin API to talk to, host and port (FLEXGATE_ADMIN_ADDR, default: the one in the data folder's run.json)
+    #[arg(long, global = true, value_name = "ADDR", help_heading = EVERYWHERE)]
+    admin: Option<String>,
+    /// How results are printed
+    #[arg(long, short, global = true, value_enum, default_value_t, help_heading = EVERYWHERE)]
+    pub(super) output: Format,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs: what the API answered.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run everything in this process, and start NATS, PostgreSQL and Valkey where no address is given
+    Up(Up),
+    /// Stop what `flexgate up` runs in the data folder
+    Down,
+    /// Run some roles in this process, against servers that exist
+    Serve(Serve),
+    /// Show how a running process and its cluster are
+    Status,
+    /// Check a configuration file without applying it
+    Check(Check),
+    /// Apply a configuration file to a running cluster: create and update, as one commit
+    Apply(Apply),
+    /// List and change routes
+    #[command(subcommand)]
+    Routes(RouteVerb),
+    /// List and change upstreams
+    #[command(subcommand)]
+    Upstreams(UpstreamVerb),
+    /// Follow what happens to the configuration
+    #[command(subcommand)]
+    Events(EventVerb),
+    /// List nodes, and forget lost ones
+    #[command(subcommand)]
+    Nodes(NodeVerb),
+    /// Make the streams that FlexGate needs, with an operator's credentials
+    #[command(subcommand)]
+    Streams(StreamVerb),
+    /// Examine this node and what it needs, and say how to mend what is wrong
+    Doctor,
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StreamVerb {
+    /// Make what is missing, and say what is there but not as it must be
+    Apply {
+        /// On how many servers of the NATS cluster each message is stored
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: u8,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Up {
+    /// Run a demo upstream too
+    #[arg(long)]
+    pub(super) demo: bool,
+    #[command(flatten)]
+    node: Node,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Serve {
+    /// What to run: gateway, admin, projector, reactor, separated by commas (FLEXGATE_ROLES)
+    #[arg(long, value_name = "ROLES")]
+    role: Option<String>,
+    #[command(flatten)]
+    node: Node,
+}
+
+/// Options of a node.
+#[derive(Debug, clap::Args)]
+struct Node {
+    /// The configuration file (FLEXGATE_CONFIG)
+    #[arg(long, value_name = "FILE")]
+    config: Option<String>,
+    /// Where the data plane listens (FLEXGATE_PROXY_ADDR or PORT, default: 127.0.0.1:8000)
+    #[arg(long, value_name = "ADDR")]
+    proxy_addr: Option<String>,
+    /// Where admin API and UI listen (FLEXGATE_ADMIN_ADDR, default: 127.0.0.1:3000)
+    #[arg(long, value_name = "ADDR")]
+    admin_addr: Option<String>,
+    /// Where health and metrics listen without the admin role (FLEXGATE_OPS_ADDR, default: 127.0.0.1:9900)
+    #[arg(long, value_name = "ADDR")]
+    ops_addr: Option<String>,
+    /// NATS with JetStream (NATS_URL)
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+    /// PostgreSQL, for the read models (DATABASE_URL)
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+    /// Redis or Valkey, for shared rate-limit budgets (REDIS_URL)
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
+    /// The id of this node instead of the one in the data folder (FLEXGATE_NODE_ID)
+    #[arg(long = "node-id", value_name = "ID")]
+    id: Option<String>,
+    /// Data-plane threads (FLEXGATE_THREADS, default: one per core)
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<String>,
+    /// What is logged, such as `info,flexgate::gateway=debug` (FLEXGATE_LOG)
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    /// The file
+    pub(super) file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Apply {
+    /// The file
+    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// How a change is made.
+#[derive(Debug, clap::Args)]
+pub(super) struct How {
+    /// Why, for the log
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Wait until every node serves it
+    #[arg(long)]
+    pub(super) wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RouteVerb {
+    /// List all routes
+    List,
+    /// Show one route
+    Get { id: String },
+    /// Create a route
+    Create(RouteChange),
+    /// Change some fields of a route
+    Update {
+        id: String,
+        #[command(flatten)]
+        change: RouteChange,
+    },
+    /// Delete a route
+    Delete {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a route match again
+    Enable {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a route match nothing
+    Disable {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Fields of a route. What has no option of its own goes into `--data`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RouteChange {
+    /// The paths: `/users`, `/users/:id`, `/api/*`
+    #[arg(long)]
+    pub(super) path: Option<String>,
+    /// The upstream's name, or a URL
+    #[arg(long)]
+    pub(super) upstream: Option<String>,
+    /// A method; may be repeated
+    #[arg(long = "method", value_name = "METHOD")]
+    pub(super) methods: Vec<String>,
+    /// The host
+    #[arg(long)]
+    pub(super) host: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// Beats specificity: the highest wins
+    #[arg(long, allow_negative_numbers = true)]
+    pub(super) priority: Option<i64>,
+    /// Forward the path without what the pattern's literal part matched
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(super) strip_path: Option<bool>,
+    /// Forward this path instead, such as `/v2/users/:id`
+    #[arg(long, value_name = "PATH")]
+    pub(super) rewrite: Option<String>,
+    /// How long the response may take to begin, such as `5s`
+    #[arg(long, value_name = "SPAN")]
+    pub(super) timeout: Option<String>,
+    #[command(flatten)]
+    pub(super) data: Data,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UpstreamVerb {
+    /// List all upstreams
+    List,
+    /// Show one upstream
+    Get { name: String },
+    /// Create an upstream
+    Create {
+        name: String,
+        #[command(flatten)]
+        change: UpstreamChange,
+    },
+    /// Change some fields of an upstream
+    Update {
+        name: String,
+        #[command(flatten)]
+        change: UpstreamChange,
+    },
+    /// Delete an upstream
+    Delete {
+        name: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Fields of an upstream. What has no option of its own goes into `--data`.
+#[derive(Debug, clap::Args)]
+pub(super) struct UpstreamChange {
+    /// Where it is; may be repeated
+    #[arg(long = "url", value_name = "URL")]
+    pub(super) urls: Vec<String>,
+    /// How long the response may take to begin, such as `5s`
+    #[arg(long, value_name = "SPAN")]
+    pub(super) timeout: Option<String>,
+    /// How long a connection may take to be made
+    #[arg(long, value_name = "SPAN")]
+    pub(super) connect_timeout: Option<String>,
+    /// How often a failed request is tried again
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) retries: Option<u8>,
+    #[command(flatten)]
+    pub(super) data: Data,
+    #[command(flatten)]
+    pub(super) how: How,
+}
+
+/// A body written as JSON.
+#[derive(Debug, clap::Args)]
+pub(super) struct Data {
+    /// Fields as a JSON object, `@FILE`, or `-` for standard input; options win over it
+    #[arg(long = "data", short = 'd', value_name = "JSON")]
+    pub(super) text: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum EventVerb {
+    /// Print each commit as it happens, until Ctrl-C
+    Tail {
+        /// The first revision to print, instead of the next one
+        #[arg(long, value_name = "REVISION")]
+        from: Option<u64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum NodeVerb {
+    /// List all nodes
+    List,
+    /// Take a lost node out of the membership
+    Forget { id: String },
+}
+
+impl Args {
+    /// The options that stand for settings: the variable that each is like, and what was written.
+    pub(super) fn layer(&self) -> Layer {
+        let shared = &self.shared;
+        let mut options = vec![
+            ("FLEXGATE_DATA_DIR", "--data-dir", shared.data_dir.clone()),
+            ("FLEXGATE_ADMIN_ADDR", "--admin", shared.admin.clone()),
+        ];
+        let node = match &self.command {
+            Command::Up(up) => Some(&up.node),
+            Command::Serve(serve) => {
+                options.push(("FLEXGATE_ROLES", "--role", serve.role.clone()));
+                Some(&serve.node)
+            }
+            _ => None,
+        };
+        if let Some(node) = node {
+            options.extend([
+                ("FLEXGATE_CONFIG", "--config", node.config.clone()),
+                ("FLEXGATE_PROXY_ADDR", "--proxy-addr", node.proxy_addr.clone()),
+                ("FLEXGATE_ADMIN_ADDR", "--admin-addr", node.admin_addr.clone()),
+                ("FLEXGATE_OPS_ADDR", "--ops-addr", node.ops_addr.clone()),
+                ("NATS_URL", "--nats-url", node.nats_url.clone()),
+                ("DATABASE_URL", "--database-url", node.database_url.clone()),
+                ("REDIS_URL", "--redis-url", node.redis_url.clone()),
+                ("FLEXGATE_NODE_ID", "--node-id", node.id.clone()),
+                ("FLEXGATE_THREADS", "--threads", node.threads.clone()),
+                ("FLEXGATE_LOG", "--log", node.log.clone()),
+            ]);
+        }
+        Layer::options(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn words_that_belong_together_are_understood() {
+        let parse = |words: &str| Args::try_parse_from(words.split(' '));
+        for words in [
+            "flexgate up --demo --config config/proxy.yml --data-dir /tmp/x",
+            "flexgate serve --role gateway,admin --nats-url nats://a",
+            "flexgate routes create --path /x --upstream u --method GET --method POST --strip-path",
+            "flexgate routes update r1 --priority -5 --strip-path false -o json",
+            "flexgate upstreams create u --url http://a --url http://b --wait",
+            "flexgate events tail --from 12",
+            "flexgate apply f.yml --reason why",
+        ] {
+            assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
+        }
+        for words in [
+            "flexgate",
+            "flexgate routes",
+            "flexgate apply",
+            "flexgate status -o xml",
+            "flexgate fly",
+        ] {
+            assert!(parse(words).is_err_and(|error| error.exit_code() == 2), "{words}");
+        }
+    }
+}

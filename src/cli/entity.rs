@@ -1,0 +1,126 @@
+//! What is the same for routes and upstreams on the command line.
+
+use http::Method;
+use serde_json::{Map, Value};
+
+use super::{
+    args::How,
+    exit::{Exit, Failure},
+    invocation::Invocation,
+    write,
+};
+use crate::config::escape;
+
+/// A column of a list: its title, and what of an entity stands in it.
+pub(super) type Column = (&'static str, fn(&Value) -> String);
+
+/// A kind of entity.
+pub(super) struct Kind<const N: usize> {
+    /// In words: `route`.
+    pub(super) noun: &'static str,
+    /// Where all of them are.
+    pub(super) path: &'static str,
+    /// The field with the identity.
+    pub(super) identity: &'static str,
+    /// The columns of a list, each with its field.
+    pub(super) columns: [Column; N],
+}
+
+impl<const N: usize> Kind<N> {
+    fn at(&self, id: &str) -> String {
+        format!("{}/{}", self.path, escape(id))
+    }
+
+    pub(super) fn list(&self, run: &Invocation) -> Result<Exit, Failure> {
+        let answer = run.with_admin(async |client| client.get(self.path).await)?;
+        if run.output.is_json() {
+            return run.output.json(&answer.body);
+        }
+        let entities = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
+        if entities.is_empty() {
+            run.output.note(&format!(
+                "there are no {}s yet: `flexgate {}s create --help`",
+                self.noun, self.noun
+            ));
+        }
+        let rows = entities
+            .iter()
+            .map(|entity| self.columns.map(|(_, cell)| cell(entity)));
+        run.output.table(self.columns.map(|(title, _)| title), rows)
+    }
+
+    pub(super) fn get(&self, run: &Invocation, id: &str) -> Result<Exit, Failure> {
+        let answer = run.with_admin(async |client| client.get(&self.at(id)).await)?;
+        if run.output.is_json() {
+            return run.output.json(&answer.body);
+        }
+        let fields = answer.body.as_object().into_iter().flatten();
+        run.output
+            .pairs(fields.map(|(name, value)| [name.clone(), plain(value)]))
+    }
+
+    pub(super) fn create(
+        &self,
+        run: &Invocation,
+        fields: Map<String, Value>,
+        how: &How,
+    ) -> Result<Exit, Failure> {
+        let entity = Value::Object(fields);
+        let answer = run.with_admin(async |client| write::create(&client, self.path, how, &entity).await)?;
+        let id = answer.body.get(self.identity).map(plain).unwrap_or_default();
+        write::report(&run.output, &format!("{} {id} created", self.noun), &answer)
+    }
+
+    pub(super) fn update(
+        &self,
+        run: &Invocation,
+        id: &str,
+        fields: Map<String, Value>,
+        how: &How,
+    ) -> Result<Exit, Failure> {
+        if fields.is_empty() {
+            let next = format!("name a field: `flexgate {}s update --help`", self.noun);
+            return Err(Failure::new(Exit::Usage, "there is nothing to change").next(next));
+        }
+        self.amend(run, id, Method::PATCH, Some(&fields.into()), how, "updated")
+    }
+
+    pub(super) fn delete(&self, run: &Invocation, id: &str, how: &How) -> Result<Exit, Failure> {
+        self.amend(run, id, Method::DELETE, None, how, "deleted")
+    }
+
+    /// Changes one, and says what was done to it.
+    pub(super) fn amend(
+        &self,
+        run: &Invocation,
+        id: &str,
+        method: Method,
+        patch: Option<&Value>,
+        how: &How,
+        done: &str,
+    ) -> Result<Exit, Failure> {
+        let answer =
+            run.with_admin(async |client| write::amend(&client, method, &self.at(id), how, patch).await)?;
+        write::report(&run.output, &format!("{} {id} {done}", self.noun), &answer)
+    }
+}
+
+/// A value as a cell: text without quotes, anything else as JSON, nothing as nothing.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// A field as a cell.
+pub(super) fn cell(entity: &Value, field: &str) -> String {
+    entity.get(field).map(plain).unwrap_or_default()
+}
+
+/// A list of texts as a cell.
+pub(super) fn joined(entity: &Value, field: &str) -> String {
+    let items = entity.get(field).and_then(Value::as_array).into_iter().flatten();
+    items.map(plain).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,202 @@
+//! Bodies, both ways: passed on piece by piece as the other side takes them, never gathered.
+
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::{
+    exchange::{Exchange, Upload},
+    line::Line,
+    observe::Observation,
+};
+
+/// The body of a request, on its way to an upstream.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    incoming: Option<Incoming>,
+    exchange: Rc<Exchange>,
+}
+
+impl RequestBody {
+    /// Nothing is read from the client before this is polled, which is when the head was written to an upstream: that
+    /// is also when a client that sent `Expect: 100-continue` is told to go on.
+    pub(super) fn new(incoming: Option<Incoming>, exchange: Rc<Exchange>) -> Self {
+        Self { incoming, exchange }
+    }
+}
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { incoming, exchange } = self.get_mut();
+        let Some(incoming) = incoming else {
+            return Poll::Ready(None);
+        };
+        // A line wakes its task only for what its wire does; what the client sends has to do so itself.
+        let polled = Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.client.task()));
+        let upload = match &polled {
+            Poll::Pending => Upload::AwaitsClient,
+            Poll::Ready(Some(Ok(frame))) => {
+                exchange.count_in(frame.data_ref().map_or(0, Bytes::len));
+                exchange.upload_moved.set(true);
+                Upload::Moving
+            }
+            Poll::Ready(Some(Err(_))) => Upload::Broken,
+            Poll::Ready(None) => Upload::Over,
+        };
+        exchange.upload.set(upload);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+/// The body of a response, on its way to a client. As long as it exists, the request is not over.
+#[derive(Debug)]
+pub(super) struct Body {
+    content: Content,
+    observation: Option<Observation>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The gateway's own words.
+    Own(Bytes),
+    /// What an upstream sends.
+    Streamed {
+        incoming: Incoming,
+        lease: Option<Lease>,
+    },
+}
+
+/// A line that is needed until the body is through.
+#[derive(Debug)]
+struct Lease {
+    line: Box<Line>,
+    exchange: Rc<Exchange>,
+}
+
+impl Lease {
+    /// Puts the line into the pool if nothing more is to come on it.
+    fn end_if_free(self) -> Option<Self> {
+        if !self.line.is_free() {
+            return Some(self);
+        }
+        self.exchange.client.core.pool.give(self.line);
+        None
+    }
+}
+
+impl Body {
+    /// A body that is there already, perhaps empty.
+    pub(super) fn own(bytes: Bytes) -> Self {
+        Self {
+            content: Content::Own(bytes),
+            observation: None,
+        }
+    }
+
+    /// A body that comes through a line. A small one is often there in whole with the head; its line is free at once.
+    pub(super) fn streamed(incoming: Incoming, line: Option<Box<Line>>, exchange: &Rc<Exchange>) -> Self {
+        let lease = line.map(|line| Lease {
+            line,
+            exchange: Rc::clone(exchange),
+        });
+        let lease = lease.and_then(Lease::end_if_free);
+        Self {
+            content: Content::Streamed { incoming, lease },
+            observation: None,
+        }
+    }
+
+    /// Ends the observation together with the body.
+    pub(super) fn observed(mut self, observation: Observation) -> Self {
+        self.observation = Some(observation);
+        self
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let polled = match &mut self.content {
+            Content::Own(bytes) => {
+                let rest = std::mem::take(bytes);
+                Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))))
+            }
+            Content::Streamed { incoming, lease } => poll_streamed(incoming, lease, cx),
+        };
+        if let (Poll::Ready(Some(Ok(frame))), Some(observation)) = (&polled, &self.observation) {
+            observation
+                .exchange()
+                .count_out(frame.data_ref().map_or(0, Bytes::len));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(bytes) => bytes.is_empty(),
+            Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Streamed { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}
+
+/// The next piece: one that is there already, or else one that the line brings when it is driven.
+fn poll_streamed(
+    incoming: &mut Incoming,
+    lease: &mut Option<Lease>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    let Some(held) = lease else {
+        return Pin::new(incoming).poll_frame(cx);
+    };
+    // Only driving the line brings anything, and that is done here: let the line wake the task, and not a second time
+    // the channel between the two.
+    let mut silent = Context::from_waker(Waker::noop());
+    let mut polled = Pin::new(&mut *incoming).poll_frame(&mut silent);
+    if polled.is_pending() {
+        if held.line.poll_drive(cx).is_ready() {
+            *lease = None;
+            return Pin::new(incoming).poll_frame(cx);
+        }
+        polled = Pin::new(&mut *incoming).poll_frame(&mut silent);
+    }
+    let over = match &polled {
+        Poll::Ready(Some(Ok(_))) => incoming.is_end_stream(),
+        Poll::Ready(_) => true,
+        Poll::Pending => false,
+    };
+    if over && let Some(lease) = lease.take() {
+        drop(lease.end_if_free()); // not free after all: the request is still being sent, or the upstream wants to close
+    }
+    polled
+}

@@ -1,0 +1,142 @@
+//! New lines: resolve, refuse what is prohibited, dial, encrypt.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::pki_types::ServerName;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    egress,
+    line::Line,
+    origin::Origin,
+    pool::REST_TICKS,
+    resolve::{ResolveError, Resolver},
+    tls::Tls,
+    wire::Wire,
+};
+
+/// Makes the lines of one core.
+#[derive(Debug)]
+pub(super) struct Connector {
+    pub(super) resolver: Rc<Resolver>,
+    tls: Tls,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    /// The name did not become an address.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    /// Every address of the name is one that is never connected to.
+    #[error("the address {0} is never connected to")]
+    Prohibited(IpAddr),
+    /// No address took the connection.
+    #[error("the connection was not accepted: {0}")]
+    Refused(io::Error),
+    /// It took too long, all steps together.
+    #[error("the connection was not made in time")]
+    Timeout,
+    /// The certificate is not to be trusted.
+    #[error("the certificate is not acceptable: {0}")]
+    Certificate(rustls::CertificateError),
+    /// TLS failed in another way.
+    #[error("the TLS handshake failed: {0}")]
+    Tls(io::Error),
+    /// HTTP failed before it began.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}
+
+impl Connector {
+    /// Needs a runtime.
+    pub(super) fn new(tls: Tls) -> Self {
+        Self {
+            resolver: Rc::new(Resolver::new()),
+            tls,
+        }
+    }
+
+    /// A new line to an origin. The timeout covers resolution, TCP and TLS.
+    pub(super) async fn connect(
+        &self,
+        origin: &Arc<Origin>,
+        timeout: Duration,
+    ) -> Result<Box<Line>, ConnectError> {
+        let deadline = Instant::now() + timeout;
+        let (stream, address) = self.dial(origin, deadline).await?;
+        let wire = match &origin.tls {
+            None => Wire::from(stream),
+            Some(name) => self.encrypt(stream, name, deadline).await?,
+        };
+        Ok(Box::new(
+            Line::open(Arc::clone(origin), address, wire, REST_TICKS).await?,
+        ))
+    }
+
+    /// Tries the addresses one after the other. Each but the last may take half of the time that is left, so that one
+    /// that does not answer leaves time for the others.
+    async fn dial(&self, origin: &Origin, deadline: Instant) -> Result<(TcpStream, IpAddr), ConnectError> {
+        let resolved = timeout_at(deadline, self.resolver.resolve(origin))
+            .await
+            .map_err(|_| ConnectError::Resolve(ResolveError::Timeout))??;
+        let addresses = self.resolver.in_turn(&resolved);
+        let mut failure = ConnectError::Resolve(ResolveError::NoAddress);
+        for (place, address) in addresses.iter().enumerate() {
+            if egress::is_prohibited(*address) {
+                failure = ConnectError::Prohibited(*address);
+                continue;
+            }
+            let now = Instant::now();
+            let last = place + 1 == addresses.len();
+            let until = if last {
+                deadline
+            } else {
+                now + deadline.saturating_duration_since(now) / 2
+            };
+            match timeout_at(until, TcpStream::connect(SocketAddr::new(*address, origin.port))).await {
+                Ok(Ok(stream)) => {
+                    // A request's head and body are two writes; without this the second may wait for an acknowledgement.
+                    stream.set_nodelay(true).map_err(ConnectError::Refused)?;
+                    return Ok((stream, *address));
+                }
+                Ok(Err(error)) => failure = ConnectError::Refused(error),
+                Err(_) => failure = ConnectError::Timeout,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn encrypt(
+        &self,
+        stream: TcpStream,
+        name: &ServerName<'static>,
+        deadline: Instant,
+    ) -> Result<Wire, ConnectError> {
+        let handshake = self.tls.connector().connect(name.clone(), stream);
+        let stream = timeout_at(deadline, handshake)
+            .await
+            .map_err(|_| ConnectError::Timeout)?
+            .map_err(|error| match certificate_error(&error) {
+                Some(reason) => ConnectError::Certificate(reason),
+                None => ConnectError::Tls(error),
+            })?;
+        Ok(stream.into())
+    }
+}
+
+fn certificate_error(error: &io::Error) -> Option<rustls::CertificateError> {
+    match error.get_ref()?.downcast_ref()? {
+        rustls::Error::InvalidCertificate(reason) => Some(reason.clone()),
+        _ => None,
+    }
+}

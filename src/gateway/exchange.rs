@@ -1,0 +1,164 @@
+//! One request and what becomes of it; and the stages it goes through, each a type.
+
+use std::{
+    cell::{Cell, OnceCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+
+use super::{
+    client::Client,
+    compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
+    headers::Look,
+    snapshot::Snapshot,
+};
+
+/// What is known of a request from its arrival to its last byte. Made once per request and shared by everything that
+/// works on it, so that whoever watches it sees the whole story, also of a request that is given up half-way.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) client: Rc<Client>,
+    /// What it is routed by, whatever is published meanwhile.
+    pub(super) snapshot: Rc<Arc<Snapshot>>,
+    pub(super) arrived: Instant,
+    pub(super) correlation: HeaderValue,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    /// The route that took it.
+    pub(super) route: OnceCell<Arc<CompiledRoute>>,
+    /// Where it went last.
+    pub(super) target: OnceCell<Arc<CompiledTarget>>,
+    /// How often it was sent.
+    pub(super) attempts: Cell<u32>,
+    /// How long the upstream took until its response began, connecting included.
+    pub(super) upstream_time: Cell<Option<Duration>>,
+    /// What the client was answered.
+    pub(super) status: Cell<Option<StatusCode>>,
+    /// The code of the refusal, when the gateway itself decided.
+    pub(super) refusal: Cell<Option<&'static str>>,
+    /// Who sent it, as far as trusted proxies can tell.
+    pub(super) client_address: Cell<IpAddr>,
+    /// How the body of the request gets on.
+    pub(super) upload: Cell<Upload>,
+    /// Whether a piece of it was passed on since somebody looked last.
+    pub(super) upload_moved: Cell<bool>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+}
+
+/// How the body of a request gets on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Upload {
+    /// The upstream takes it, or was not asked to yet.
+    Moving,
+    /// The upstream would take more, the client does not send it.
+    AwaitsClient,
+    /// What the client sent is not a body.
+    Broken,
+    /// Through, or there was none.
+    Over,
+}
+
+impl Exchange {
+    /// A request of which nothing is known but its head.
+    pub(super) fn new(
+        client: Rc<Client>,
+        correlation: HeaderValue,
+        method: Method,
+        uri: Uri,
+        arrived: Instant,
+    ) -> Self {
+        Self {
+            snapshot: client.core.snapshot(),
+            client_address: Cell::new(client.address),
+            client,
+            arrived,
+            correlation,
+            method,
+            uri,
+            route: OnceCell::new(),
+            target: OnceCell::new(),
+            attempts: Cell::new(0),
+            upstream_time: Cell::new(None),
+            status: Cell::new(None),
+            refusal: Cell::new(None),
+            upload: Cell::new(Upload::Moving),
+            upload_moved: Cell::new(false),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+        }
+    }
+
+    /// So many bytes of the request's body were passed on.
+    pub(super) fn count_in(&self, bytes: usize) {
+        self.bytes_in.set(self.bytes_in.get() + bytes as u64);
+    }
+
+    /// So many bytes of the response's body were passed on.
+    pub(super) fn count_out(&self, bytes: usize) {
+        self.bytes_out.set(self.bytes_out.get() + bytes as u64);
+    }
+
+    /// Writes the whole story down, for whoever looks for one request.
+    pub(super) fn log(&self, now: Instant) {
+        tracing::debug!(
+            correlation_id = ?self.correlation,
+            revision = self.snapshot.revision,
+            client = %self.client_address.get(),
+            method = %self.method,
+            path = self.uri.path(),
+            route = self.route.get().map(|route| route.route.id.as_str()),
+            target = self.target.get().map(|target| &*target.origin.host),
+            status = self.status.get().map(|status| status.as_u16()),
+            refusal = self.refusal.get(),
+            attempts = self.attempts.get(),
+            bytes_in = self.bytes_in.get(),
+            bytes_out = self.bytes_out.get(),
+            upstream_time = ?self.upstream_time.get(),
+            time = ?now.saturating_duration_since(self.arrived),
+            "a request is over"
+        );
+    }
+}
+
+/// A request that has a correlation id and is watched; nothing is decided yet.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) exchange: Rc<Exchange>,
+    pub(super) version: Version,
+    pub(super) headers: HeaderMap,
+    /// What is among the headers, as they came.
+    pub(super) look: Look,
+    pub(super) body: Incoming,
+}
+
+/// A request that a route took.
+#[derive(Debug)]
+pub(super) struct Routed {
+    pub(super) arrived: Arrived,
+    pub(super) route: Arc<CompiledRoute>,
+    /// What to ask the upstream for.
+    pub(super) path: ForwardPath,
+}
+
+/// The path and query that are forwarded, without the base path of the target.
+#[derive(Debug)]
+pub(super) enum ForwardPath {
+    /// Exactly what the client sent.
+    AsSent,
+    /// Another path; the query is the client's.
+    Changed(Box<str>),
+}
+
+/// A request whose target was chosen.
+#[derive(Debug)]
+pub(super) struct Targeted {
+    pub(super) request: Routed,
+    pub(super) upstream: Arc<CompiledUpstream>,
+    pub(super) target: Arc<CompiledTarget>,
+}

@@ -1,0 +1,182 @@
+//! Who the client is, and how the upstream is told: `X-Forwarded-*`, and `Forwarded` (RFC 7239).
+
+use std::net::{IpAddr, SocketAddr};
+
+use flexgate_schemas::Settings;
+use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
+
+use super::{
+    client::Client,
+    headers::{Field, Look},
+};
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// The protocol clients speak with this listener.
+const SCHEME: &str = "http";
+
+/// Tells the upstream whom the request comes from, and returns the client's address: the right-most one that is not a
+/// trusted proxy's. What an untrusted peer says of itself is replaced, not believed and not passed on.
+/// `host` is what the client asked for.
+pub(super) fn tell(
+    headers: &mut HeaderMap,
+    look: Look,
+    client: &Client,
+    host: Option<HeaderValue>,
+    settings: &Settings,
+) -> IpAddr {
+    if !is_trusted(client.address, settings) {
+        if look.has(Field::Forwarding) {
+            remove_claims(headers);
+        }
+        state(headers, client, host, settings.forwarded);
+        return client.address;
+    }
+    let chain = joined(headers, &FOR);
+    let address = client_of(client.address, chain.as_deref(), settings);
+    let peer = client.address.to_string();
+    let chain = chain.map_or_else(|| peer.clone(), |chain| format!("{chain}, {peer}"));
+    insert(headers, FOR, &chain);
+    headers
+        .entry(PROTO)
+        .or_insert_with(|| HeaderValue::from_static(SCHEME));
+    headers.entry(PORT).or_insert_with(|| client.core.port.clone());
+    if let Some(host) = &host {
+        headers.entry(FORWARDED_HOST).or_insert_with(|| host.clone());
+    }
+    if settings.forwarded {
+        let element = element(client.address, host.as_ref());
+        let chain = joined(headers, &FORWARDED)
+            .map_or_else(|| element.clone(), |chain| format!("{chain}, {element}"));
+        insert(headers, FORWARDED, &chain);
+    }
+    address
+}
+
+fn remove_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &&HeaderName| Field::of(name) == Some(Field::Forwarding);
+    let claims: Vec<_> = headers.keys().filter(is_claim).cloned().collect();
+    for name in claims {
+        headers.remove(name);
+    }
+}
+
+fn state(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>, forwarded: bool) {
+    if forwarded {
+        insert(headers, FORWARDED, &element(client.address, host.as_ref()));
+    }
+    headers.insert(FOR, client.address_text.clone());
+    headers.insert(PROTO, HeaderValue::from_static(SCHEME));
+    headers.insert(PORT, client.core.port.clone());
+    if let Some(host) = host {
+        headers.insert(FORWARDED_HOST, host);
+    }
+}
+
+fn is_trusted(address: IpAddr, settings: &Settings) -> bool {
+    settings
+        .trusted_proxies
+        .iter()
+        .any(|network| network.contains(&address))
+}
+
+/// Walks the chain from the peer leftwards as long as it meets trusted proxies. What is no address ends the walk: the
+/// proxy that passed it on is the last one known.
+fn client_of(peer: IpAddr, chain: Option<&str>, settings: &Settings) -> IpAddr {
+    let mut client = peer;
+    for link in chain.unwrap_or_default().rsplit(',') {
+        let Some(address) = address_in(link.trim()) else {
+            break;
+        };
+        client = address;
+        if !is_trusted(address, settings) {
+            break;
+        }
+    }
+    client
+}
+
+/// An address as proxies write it: bare, with a port, in brackets.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let bare = || text.parse().ok();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    bare()
+        .or_else(bracketed)
+        .or_else(with_port)
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+/// One element of `Forwarded`. An IPv6 address and a host with a port are quoted, as the grammar asks.
+fn element(address: IpAddr, host: Option<&HeaderValue>) -> String {
+    let node = match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    match host.and_then(|host| host.to_str().ok()) {
+        Some(host) => format!("for={node};host=\"{host}\";proto={SCHEME}"),
+        None => format!("for={node};proto={SCHEME}"),
+    }
+}
+
+/// All lines of a field as one.
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .collect();
+    (!lines.is_empty()).then(|| lines.join(", "))
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    // Everything that comes here was a field's value before, or is an address.
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        serde_json::from_str(r#"{"trustedProxies":["10.0.0.0/8","fd00::/8"]}"#).unwrap()
+    }
+
+    #[test]
+    fn the_client_is_the_right_most_address_that_is_not_trusted() {
+        let check = |chain: &str, client: &str| {
+            let peer = "10.0.0.1".parse().unwrap();
+            assert_eq!(
+                client_of(peer, Some(chain), &settings()),
+                client.parse::<IpAddr>().unwrap(),
+                "{chain}"
+            );
+        };
+        check("203.0.113.7", "203.0.113.7");
+        check("1.2.3.4, 203.0.113.7, 10.0.0.2", "203.0.113.7");
+        check("203.0.113.7:8080, [fd00::1]:443", "203.0.113.7");
+        check("::ffff:203.0.113.7", "203.0.113.7");
+        check("[2001:db8::1]", "2001:db8::1");
+        check("10.0.0.9", "10.0.0.9");
+        check("unknown, 10.0.0.2", "10.0.0.2");
+        check("", "10.0.0.1");
+    }
+
+    #[test]
+    fn an_element_of_forwarded_quotes_what_is_no_token() {
+        let host = HeaderValue::from_static("example.com:8000");
+        assert_eq!(
+            element("2001:db8::1".parse().unwrap(), Some(&host)),
+            r#"for="[2001:db8::1]";host="example.com:8000";proto=http"#
+        );
+        assert_eq!(
+            element("192.0.2.1".parse().unwrap(), None),
+            "for=192.0.2.1;proto=http"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! Header fields that are for one hop only, and what our own hop needs in their place.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Version,
+    header::{
+        CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
+        UPGRADE, VIA,
+    },
+};
+
+use super::refusal::Refusal;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields that are never passed on (RFC 9110 7.6.1), besides those that `Connection` names.
+static HOP_BY_HOP: [(Field, HeaderName); 8] = [
+    (Field::Connection, CONNECTION),
+    (Field::TransferEncoding, TRANSFER_ENCODING),
+    (Field::Te, TE),
+    (Field::Upgrade, UPGRADE),
+    (Field::ProxyAuthenticate, PROXY_AUTHENTICATE),
+    (Field::ProxyAuthorization, PROXY_AUTHORIZATION),
+    (Field::KeepAlive, KEEP_ALIVE),
+    (Field::ProxyConnection, PROXY_CONNECTION),
+];
+
+/// The fields that a gateway has something to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Connection,
+    TransferEncoding,
+    Te,
+    Upgrade,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    KeepAlive,
+    ProxyConnection,
+    ContentLength,
+    CorrelationId,
+    Expect,
+    /// `X-Forwarded-*` or `Forwarded`.
+    Forwarding,
+    Trace,
+    Via,
+}
+
+impl Field {
+    /// Which of them a name is, if it is one.
+    pub(super) fn of(name: &HeaderName) -> Option<Self> {
+        match name.as_str() {
+            "connection" => Some(Self::Connection),
+            "transfer-encoding" => Some(Self::TransferEncoding),
+            "te" => Some(Self::Te),
+            "upgrade" => Some(Self::Upgrade),
+            "proxy-authenticate" => Some(Self::ProxyAuthenticate),
+            "proxy-authorization" => Some(Self::ProxyAuthorization),
+            "keep-alive" => Some(Self::KeepAlive),
+            "proxy-connection" => Some(Self::ProxyConnection),
+            "content-length" => Some(Self::ContentLength),
+            "x-correlation-id" => Some(Self::CorrelationId),
+            "expect" => Some(Self::Expect),
+            "forwarded" => Some(Self::Forwarding),
+            "traceparent" | "tracestate" => Some(Self::Trace),
+            "via" => Some(Self::Via),
+            other if other.starts_with("x-forwarded-") => Some(Self::Forwarding),
+            _ => None,
+        }
+    }
+}
+
+/// Which of these fields a message has. One look over a message is cheaper than one question to the map, and nearly
+/// all of them are nearly always absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look(u32);
+
+impl Look {
+    /// Looks.
+    pub(super) fn at(headers: &HeaderMap) -> Self {
+        let found = headers.keys().filter_map(Field::of);
+        Self(found.fold(0, |seen, field| seen | 1 << field as u32))
+    }
+
+    /// Whether the field is there.
+    pub(super) fn has(self, field: Field) -> bool {
+        self.0 & 1 << field as u32 != 0
+    }
+}
+
+/// Takes out every field that was for the hop it came over.
+fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
+    let mut named = Vec::new(); // allocates only if something is named
+    if look.has(Field::Connection) {
+        for value in headers.get_all(CONNECTION) {
+            let options = value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .map(<[u8]>::trim_ascii);
+            let names = options
+                .filter(|option| !is_plain(option))
+                .map(HeaderName::from_bytes);
+            named.extend(names.filter_map(Result::ok));
+        }
+    }
+    for (field, name) in &HOP_BY_HOP {
+        if look.has(*field) {
+            headers.remove(name);
+        }
+    }
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// Connection options that are no names of fields.
+fn is_plain(option: &[u8]) -> bool {
+    option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
+}
+
+/// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
+pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if !look.has(Field::TransferEncoding) {
+        return Ok(());
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+    match (codings.next(), codings.next()) {
+        (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Refusal::TransferEncoding),
+    }
+}
+
+/// Whether a `Via` says that the request came through here before.
+pub(super) fn passed_through(headers: &HeaderMap, pseudonym: &str) -> bool {
+    let received_by = |member: &[u8]| {
+        let mut words = member
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|word| word == pseudonym.as_bytes())
+    };
+    headers
+        .get_all(VIA)
+        .iter()
+        .any(|value| value.as_bytes().split(|byte| *byte == b',').any(received_by))
+}
+
+/// Makes the fields of a request those of the next hop. `has_body` says whether one follows.
+pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look, has_body: bool) {
+    let trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
+    strip_hop_by_hop(headers, look);
+    if look.has(Field::Expect) {
+        headers.remove(EXPECT); // answered by us, when there is an upstream to take the body
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
+    }
+    if has_body && !headers.contains_key(CONTENT_LENGTH) {
+        // Said explicitly: without it hyper sends no body at all for a GET.
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+fn accepts_trailers(te: &HeaderValue) -> bool {
+    let mut codings = te.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
+}
+
+/// Makes the fields of a response those of the next hop.
+pub(super) fn prepare_response(headers: &mut HeaderMap, look: Look) {
+    if look.has(Field::TransferEncoding) && look.has(Field::ContentLength) {
+        headers.remove(CONTENT_LENGTH); // the coding holds (RFC 9112 6.3), the length may be a smuggler's
+    }
+    strip_hop_by_hop(headers, look);
+}
+
+/// For how many seconds the upstream keeps a connection that rests, if it says so (`Keep-Alive: timeout=5`).
+pub(super) fn keep_alive_seconds(headers: &HeaderMap) -> Option<u32> {
+    let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+    let parameter = |text: &str| text.trim().strip_prefix("timeout=")?.trim().parse().ok();
+    text.split(',').find_map(parameter)
+}
+
+/// Our name in `Via`, by the version the request came in.
+#[derive(Debug)]
+pub(super) struct Via {
+    pub(super) pseudonym: Box<str>,
+    http_10: HeaderValue,
+    http_11: HeaderValue,
+}
+
+impl Via {
+    /// None if the pseudonym is no token.
+    pub(super) fn new(pseudonym: &str) -> Option<Self> {
+        let field = |version: &str| HeaderValue::try_from(format!("{version} {pseudonym}")).ok();
+        let token = !pseudonym.is_empty() && HeaderName::from_bytes(pseudonym.as_bytes()).is_ok();
+        token.then_some(())?;
+        Some(Self {
+            pseudonym: pseudonym.into(),
+            http_10: field("1.0")?,
+            http_11: field("1.1")?,
+        })
+    }
+
+    /// Says that the request passed here (RFC 9110 7.6.3).
+    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
+        let value = if version == Version::HTTP_10 {
+            &self.http_10
+        } else {
+            &self.http_11
+        };
+        headers.append(VIA, value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
+        lines
+            .iter()
+            .map(line)
+            .collect::<Vec<(HeaderName, HeaderValue)>>()
+            .into_iter()
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            })
+    }
+
+    fn prepare(headers: &mut HeaderMap, has_body: bool) {
+        let look = Look::at(headers);
+        prepare_request(headers, look, has_body);
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn fields_of_one_hop_and_those_that_connection_names_are_taken_out() {
+        let mut request = headers(&[
+            ("host", "a"),
+            ("connection", "Close, X-One"),
+            ("connection", "x-two ,, te"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "gzip"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "secret"),
+            ("proxy-authenticate", "x"),
+            ("expect", "100-continue"),
+        ]);
+        prepare(&mut request, false);
+        assert_eq!(names(&request), ["host", "x-three"]);
+    }
+
+    #[test]
+    fn only_trailers_are_asked_for_on_the_next_hop() {
+        let mut request = headers(&[("te", "gzip;q=1, trailers"), ("connection", "te")]);
+        prepare(&mut request, false);
+        assert_eq!(
+            (&request["te"], &request["connection"]),
+            (&"trailers".parse().unwrap(), &"te".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn a_body_without_a_length_is_chunked() {
+        let mut request = headers(&[("transfer-encoding", "Chunked")]);
+        prepare(&mut request, true);
+        assert_eq!(request["transfer-encoding"], "chunked");
+        let mut request = headers(&[("content-length", "3")]);
+        prepare(&mut request, true);
+        assert_eq!(names(&request), ["content-length"]);
+    }
+
+    #[test]
+    fn chunked_is_the_only_coding() {
+        let check = |codings: &[&str], fits: bool| {
+            let lines: Vec<_> = codings
+                .iter()
+                .map(|coding| ("transfer-encoding", *coding))
+                .collect();
+            let headers = headers(&lines);
+            assert_eq!(
+                check_framing(&headers, Look::at(&headers)).is_ok(),
+                fits,
+                "{codings:?}"
+            );
+        };
+        check(&[], true);
+        check(&["Chunked"], true);
+        check(&["gzip, chunked"], false);
+        check(&["chunked", "chunked"], false);
+        check(&["identity"], false);
+    }
+
+    #[test]
+    fn a_response_with_both_framings_loses_the_length() {
+        let mut response = headers(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
+        let look = Look::at(&response);
+        prepare_response(&mut response, look);
+        assert!(response.is_empty());
+    }
+
+    #[test]
+    fn a_loop_is_seen_in_any_member_of_via() {
+        let check = |via: &[&str], seen: bool| {
+            let lines: Vec<_> = via.iter().map(|via| ("via", *via)).collect();
+            assert_eq!(passed_through(&headers(&lines), "flexgate-1"), seen, "{via:?}");
+        };
+        check(&["1.1 flexgate-1"], true);
+        check(&["1.0 fred, HTTP/1.1 flexgate-1 (comment)"], true);
+        check(&["1.0 fred", "1.1 flexgate-1"], true);
+        check(&["1.1 flexgate-12", "flexgate-1 1.1"], false);
+        check(&[], false);
+    }
+
+    #[test]
+    fn the_announced_rest_is_read() {
+        let check =
+            |value, seconds| assert_eq!(keep_alive_seconds(&headers(&[("keep-alive", value)])), seconds);
+        check("timeout=5", Some(5));
+        check("max=100, timeout=15", Some(15));
+        check("timeout=soon", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Which route takes a request.
+
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures_util::future::Either;
+use http::{Method, Response, Version, header};
+use tower::{Layer, Service};
+
+use super::{
+    body::Body,
+    exchange::{Arrived, ForwardPath, Routed},
+    headers,
+    refusal::{Refusal, Refused, refused},
+};
+use crate::routing::{self, Found, Target};
+
+/// Finds the route; without one there is nothing to do.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Match;
+
+/// See [`Match`].
+#[derive(Debug, Clone)]
+pub(super) struct Matching<S>(S);
+
+impl<S> Layer<S> for Match {
+    type Service = Matching<S>;
+    fn layer(&self, inner: S) -> Self::Service {
+        Matching(inner)
+    }
+}
+
+impl<S> Service<Arrived> for Matching<S>
+where
+    S: Service<Routed, Response = Response<Body>, Error = Refusal>,
+{
+    type Response = Response<Body>;
+    type Error = Refusal;
+    type Future = Either<Refused, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Arrived) -> Self::Future {
+        match route(request) {
+            Ok(routed) => Either::Right(self.0.call(routed)),
+            Err(refusal) => Either::Left(refused(refusal)),
+        }
+    }
+}
+
+fn route(request: Arrived) -> Result<Routed, Refusal> {
+    let exchange = &request.exchange;
+    let snapshot = &exchange.snapshot;
+    if snapshot.revision == 0 {
+        return Err(Refusal::NoConfiguration);
+    }
+    if exchange.method == Method::CONNECT {
+        return Err(Refusal::Tunnel); // its target is an authority, which no route can match
+    }
+    let authority = authority(&request)?;
+    headers::check_framing(&request.headers, request.look)?;
+    let host = match authority {
+        "" => Cow::Borrowed(""),
+        text => routing::normalize_host(text).map_err(Refusal::Host)?,
+    };
+    let normal = routing::normalize(exchange.uri.path()).map_err(Refusal::Path)?;
+    let found = snapshot.table.find(&Target {
+        host: &host,
+        path: &normal.path,
+        query: exchange.uri.query(),
+        method: &exchange.method,
+        headers: &request.headers,
+    });
+    let route = match found {
+        Found::Rule(route) => Arc::clone(route),
+        Found::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods)),
+        Found::Nothing => return Err(Refusal::RouteNotFound),
+    };
+    // Known from here on, so that a refusal counts as the route's.
+    drop(exchange.route.set(Arc::clone(&route)));
+    if normal.encoded_slash && !route.route.allow_encoded_slashes {
+        return Err(Refusal::EncodedSlash);
+    }
+    let path = match routing::forward_path(&route.route, &normal.path) {
+        path if *path == *exchange.uri.path() => ForwardPath::AsSent,
+        path => ForwardPath::Changed(path.into()),
+    };
+    Ok(Routed {
+        arrived: request,
+        route,
+        path,
+    })
+}
+
+/// The host and port that the request is for; empty where HTTP/1.0 names none. The target's own authority beats the
+/// `Host` field (RFC 9112 3.2.2), which must be there all the same.
+fn authority(request: &Arrived) -> Result<&str, Refusal> {
+    let mut hosts = request.headers.get_all(header::HOST).into_iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host
+            .to_str()
+            .map_err(|_| Refusal::Host(routing::HostRefusal::Syntax))?,
+        (None, _) if request.version == Version::HTTP_10 => "",
+        _ => return Err(Refusal::HostCount),
+    };
+    Ok(request
+        .exchange
+        .uri
+        .authority()
+        .map_or(host, |authority| authority.as_str()))
+}

@@ -1,0 +1,110 @@
+//! Origins: the places that upstreams' targets are reached at, each known by one number for as long as it is in use.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Weak},
+};
+
+use flexgate_schemas::UpstreamUrl;
+use http::HeaderValue;
+use rustls::pki_types::ServerName;
+
+/// A scheme, a host and a port. Connections are pooled per origin, so that they survive edits of routes and upstreams,
+/// and upstreams that share a server share its connections.
+#[derive(Debug)]
+pub(super) struct Origin {
+    /// Never given to another origin, so that a pool cannot mistake one for the other.
+    pub(super) id: u64,
+    /// The name or address, IPv6 without brackets.
+    pub(super) host: Box<str>,
+    /// The address, when the host is one.
+    pub(super) literal: Option<IpAddr>,
+    /// The port to connect to.
+    pub(super) port: u16,
+    /// Under what name its certificate is checked; none for plain HTTP.
+    pub(super) tls: Option<ServerName<'static>>,
+    /// The `Host` field.
+    pub(super) authority: HeaderValue,
+}
+
+type Key = (bool, Box<str>, u16);
+
+/// The origins in use. One per process, changed only while a snapshot is built.
+#[derive(Debug, Default)]
+pub(super) struct Origins {
+    known: HashMap<Key, Weak<Origin>>,
+    last_id: u64,
+    /// Size of `known` at which the dead ones are looked for again.
+    tidy_at: usize,
+}
+
+impl Origins {
+    /// The origin of a target; none if its host is no name that a certificate or a `Host` field can carry.
+    pub(super) fn of(&mut self, url: &UpstreamUrl) -> Option<Arc<Origin>> {
+        let key = (url.is_https(), url.host().into(), url.port());
+        if let Some(origin) = self.known.get(&key).and_then(Weak::upgrade) {
+            return Some(origin);
+        }
+        let host = url.host().trim_matches(['[', ']']);
+        let origin = Arc::new(Origin {
+            id: self.last_id + 1,
+            host: host.into(),
+            literal: host.parse().ok(),
+            port: url.port(),
+            tls: match url.is_https() {
+                true => Some(ServerName::try_from(host.to_owned()).ok()?),
+                false => None,
+            },
+            authority: HeaderValue::try_from(url.authority()).ok()?,
+        });
+        self.last_id += 1;
+        self.known.insert(key, Arc::downgrade(&origin));
+        Some(origin)
+    }
+
+    /// Lets go of origins that no snapshot and no connection knows any more. Looks only when the map has doubled, so
+    /// that an edit stays cheap.
+    pub(super) fn forget_unused(&mut self) {
+        if self.known.len() >= self.tidy_at {
+            self.known.retain(|_, origin| origin.strong_count() > 0);
+            self.tidy_at = 2 * self.known.len().max(512);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(origins: &mut Origins, url: &str) -> Arc<Origin> {
+        origins.of(&url.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_origin_is_known_by_scheme_host_and_port_alone() {
+        let mut origins = Origins::default();
+        let first = origin(&mut origins, "http://a:80/v1");
+        assert_eq!(first.id, origin(&mut origins, "http://a").id);
+        assert_ne!(first.id, origin(&mut origins, "http://a:81").id);
+        assert_ne!(first.id, origin(&mut origins, "https://a:80").id);
+    }
+
+    #[test]
+    fn a_number_is_never_used_again() {
+        let mut origins = Origins::default();
+        let first = origin(&mut origins, "http://a").id;
+        origins.forget_unused();
+        assert_ne!(first, origin(&mut origins, "http://a").id);
+    }
+
+    #[test]
+    fn an_address_needs_no_resolver() {
+        let mut origins = Origins::default();
+        let v6 = origin(&mut origins, "https://[::1]:8443");
+        assert_eq!(v6.literal, Some("::1".parse().unwrap()));
+        assert_eq!(v6.authority, "[::1]:8443");
+        assert!(matches!(v6.tls, Some(ServerName::IpAddress(_))));
+        assert_eq!(origin(&mut origins, "http://localhost").literal, None);
+    }
+}

@@ -1,0 +1,404 @@
+//! Refusals: everything the gateway itself may answer, and the one place that turns it into a response.
+
+use std::{
+    convert::Infallible,
+    error::Error as _,
+    future::{Ready, ready},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use flexgate_schemas::Methods;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use super::{
+    body::Body,
+    connect::ConnectError,
+    exchange::{Arrived, Exchange},
+    resolve::ResolveError,
+};
+use crate::{
+    problem::Problem,
+    routing::{HostRefusal, PathRefusal, Protection},
+};
+
+/// Seconds after which a client may well try again, sent with every 503.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+/// Why the gateway answers a request itself.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Nothing was published yet.
+    NoConfiguration,
+    /// No `Host`, or several (RFC 9112 3.2).
+    HostCount,
+    /// A `Host` that names no host.
+    Host(HostRefusal),
+    /// A path that has no normal form.
+    Path(PathRefusal),
+    /// An encoded slash or backslash in the path of a route that does not take them.
+    EncodedSlash,
+    /// A `Transfer-Encoding` other than `chunked` (RFC 9112 6.1).
+    TransferEncoding,
+    /// A request for a tunnel.
+    Tunnel,
+    /// It has been here before.
+    Loop,
+    /// No route takes it.
+    RouteNotFound,
+    /// Routes take the path, but only with these methods.
+    MethodNotAllowed(Methods),
+    /// The route asks for protection that is not there.
+    Unprotected(Protection),
+    /// The upstream is not there, or has no target.
+    NoTarget,
+    /// This node has no value for the upstream's credential.
+    NoCredential,
+    /// No connection was made.
+    Unreachable(ConnectError),
+    /// The connection broke before the response began.
+    Terminated(Option<hyper::Error>),
+    /// What the upstream sent is not HTTP, or not an answer.
+    BadResponse,
+    /// The response did not begin in time.
+    ResponseTimeout,
+    /// The client sent something that is no body.
+    BadBody,
+    /// The client did not send its body in time.
+    BodyTimeout,
+}
+
+/// What a client is told. `detail` is constant for a 5xx: causes are logged, not told.
+struct Words {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    /// The token of `Proxy-Status` (RFC 9209 2.3).
+    error: &'static str,
+}
+
+impl Refusal {
+    /// The one match of this listener.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry per refusal")]
+    fn words(&self) -> Words {
+        let words = |status, code, title, detail: &str, error| Words {
+            status,
+            code,
+            title,
+            detail: detail.to_owned(),
+            error,
+        };
+        match self {
+            Self::NoConfiguration => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_configuration",
+                "No configuration yet",
+                "This node has not received its configuration yet.",
+                "proxy_configuration_error",
+            ),
+            Self::HostCount => words(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                "Bad Host",
+                "A request has exactly one Host field.",
+                "http_request_error",
+            ),
+            Self::Host(reason) => words(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                "Bad Host",
+                &reason.to_string(),
+                "http_request_error",
+            ),
+            Self::Path(reason) => words(
+                StatusCode::BAD_REQUEST,
+                "bad_path",
+                "Bad path",
+                &reason.to_string(),
+                "http_request_error",
+            ),
+            Self::EncodedSlash => words(
+                StatusCode::BAD_REQUEST,
+                "encoded_slash",
+                "Encoded slash",
+                "This route does not take encoded slashes in the path.",
+                "http_request_error",
+            ),
+            Self::TransferEncoding => words(
+                StatusCode::BAD_REQUEST,
+                "bad_transfer_encoding",
+                "Bad Transfer-Encoding",
+                "The only Transfer-Encoding taken is chunked.",
+                "http_request_error",
+            ),
+            Self::Tunnel => words(
+                StatusCode::NOT_IMPLEMENTED,
+                "connect_not_supported",
+                "CONNECT is not supported",
+                "This gateway does not make tunnels.",
+                "http_request_denied",
+            ),
+            Self::Loop => words(
+                StatusCode::LOOP_DETECTED,
+                "proxy_loop_detected",
+                "Loop detected",
+                "The request has passed this gateway before.",
+                "proxy_loop_detected",
+            ),
+            Self::RouteNotFound => words(
+                StatusCode::NOT_FOUND,
+                "route_not_found",
+                "No such route",
+                "No route takes this request.",
+                "destination_not_found",
+            ),
+            Self::MethodNotAllowed(methods) => words(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "Method not allowed",
+                &format!("This path takes {methods}."),
+                "http_request_error",
+            ),
+            Self::Unprotected(_) => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "policy_unavailable",
+                "Policy unavailable",
+                "The route asks for protection that this gateway cannot give.",
+                "proxy_configuration_error",
+            ),
+            Self::NoTarget => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no_target",
+                "No target",
+                "The upstream has no target.",
+                "destination_unavailable",
+            ),
+            Self::NoCredential => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "credential_unavailable",
+                "Credential unavailable",
+                "The credential for the upstream is not available.",
+                "proxy_configuration_error",
+            ),
+            Self::Unreachable(error) => unreachable_words(error),
+            Self::Terminated(_) => words(
+                StatusCode::BAD_GATEWAY,
+                "upstream_closed",
+                "Upstream closed the connection",
+                "The upstream closed the connection before it answered.",
+                "connection_terminated",
+            ),
+            Self::BadResponse => words(
+                StatusCode::BAD_GATEWAY,
+                "upstream_protocol_error",
+                "Bad response",
+                "The upstream did not answer in HTTP.",
+                "http_protocol_error",
+            ),
+            Self::ResponseTimeout => words(
+                StatusCode::GATEWAY_TIMEOUT,
+                "upstream_timeout",
+                "Upstream timed out",
+                "The upstream did not answer in time.",
+                "http_response_timeout",
+            ),
+            Self::BadBody => words(
+                StatusCode::BAD_REQUEST,
+                "bad_body",
+                "Bad body",
+                "The body of the request is not framed as announced.",
+                "http_request_error",
+            ),
+            Self::BodyTimeout => words(
+                StatusCode::REQUEST_TIMEOUT,
+                "body_timeout",
+                "Request timed out",
+                "The body of the request did not arrive in time.",
+                "http_request_error",
+            ),
+        }
+    }
+
+    /// What a client is not told.
+    fn cause(&self) -> Option<String> {
+        match self {
+            Self::Unprotected(protection) => Some(format!("{protection} is not built yet")),
+            Self::Unreachable(error) => Some(error.to_string()),
+            Self::Terminated(Some(error)) => Some(match error.source() {
+                Some(source) => format!("{error}: {source}"),
+                None => error.to_string(),
+            }),
+            _ => None,
+        }
+    }
+
+    fn into_response(self, exchange: &Exchange) -> Response<Body> {
+        let words = self.words();
+        exchange.refusal.set(Some(words.code));
+        if words.status.is_server_error() {
+            tracing::debug!(
+                code = words.code, cause = self.cause(), correlation_id = ?exchange.correlation, path = exchange.uri.path(),
+                "a request failed"
+            );
+        }
+        let mut problem = Problem::new(words.status, words.code, words.title, words.detail);
+        problem.instance = Some(exchange.uri.path().to_owned());
+        problem.correlation_id = exchange.correlation.to_str().ok().map(str::to_owned);
+        problem.revision = Some(exchange.snapshot.revision);
+        let mut response = problem.into_response().map(Body::own);
+        let headers = response.headers_mut();
+        if let Ok(value) = HeaderValue::try_from(format!("flexgate; error={}", words.error)) {
+            headers.insert(PROXY_STATUS, value);
+        }
+        if words.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Self::MethodNotAllowed(methods) = self
+            && let Ok(value) = HeaderValue::try_from(methods.to_string())
+        {
+            headers.insert(header::ALLOW, value);
+        }
+        response
+    }
+}
+
+/// The part of the match that is about connections.
+fn unreachable_words(error: &ConnectError) -> Words {
+    let words = |status, code, title, detail: &str, error| Words {
+        status,
+        code,
+        title,
+        detail: detail.to_owned(),
+        error,
+    };
+    match error {
+        ConnectError::Resolve(ResolveError::Timeout) => words(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_dns_timeout",
+            "Upstream not resolved in time",
+            "The name of the upstream was not resolved in time.",
+            "dns_timeout",
+        ),
+        ConnectError::Resolve(ResolveError::NoAddress | ResolveError::Failed(_)) => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_dns_error",
+            "Upstream not resolved",
+            "The name of the upstream could not be resolved.",
+            "dns_error",
+        ),
+        ConnectError::Prohibited(_) => words(
+            StatusCode::BAD_GATEWAY,
+            "destination_ip_prohibited",
+            "Upstream address prohibited",
+            "The upstream is at an address that this gateway never connects to.",
+            "destination_ip_prohibited",
+        ),
+        ConnectError::Refused(_) => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_refused",
+            "Upstream refused the connection",
+            "The upstream did not accept the connection.",
+            "connection_refused",
+        ),
+        ConnectError::Timeout => words(
+            StatusCode::GATEWAY_TIMEOUT,
+            "upstream_connect_timeout",
+            "Upstream did not accept in time",
+            "The connection to the upstream was not made in time.",
+            "connection_timeout",
+        ),
+        ConnectError::Certificate(_) => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_certificate_error",
+            "Upstream certificate not acceptable",
+            "The certificate of the upstream is not acceptable.",
+            "tls_certificate_error",
+        ),
+        ConnectError::Tls(_) => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_tls_error",
+            "Upstream TLS failed",
+            "The TLS handshake with the upstream failed.",
+            "tls_protocol_error",
+        ),
+        ConnectError::Http(_) => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_closed",
+            "Upstream closed the connection",
+            "The upstream closed the connection before it answered.",
+            "connection_terminated",
+        ),
+    }
+}
+
+/// A refusal as the future of a layer.
+pub(super) type Refused = Ready<Result<Response<Body>, Refusal>>;
+
+/// Refuses now.
+pub(super) fn refused(refusal: Refusal) -> Refused {
+    ready(Err(refusal))
+}
+
+/// Further in, a refusal is an error; further out, a response like any other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refuse;
+
+/// See [`Refuse`].
+#[derive(Debug, Clone)]
+pub(super) struct Refusing<S>(S);
+
+impl<S> Layer<S> for Refuse {
+    type Service = Refusing<S>;
+    fn layer(&self, inner: S) -> Self::Service {
+        Refusing(inner)
+    }
+}
+
+impl<S> Service<Arrived> for Refusing<S>
+where
+    S: Service<Arrived, Response = Response<Body>, Error = Refusal>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answered<S::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(())) // every layer further in is always ready: there is nothing to wait for before a request is known
+    }
+
+    fn call(&mut self, request: Arrived) -> Self::Future {
+        let exchange = Rc::clone(&request.exchange);
+        Answered {
+            inner: self.0.call(request),
+            exchange,
+        }
+    }
+}
+
+pin_project! {
+    /// See [`Refuse`].
+    pub(super) struct Answered<F> {
+        #[pin]
+        inner: F,
+        exchange: Rc<Exchange>,
+    }
+}
+
+impl<F> Future for Answered<F>
+where
+    F: Future<Output = Result<Response<Body>, Refusal>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.inner
+            .poll(cx)
+            .map(|result| Ok(result.unwrap_or_else(|refusal| refusal.into_response(this.exchange))))
+    }
+}

@@ -1,0 +1,179 @@
+//! What the data plane routes by: built from the config state, swapped in with one atomic store.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use flexgate_schemas::{Route, Secret, Settings, UpstreamId, event::Entity};
+use http::HeaderValue;
+
+use super::{
+    compiled::{CompiledRoute, CompiledUpstream, Destination},
+    origin::Origins,
+};
+use crate::{domain::ConfigState, routing::Table};
+
+/// One revision, ready to be served. A request keeps the one it started with.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The history it belongs to.
+    pub generation: u64,
+    /// The commit it is the state after; zero before anything was published.
+    pub revision: u64,
+    pub(super) table: Table<Arc<CompiledRoute>>,
+    pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// Finds the value of a secret on this node. Called while a snapshot is built, never by a request.
+pub type Secrets = Arc<dyn Fn(&Secret) -> Result<HeaderValue, SecretMissing> + Send + Sync>;
+
+/// Why a secret has no value on this node; never holds the value. Written to the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SecretMissing(pub String);
+
+/// What differs from what was published before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// Perhaps everything: build it anew.
+    All,
+    /// Only these.
+    Entities(Vec<Entity>),
+}
+
+/// The snapshot that is served now. A handle: clones share it.
+#[derive(Clone)]
+pub struct Published(Arc<Inner>);
+
+struct Inner {
+    current: ArcSwap<Snapshot>,
+    /// How often `current` was stored.
+    version: AtomicU64,
+    /// Held while a snapshot is built, so that two publishers take turns.
+    workshop: Mutex<Workshop>,
+}
+
+struct Workshop {
+    origins: Origins,
+    secrets: Secrets,
+}
+
+impl Published {
+    /// Nothing published yet: requests are refused until [`Published::publish`].
+    pub fn new(secrets: Secrets) -> Self {
+        Self(Arc::new(Inner {
+            current: ArcSwap::from_pointee(Snapshot {
+                generation: 0,
+                revision: 0,
+                table: Table::new(),
+                upstreams: im::HashMap::new(),
+                settings: Arc::default(),
+            }),
+            version: AtomicU64::new(0),
+            workshop: Mutex::new(Workshop {
+                origins: Origins::default(),
+                secrets,
+            }),
+        }))
+    }
+
+    /// What requests that come now are routed by.
+    pub fn current(&self) -> Arc<Snapshot> {
+        self.0.current.load_full()
+    }
+
+    /// Changes with [`Published::current`], and is cheaper to look at for every request.
+    pub(super) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// Serves this state from the next request on. `changed` says what differs from what was published before; what is
+    /// named there and not in the state is gone. Runtime state (pools, balancer turns, metrics) is kept by identity.
+    pub fn publish(&self, state: &ConfigState, changed: &Changed, generation: u64, revision: u64) {
+        // A poisoned workshop is as good as new: it holds caches, and the snapshot is stored last.
+        let mut workshop = self.0.workshop.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.0.current.load_full();
+        let mut next = Snapshot {
+            generation,
+            revision,
+            table: Table::new(),
+            upstreams: im::HashMap::new(),
+            settings: Arc::clone(&state.settings().value),
+        };
+        match changed {
+            Changed::All => {
+                for id in state.upstreams().keys() {
+                    next.set_upstream(id, state, &before, &mut workshop);
+                }
+                for entry in state.routes().values() {
+                    next.set_route(&entry.value, &before, &mut workshop);
+                }
+            }
+            Changed::Entities(entities) => {
+                next.table = before.table.clone();
+                next.upstreams = before.upstreams.clone();
+                for entity in entities {
+                    match entity {
+                        Entity::Route(id) => match (state.route(id), before.table.get(id)) {
+                            (Some(entry), _) => next.set_route(&entry.value, &before, &mut workshop),
+                            (None, Some(old)) => next.table.remove(&old.route),
+                            (None, None) => {}
+                        },
+                        Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
+                        Entity::Settings | Entity::Log => {}
+                    }
+                }
+            }
+        }
+        self.0.current.store(Arc::new(next));
+        self.0.version.fetch_add(1, Ordering::Release); // after the store: whoever sees it sees the snapshot
+        workshop.origins.forget_unused();
+    }
+}
+
+impl Snapshot {
+    /// The upstream a route forwards to; none if its name is not there.
+    pub(super) fn upstream_of<'a>(&'a self, route: &'a CompiledRoute) -> Option<&'a Arc<CompiledUpstream>> {
+        match &route.destination {
+            Destination::Named(id) => self.upstreams.get(id),
+            Destination::Own(upstream) => Some(upstream),
+        }
+    }
+
+    fn set_route(&mut self, route: &Arc<Route>, before: &Snapshot, workshop: &mut Workshop) {
+        let old = before.table.get(&route.id);
+        let compiled = CompiledRoute::compile(route, old.map(|old| &**old), &mut workshop.origins);
+        self.table.insert(Arc::new(compiled));
+    }
+
+    fn set_upstream(
+        &mut self,
+        id: &UpstreamId,
+        state: &ConfigState,
+        before: &Snapshot,
+        workshop: &mut Workshop,
+    ) {
+        let Some(entry) = state.upstream(id) else {
+            self.upstreams.remove(id);
+            return;
+        };
+        let old = before.upstreams.get(id);
+        let compiled = CompiledUpstream::compile(
+            &entry.value,
+            old.map(|old| &**old),
+            &mut workshop.origins,
+            &workshop.secrets,
+        );
+        self.upstreams.insert(id.clone(), Arc::new(compiled));
+    }
+}
+
+impl std::fmt::Debug for Published {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let current = self.current();
+        write!(out, "Published({}-{})", current.generation, current.revision)
+    }
+}

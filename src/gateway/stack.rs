@@ -1,0 +1,28 @@
+//! The path of a request, top to bottom.
+
+use std::{convert::Infallible, rc::Rc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tower::{Service, ServiceBuilder};
+
+use super::{
+    arrive::Arrive, balance::Balance, body::Body, client::Client, forward::Forward, matching::Match,
+    observe::Observe, protect::Protect, refusal::Refuse,
+};
+
+/// The stack of one client's connection: the first line sees a request first and its response last.
+///
+/// Every layer is always ready, so that `call` may follow without asking.
+pub(super) fn stack(
+    client: Rc<Client>,
+) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {
+    ServiceBuilder::new()
+        .layer(Arrive(client)) // a correlation id and a time of arrival, before anything can be said of the request
+        .layer(Observe) //        sees every request and every answer, whoever gave it, to the last byte
+        .layer(Refuse) //         inside of here a refusal is an error, outside it is a response like any other
+        .layer(Match) //          everything further in is configured by the route
+        .layer(Protect) //        what the route asks for and cannot have must fail before anything is sent
+        .layer(Balance) //        a target is chosen last, when it is sure that there will be a request
+        .service(Forward)
+}

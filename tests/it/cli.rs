@@ -1,0 +1,220 @@
+//! The program as scripts see it: its words, and its exit codes.
+
+use std::{
+    fs::{self, Permissions},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// Runs the program in a folder, with nothing in its environment.
+fn flexgate(folder: &Path, words: &str) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_flexgate"));
+    program
+        .args(words.split_whitespace())
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn check(folder: &Path, words: &str, code: i32) -> (String, String) {
+    let done = flexgate(folder, words);
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(done.stdout), text(done.stderr));
+    assert_eq!(done.status.code(), Some(code), "{words}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+#[test]
+fn the_command_line_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (help, _) = check(folder.path(), "--help", 0);
+    for command in [
+        "up",
+        "down",
+        "serve",
+        "status",
+        "check",
+        "apply",
+        "routes",
+        "upstreams",
+        "events",
+        "nodes",
+        "doctor",
+    ] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command}\n{help}");
+    }
+    let (version, _) = check(folder.path(), "version", 0);
+    assert_eq!(version.trim(), env!("CARGO_PKG_VERSION"));
+    for words in [
+        "",
+        "fly",
+        "routes",
+        "apply",
+        "status --output xml",
+        "events tail --from yesterday",
+    ] {
+        let (stdout, stderr) = check(folder.path(), words, 2);
+        assert!(
+            stdout.is_empty() && (stderr.contains("--help") || stderr.contains("Usage")),
+            "{words}\n{stderr}"
+        );
+    }
+}
+
+#[test]
+fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/config");
+    let (stdout, stderr) = check(&readme, "check readme-minimal.yml", 0);
+    assert_eq!(
+        stdout,
+        "readme-minimal.yml is valid: 1 upstream, 1 route, 0 warnings\n"
+    );
+    assert!(stderr.is_empty(), "{stderr}");
+
+    let (stdout, stderr) = check(&readme, "check readme-full.yml", 0);
+    assert!(
+        stdout.starts_with("readme-full.yml is valid: 2 upstreams, 2 routes"),
+        "{stdout}"
+    );
+    for place in [
+        "[readme-full.yml:47:11]",
+        "[readme-full.yml:12:3]",
+        "[readme-full.yml:5:3]",
+    ] {
+        assert!(stderr.contains(place), "{place}\n{stderr}");
+    }
+}
+
+#[test]
+fn the_sample_is_valid() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (stdout, _) = check(repository, "check config/proxy.yml", 0);
+    assert!(stdout.ends_with(" 0 warnings\n"), "{stdout}");
+}
+
+#[test]
+fn a_program_reads_findings_as_json() {
+    let mistakes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mistakes");
+    let (stdout, _) = check(&mistakes, "check unknown-upstream.yml -o json", 3);
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["valid"], false);
+    assert_eq!(report["findings"][0]["place"]["line"], 8);
+    assert_eq!(report["findings"][0]["place"]["column"], 15);
+}
+
+#[test]
+fn an_invalid_file_is_not_sent_and_a_missing_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("bad.yml"),
+        "routes:\n- path: x\n  upstream: a\n",
+    )
+    .unwrap();
+    let (_, stderr) = check(folder.path(), "apply bad.yml", 3);
+    assert!(stderr.contains("[bad.yml:2:9]"), "{stderr}");
+    let (_, stderr) = check(folder.path(), "check none.yml", 3);
+    assert!(stderr.contains("none.yml: No such file"), "{stderr}");
+}
+
+#[test]
+fn without_a_running_process_clients_say_where_they_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    fs::write(
+        folder.path().join("ok.yml"),
+        "upstreams: [{name: a, url: 'http://a'}]\n",
+    )
+    .unwrap();
+    for words in [
+        "status",
+        "routes list",
+        "routes delete r",
+        "upstreams create a --url http://a",
+        "nodes list",
+        "events tail",
+        "apply ok.yml",
+    ] {
+        let (_, stderr) = check(folder.path(), &format!("{words} --admin 127.0.0.1:{port}"), 4);
+        assert!(
+            stderr.contains(&format!("127.0.0.1:{port} cannot be reached")),
+            "{words}\n{stderr}"
+        );
+        assert!(stderr.contains("next: "), "{words}\n{stderr}");
+    }
+}
+
+#[test]
+fn a_client_finds_the_process_of_its_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let record = format!(r#"{{"admin":"127.0.0.1:{port}","proxy":"127.0.0.1:1","pid":1}}"#);
+    fs::write(folder.path().join("run.json"), record).unwrap();
+    let (_, stderr) = check(folder.path(), "status --data-dir .", 4);
+    assert!(stderr.contains(&format!("127.0.0.1:{port}")), "{stderr}");
+}
+
+#[test]
+fn settings_in_a_dotenv_file_count_and_mistakes_in_them_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = free_port();
+    fs::write(
+        folder.path().join(".env"),
+        format!("FLEXGATE_ADMIN_ADDR={port}\n"),
+    )
+    .unwrap();
+    let (_, stderr) = check(folder.path(), "status", 4);
+    assert!(stderr.contains(&port.to_string()), "{stderr}");
+
+    fs::write(folder.path().join(".env"), "FLEXGATE_ADMIN_ADDR=there\n\nPORT\n").unwrap();
+    let (_, stderr) = check(folder.path(), "status", 3);
+    assert!(stderr.contains("FLEXGATE_ADMIN_ADDR in .env, line 1"), "{stderr}");
+    assert!(stderr.contains(".env, line 3"), "{stderr}");
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("admin-token"), "correct-horse-battery\n").unwrap();
+    fs::set_permissions(data.join("admin-token"), Permissions::from_mode(0o644)).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let dotenv = format!(
+        "FLEXGATE_DATA_DIR=data\nFLEXGATE_PROXY_ADDR={port}\nFLEXGATE_ADMIN_ADDR={}\n",
+        free_port()
+    );
+    fs::write(folder.path().join(".env"), &dotenv).unwrap();
+    let (stdout, _) = check(folder.path(), "doctor", 1);
+    assert!(
+        stdout.contains("FAIL  admin token") && stdout.contains("chmod 600 data/admin-token"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains(&format!("FAIL  proxy port  127.0.0.1:{port} is taken")),
+        "{stdout}"
+    );
+    assert!(stdout.contains("OK    data folder"), "{stdout}");
+    assert!(!stdout.contains("horse"), "{stdout}");
+
+    let unreachable = format!("{dotenv}NATS_URL=nats://me:hunter2@127.0.0.1:{}\n", free_port());
+    fs::write(folder.path().join(".env"), unreachable).unwrap();
+    let (stdout, _) = check(folder.path(), "doctor", 4);
+    assert!(
+        stdout.contains("FAIL  NATS        nats://***@127.0.0.1"),
+        "{stdout}"
+    );
+    assert!(!stdout.contains("hunter2"), "{stdout}");
+}

@@ -1,0 +1,348 @@
+//! Settings and the configuration file, as a node reads them.
+
+use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
+
+use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
+use flexgate_schemas::{Millis, UpstreamRef, policy::Auth};
+
+fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
+    Sources::of([Layer::variables(variables)])
+}
+
+fn up(sources: &Sources) -> Result<Config, ConfigError> {
+    Config::load(sources, Purpose::Up { demo: false })
+}
+
+/// A file with this text, and its path for `FLEXGATE_CONFIG`.
+fn file(text: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.yml");
+    std::fs::write(&path, text).unwrap();
+    (folder, path.display().to_string())
+}
+
+fn parse(text: &str) -> Loaded {
+    Loaded::parse("proxy.yml", text, &BTreeMap::new()).unwrap()
+}
+
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    loaded.warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_node_that_is_told_nothing_keeps_to_itself() {
+    let config = up(&Sources::default()).unwrap();
+    assert_eq!(config.listen.proxy.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.listen.admin.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.listen.ops.to_string(), "127.0.0.1:9900");
+    assert_eq!(config.data_dir, Path::new(".flexgate"));
+    assert_eq!(config.roles, Roles::ALL);
+    assert_eq!(config.streams.stream("CONFIG"), "FLEXGATE_CONFIG");
+    assert_eq!(config.streams.subject_root(), "flexgate");
+    assert!(config.servers.nats.is_none() && config.file.is_none() && config.warnings.is_empty());
+}
+
+#[test]
+fn the_stronger_source_wins_from_option_to_file() {
+    let (_folder, path) = file("proxy: {port: 8001}\nlogging: {format: json}\n");
+    let dotenv = format!("FLEXGATE_CONFIG={path}\n");
+    let proxy = |layers: Vec<Layer>, dotenv: &str| {
+        let sources = Sources::of(layers).with_dotenv(Path::new(".env"), dotenv);
+        up(&sources).unwrap().listen.proxy.port()
+    };
+    let option = Layer::options([(
+        "FLEXGATE_PROXY_ADDR",
+        "--proxy-addr",
+        Some("127.0.0.1:8004".to_owned()),
+    )]);
+    let variable = Layer::variables([("FLEXGATE_PROXY_ADDR", "127.0.0.1:8003")]);
+    let env_file = format!("{dotenv}PORT=8002\n");
+
+    assert_eq!(proxy(vec![], ""), 8000);
+    assert_eq!(proxy(vec![], &dotenv), 8001);
+    assert_eq!(proxy(vec![], &env_file), 8002);
+    assert_eq!(proxy(vec![variable.clone()], &env_file), 8003);
+    assert_eq!(proxy(vec![option, variable], &env_file), 8004);
+    // The environment is stronger than `.env`, also where its name is the less specific one.
+    let env_file = format!("{dotenv}FLEXGATE_PROXY_ADDR=127.0.0.1:8005\n");
+    assert_eq!(proxy(vec![Layer::variables([("PORT", "8006")])], &env_file), 8006);
+}
+
+#[test]
+fn the_readmes_environment_is_understood() {
+    let text = "DATABASE_URL=postgresql://localhost/flexgate\nDATABASE_USER=flexgate\n\
+                DATABASE_PASSWORD=your-password\nREDIS_URL=redis://localhost:6379\n\
+                NATS_URL=nats://localhost:4222\nPORT=3000\n";
+    let config = up(&Sources::default().with_dotenv(Path::new(".env"), text)).unwrap();
+    let servers = &config.servers;
+    assert_eq!(
+        servers.postgres.as_ref().unwrap().expose(),
+        "postgresql://flexgate:your-password@localhost/flexgate"
+    );
+    assert_eq!(servers.nats.as_ref().unwrap().expose(), "nats://localhost:4222");
+    assert_eq!(servers.redis.as_ref().unwrap().expose(), "redis://localhost:6379");
+    assert!(!format!("{config:?}").contains("your-password"));
+}
+
+#[test]
+fn a_proxy_on_the_admins_port_moves_the_admin_and_says_so() {
+    let config = up(&environment([("PORT", "3000")])).unwrap();
+    assert_eq!(config.listen.proxy.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.listen.admin.to_string(), "127.0.0.1:3001");
+    let said = config.warnings[0].to_string();
+    assert!(
+        said.contains("127.0.0.1:3001") && said.contains("FLEXGATE_ADMIN_ADDR"),
+        "{said}"
+    );
+
+    let asked = environment([("PORT", "3000"), ("FLEXGATE_ADMIN_ADDR", "127.0.0.1:4000")]);
+    let config = up(&asked).unwrap();
+    assert_eq!(config.listen.admin.port(), 4000);
+    assert!(config.warnings.is_empty());
+    assert!(up(&environment([("PORT", "3000"), ("FLEXGATE_ADMIN_ADDR", "3000")])).is_err());
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_with_where_it_was_written() {
+    let sources = environment([
+        ("FLEXGATE_PROXY_ADDR", "nowhere"),
+        ("FLEXGATE_THREADS", "0"),
+        ("DATABASE_URL", "mysql://root:hunter2@db"),
+        ("FLEXGATE_ADMIN_TOKEN", "hunter2"),
+        ("FLEXGATE_CONFIG", "/nowhere/proxy.yml"),
+        ("FLEXGATE_LOG", "flexgate=loud"),
+    ]);
+    let said = Config::load(
+        &sources.with_dotenv(Path::new(".env"), "just words\n"),
+        Purpose::Serve,
+    )
+    .unwrap_err()
+    .to_string();
+    for part in [
+        "FLEXGATE_PROXY_ADDR: \"nowhere\"",
+        "FLEXGATE_THREADS",
+        "DATABASE_URL: not a URL that begins with postgresql://",
+        "FLEXGATE_ADMIN_TOKEN: an admin token has at least 16",
+        "/nowhere/proxy.yml",
+        "FLEXGATE_LOG",
+        ".env, line 1",
+        "--role gateway,admin,projector,reactor",
+    ] {
+        assert!(said.contains(part), "{part} is missing in:\n{said}");
+    }
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn a_process_that_serves_does_what_its_roles_say() {
+    let sources = environment([
+        ("FLEXGATE_ROLES", "gateway, projector"),
+        ("FLEXGATE_DRAIN_DELAY", "250ms"),
+    ]);
+    let config = Config::load(&sources, Purpose::Serve).unwrap();
+    assert!(config.roles.contains(Role::Gateway) && !config.roles.contains(Role::Admin));
+    assert_eq!(config.roles.to_string(), "gateway,projector");
+    assert_eq!(config.drain.delay, Duration::from_millis(250));
+}
+
+#[test]
+fn the_readmes_minimal_example_is_read() {
+    let loaded = parse(include_str!("config/readme-minimal.yml"));
+    assert_eq!(loaded.upstreams.len(), 1);
+    assert_eq!(loaded.routes[0].path.to_string(), "/*");
+    assert!(matches!(&loaded.routes[0].upstream, UpstreamRef::Named(name) if name.as_str() == "backend"));
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
+fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
+    let (_folder, path) = file(include_str!("config/readme-full.yml"));
+    let config = up(&environment([("FLEXGATE_CONFIG", &path)])).unwrap();
+    assert_eq!(
+        (config.listen.proxy.port(), config.listen.admin.port()),
+        (3000, 3001)
+    );
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(
+        config.servers.redis.as_ref().unwrap().expose(),
+        "redis://localhost:6379"
+    );
+
+    let loaded = config.file.unwrap();
+    assert_eq!(loaded.settings.timeout, Some(Millis::new(30_000)));
+    assert_eq!(loaded.settings.rate_limit.as_ref().unwrap().requests.get(), 1000);
+    let [primary, fallback] = &*loaded.upstreams else {
+        panic!("two upstreams")
+    };
+    assert_eq!(primary.circuit_breaker.as_ref().unwrap().threshold.get(), 50);
+    assert_eq!(fallback.timeout, Some(Millis::new(10_000)));
+    assert!(
+        loaded
+            .routes
+            .iter()
+            .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
+    );
+    let said = warnings(&loaded).join("\n");
+    for key in [
+        "allowedHosts",
+        "blockedIPs",
+        "security.auth",
+        "maxBodySize",
+        "logging.sampling",
+    ] {
+        assert!(said.contains(key), "{key} is taken without a word:\n{said}");
+    }
+}
+
+#[test]
+fn the_readmes_quick_start_is_read() {
+    let loaded = parse(include_str!("config/readme-quickstart.yml"));
+    assert_eq!(loaded.upstreams[0].retries.as_ref().unwrap().attempts, 3);
+    assert_eq!(loaded.routes[0].rate_limit.as_ref().unwrap().window.get(), 60_000);
+}
+
+#[test]
+fn the_old_files_vocabulary_means_the_same() {
+    let loaded = parse(
+        "version: 1.0.0\ntimeouts: {request: 20000, connect: 2000, idle: 120000}\n\
+         redis: {enabled: true, host: cache, port: 6380, password: s3cret, db: 2, keyPrefix: 'flexgate:'}\n\
+         http: {maxFreeSockets: 10, keepAlive: true}\nbackpressure: {enabled: true, maxQueueSize: 1000}\n\
+         logging: {level: http, redaction: {enabled: true, fields: [password]}}\n\
+         upstreams:\n- name: a\n  url: http://a\n  metadata: {team: x}\n  healthCheck: {enabled: true}\n  \
+         circuitBreaker: {failureThreshold: 5, timeout: 60000, halfOpenRequests: 3, successThreshold: 2}\n\
+         routes:\n- path: /a/*\n  upstream: a\n  stripPath: true\n  rateLimit: {enabled: true, max: 5, windowMs: 1000}\n\
+         - path: /b\n  upstream: a\n  rateLimit: {enabled: false, max: 5, windowMs: 1000}\n",
+    );
+    assert_eq!(loaded.settings.timeout, Some(Millis::new(20_000)));
+    assert_eq!(loaded.settings.connect_timeout, Some(Millis::new(2_000)));
+    assert_eq!(
+        loaded.node.redis.as_ref().unwrap().expose(),
+        "redis://:s3cret@cache:6380/2"
+    );
+    assert_eq!(loaded.node.log_level.as_deref(), Some("info"));
+    let breaker = loaded.upstreams[0].circuit_breaker.as_ref().unwrap();
+    // A number of failures: that many, and none that succeeded.
+    assert_eq!(
+        (breaker.threshold.get(), breaker.volume_threshold.get()),
+        (100, 5)
+    );
+    assert_eq!(breaker.open_duration.get(), 60_000);
+    assert!(loaded.routes[0].rate_limit.is_some() && loaded.routes[1].rate_limit.is_none());
+    let said = warnings(&loaded).join("\n");
+    for key in [
+        "failureThreshold",
+        "halfOpenRequests",
+        "metadata",
+        "backpressure",
+        "redaction",
+        "idle",
+    ] {
+        assert!(said.contains(key), "{key} is taken without a word:\n{said}");
+    }
+}
+
+#[test]
+fn limits_by_path_reach_the_routes_they_are_for() {
+    let loaded = parse(
+        "upstreams: [{name: a, url: http://a}]\nroutes:\n- {path: /expensive/*, upstream: a}\n- {path: /cheap, upstream: a}\n\
+         rateLimit:\n  perRoute:\n  - {path: /expensive/*, max: 10, windowMs: 60000, message: heavily limited}\n",
+    );
+    assert_eq!(
+        loaded.routes[0].rate_limit.as_ref().unwrap().message.as_deref(),
+        Some("heavily limited")
+    );
+    assert!(loaded.routes[1].rate_limit.is_none());
+}
+
+#[test]
+fn a_route_without_an_id_keeps_its_identity_while_it_matches_the_same() {
+    let id = |route: &str| {
+        let loaded = parse(&format!(
+            "upstreams: [{{name: a, url: http://a}}]\nroutes: [{{upstream: a, {route}}}]\n"
+        ));
+        loaded.routes[0].id.to_string()
+    };
+    let users = id("path: '/users/:id'");
+    assert!(users.starts_with("file-") && users.len() == 21);
+    assert_eq!(id("path: '/users/:user', timeout: 5, name: Users"), users);
+    assert_ne!(id("path: '/users/:id', methods: [GET]"), users);
+    assert_eq!(id("path: '/users/:id', id: users"), "users");
+}
+
+#[test]
+fn variables_are_put_in_and_secrets_stay_references() {
+    let variables =
+        [("HOST", "api"), ("SPAN", "5s")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let text = "upstreams:\n- name: a\n  url: http://${HOST}:${PORT:-81}\n  timeout: ${SPAN}\n  retries: ${N:-2}\n  \
+                authorization: ${TOKEN}\n";
+    let loaded = Loaded::parse("proxy.yml", text, &variables.into()).unwrap();
+    let upstream = &loaded.upstreams[0];
+    assert_eq!(upstream.targets.as_slice()[0].url.to_string(), "http://api:81");
+    assert_eq!(upstream.timeout, Some(Millis::new(5_000)));
+    assert_eq!(upstream.retries.as_ref().unwrap().attempts, 2);
+    assert_eq!(upstream.authorization.as_ref().unwrap().to_string(), "${TOKEN}");
+}
+
+#[test]
+fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
+    let loaded = parse(
+        "upstreams:\n- &base {name: 8080, url: 'http://a', timeout: 7s}\n- {<<: *base, name: b}\n\
+         routes:\n- {path: /, upstream: 8080, match: {headers: [{name: x-version, value: 1.10}]}}\n",
+    );
+    assert_eq!(loaded.upstreams[0].name.as_str(), "8080");
+    assert_eq!(loaded.upstreams[1].timeout, Some(Millis::new(7_000)));
+    assert_eq!(
+        loaded.routes[0].matchers.headers()[0].value.as_deref(),
+        Some("1.10")
+    );
+}
+
+/// Each file in `mistakes/` has one kind of mistake, and beside it what `flexgate check` says. To write that down anew,
+/// in that folder: `for f in *.yml; do env -i flexgate check $f 2> ${f%.yml}.txt; done`.
+#[test]
+fn each_mistake_is_explained_so_that_it_can_be_mended() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/mistakes");
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yml") {
+            continue;
+        }
+        let name = path.file_name().unwrap();
+        let mut check = Command::new(env!("CARGO_BIN_EXE_flexgate"));
+        let done = check
+            .arg("check")
+            .arg(name)
+            .current_dir(&folder)
+            .env_clear()
+            .output()
+            .unwrap();
+        let (said, expected) = (
+            String::from_utf8(done.stderr).unwrap(),
+            std::fs::read_to_string(path.with_extension("txt")).unwrap(),
+        );
+        if said != expected || done.status.code() != Some(3) {
+            wrong.push(format!("{} ({}):\n{said}", path.display(), done.status));
+        }
+        checked += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked >= 20, "{checked} files only");
+}
+
+#[test]
+fn a_file_of_ten_thousand_routes_is_read_with_the_last_mistake_in_its_line() {
+    let routes = (0..10_000).map(|number| format!("- path: /r{number}/*\n  upstream: a\n  timeout: 5s\n"));
+    let mut text =
+        "upstreams:\n- {name: a, url: 'http://a'}\nroutes:\n".to_owned() + &routes.collect::<String>();
+    assert_eq!(parse(&text).routes.len(), 10_000);
+    text.push_str("- path: r\n  upstream: a\n");
+    let ConfigError(mistakes) = Loaded::parse("proxy.yml", &text, &BTreeMap::new()).unwrap_err();
+    assert_eq!(mistakes.len(), 1);
+    assert!(
+        mistakes[0].to_string().starts_with("proxy.yml:30004:9: "),
+        "{}",
+        mistakes[0]
+    );
+}
