@@ -6,6 +6,7 @@
     reason = "a test stops where something is wrong, and is a crate of its own"
 )]
 
+mod admin;
 mod cli;
 mod client;
 mod cluster;
