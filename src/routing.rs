@@ -6,8 +6,10 @@
 #[cfg(test)]
 pub(crate) mod arbitrary;
 mod branches;
+mod few;
 mod fit;
 pub mod host;
+mod label;
 #[cfg(test)]
 mod naive;
 mod node;

@@ -155,7 +155,7 @@ fn did_you_mean(suggestion: Option<&UpstreamId>) -> String {
 
 fn used_by(routes: &[RouteId], count: usize) -> String {
     let names: Vec<_> = routes.iter().map(|id| format!("{id:?}")).collect();
-    let more = match count - routes.len() {
+    let more = match count.saturating_sub(routes.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

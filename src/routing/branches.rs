@@ -7,7 +7,7 @@ use std::{
 
 use flexgate_schemas::route::Priority;
 
-use super::{Ruled, node::Node};
+use super::{Ruled, few::Few, label::Label, node::Node};
 
 /// Hashes with fixed keys: what is hashed for storing comes from operators, not from clients.
 pub(super) type Map<K, V> =
@@ -16,47 +16,47 @@ pub(super) type Map<K, V> =
 /// Up to here comparing one by one is as fast as hashing, and a map would be mostly empty.
 const FEW_MAX: usize = 8;
 
-/// Children by label. Cloning shares them.
+/// Children by label. A clone shares them.
 #[derive(Clone)]
 pub(super) enum Branches<R> {
-    Few(Arc<[Branch<R>]>),
+    Few(Few<Branch<R>>),
     Many(Box<Many<R>>),
 }
 
-type Branch<R> = (Arc<str>, Arc<Node<R>>);
+type Branch<R> = (Label, Arc<Node<R>>);
 
 #[derive(Clone)]
 pub(super) struct Many<R> {
-    children: Map<Arc<str>, Arc<Node<R>>>,
+    children: Map<Label, Arc<Node<R>>>,
     /// How many children have which top, so that the highest is known without asking all of them.
     tops: im::OrdMap<Priority, usize>,
 }
 
 impl<R> Default for Branches<R> {
     fn default() -> Self {
-        Self::Few(Arc::new([]))
+        Self::Few(Few::None)
     }
 }
 
 impl<R: Ruled + Clone> Branches<R> {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self, Self::Few(few) if few.is_empty())
+        matches!(self, Self::Few(Few::None))
     }
 
     pub(super) fn get(&self, label: &str) -> Option<&Node<R>> {
         match self {
-            Self::Few(few) => few
-                .iter()
-                .find(|(own, _)| **own == *label)
-                .map(|(_, child)| &**child),
-            Self::Many(many) => many.children.get(label).map(|child| &**child),
+            Self::Few(few) => {
+                let mut branches = few.as_slice().iter();
+                branches.find(|(own, _)| own == label).map(|(_, child)| &**child)
+            }
+            Self::Many(many) => many.children.get(label.as_bytes()).map(|child| &**child),
         }
     }
 
     /// The highest priority below.
     pub(super) fn top(&self) -> Option<Priority> {
         match self {
-            Self::Few(few) => few.iter().filter_map(|(_, child)| child.top()).max(),
+            Self::Few(few) => few.as_slice().iter().filter_map(|(_, child)| child.top()).max(),
             Self::Many(many) => many.tops.get_max().map(|(top, _)| *top),
         }
     }
@@ -65,12 +65,12 @@ impl<R: Ruled + Clone> Branches<R> {
     pub(super) fn change(&mut self, label: &str, change: impl FnOnce(&mut Node<R>)) {
         match self {
             Self::Few(few) => {
-                if let Some(place) = few.iter().position(|(own, _)| **own == *label) {
-                    let (_, child) = &mut Arc::make_mut(few)[place];
-                    change(Arc::make_mut(child));
+                let mut branches = few.as_mut_slice().iter_mut();
+                if let Some((_, child)) = branches.find(|(own, _)| own == label) {
+                    let child = Arc::make_mut(child);
+                    change(child);
                     if child.is_empty() {
-                        let others = few.iter().filter(|(own, _)| **own != *label);
-                        *few = others.cloned().collect();
+                        few.retain(|(own, _)| own != label);
                     }
                 } else if let Some(child) = made(change) {
                     self.add(label.into(), child);
@@ -86,17 +86,15 @@ impl<R: Ruled + Clone> Branches<R> {
         }
     }
 
-    fn add(&mut self, label: Arc<str>, child: Arc<Node<R>>) {
+    fn add(&mut self, label: Label, child: Arc<Node<R>>) {
         match self {
-            Self::Few(few) if few.len() < FEW_MAX => {
-                *few = few.iter().cloned().chain([(label, child)]).collect();
-            }
+            Self::Few(few) if few.as_slice().len() < FEW_MAX => few.insert(0, (label, child)),
             Self::Few(few) => {
                 let mut many = Many {
                     children: Map::default(),
                     tops: im::OrdMap::new(),
                 };
-                for (label, child) in few.iter().cloned().chain([(label, child)]) {
+                for (label, child) in few.as_slice().iter().cloned().chain([(label, child)]) {
                     many.add(label, child);
                 }
                 *self = Self::Many(Box::new(many));
@@ -107,13 +105,13 @@ impl<R: Ruled + Clone> Branches<R> {
 }
 
 impl<R: Ruled + Clone> Many<R> {
-    fn add(&mut self, label: Arc<str>, child: Arc<Node<R>>) {
+    fn add(&mut self, label: Label, child: Arc<Node<R>>) {
         self.recount(None, child.top());
         self.children.insert(label, child);
     }
 
     fn change(&mut self, label: &str, change: impl FnOnce(&mut Node<R>)) {
-        let Some(child) = self.children.get_mut(label) else {
+        let Some(child) = self.children.get_mut(label.as_bytes()) else {
             if let Some(child) = made(change) {
                 self.add(label.into(), child);
             }
@@ -124,7 +122,7 @@ impl<R: Ruled + Clone> Many<R> {
         change(child);
         let after = child.top();
         if after.is_none() {
-            self.children.remove(label);
+            self.children.remove(label.as_bytes());
         }
         self.recount(before, after);
     }

@@ -28,8 +28,8 @@ impl<R> Default for Node<R> {
     fn default() -> Self {
         Self {
             top: None,
-            here: Rules::None,
-            below: Rules::None,
+            here: Rules::default(),
+            below: Rules::default(),
             literals: Branches::default(),
             named: None,
         }

@@ -119,7 +119,8 @@ struct Normalizing<'a> {
 }
 
 impl<'a> Normalizing<'a> {
-    /// Copies what comes before `place` and passes by the `count` bytes there, whole characters; the caller pushes what stands for them.
+    /// Copies what comes before `place` and passes by the `count` bytes there, which are whole characters. The caller
+    /// pushes what stands for them.
     fn replace(&mut self, place: usize, count: usize) -> &mut String {
         let changed = self
             .changed

@@ -1,10 +1,8 @@
 //! The rules of one place in the trie: same host, same path pattern but for names, and nearly always a single one.
 
-use std::sync::Arc;
-
 use flexgate_schemas::{Methods, Route, RouteId, route::Priority};
 
-use super::{Ruled, Target, fit::predicates_hold, specificity};
+use super::{Ruled, Target, few::Few, fit::predicates_hold, specificity};
 
 /// A rule, with beside it what of its route decides most requests: a route lies elsewhere in memory, and among many
 /// routes that is where a look-up would spend its time.
@@ -38,21 +36,18 @@ impl<R: Ruled> Rule<R> {
 }
 
 /// Rules in the order in which they are asked.
-#[derive(Clone, Default)]
-pub(super) enum Rules<R> {
-    #[default]
-    None,
-    One(Rule<R>),
-    Many(Arc<[Rule<R>]>),
+#[derive(Clone)]
+pub(super) struct Rules<R>(Few<Rule<R>>);
+
+impl<R> Default for Rules<R> {
+    fn default() -> Self {
+        Self(Few::None)
+    }
 }
 
 impl<R: Ruled + Clone> Rules<R> {
     pub(super) fn as_slice(&self) -> &[Rule<R>] {
-        match self {
-            Self::None => &[],
-            Self::One(rule) => std::slice::from_ref(rule),
-            Self::Many(rules) => rules,
-        }
+        self.0.as_slice()
     }
 
     /// The highest priority among them, which is the first rule's.
@@ -62,27 +57,12 @@ impl<R: Ruled + Clone> Rules<R> {
 
     /// Puts a rule in its place. There is none with its id.
     pub(super) fn insert(&mut self, rule: Rule<R>) {
-        let mut rules = self.as_slice().to_vec();
-        let place = rules.partition_point(|other| specificity::cmp(other.route(), rule.route()).is_lt());
-        rules.insert(place, rule);
-        *self = rules.into();
+        let comes_first = |other: &Rule<R>| specificity::cmp(other.route(), rule.route()).is_lt();
+        let place = self.as_slice().partition_point(comes_first);
+        self.0.insert(place, rule);
     }
 
     pub(super) fn remove(&mut self, id: &RouteId) {
-        let others = self.as_slice().iter().filter(|rule| rule.route().id != *id);
-        *self = others.cloned().collect::<Vec<_>>().into();
-    }
-}
-
-impl<R> From<Vec<Rule<R>>> for Rules<R> {
-    fn from(mut rules: Vec<Rule<R>>) -> Self {
-        match (rules.pop(), rules.is_empty()) {
-            (None, _) => Self::None,
-            (Some(only), true) => Self::One(only),
-            (Some(last), false) => {
-                rules.push(last);
-                Self::Many(rules.into())
-            }
-        }
+        self.0.retain(|rule| rule.route().id != *id);
     }
 }

@@ -149,6 +149,25 @@ fn two_routes_for_the_same_requests_are_refused_even_if_one_is_disabled() {
 }
 
 #[test]
+fn a_disabled_route_is_in_nobodys_way_once_it_is_gone_or_elsewhere() {
+    for command in [
+        Command::DeleteRoute(id("old")),
+        Command::PutRoute(route("old", json!({ "path": "/b" }))),
+        Command::PutRoute(route("old", json!({ "path": "/b", "enabled": false }))),
+    ] {
+        let mut state = given_routes([route("old", json!({ "path": "/a", "enabled": false }))]);
+        let decision = when(&state, command).unwrap();
+        happen(&mut state, &decision.events, 3);
+        let decision = when(
+            &state,
+            Command::CreateRoute(route("new", json!({ "path": "/a" }))),
+        )
+        .unwrap();
+        assert_eq!(types(&decision), ["route.created"]);
+    }
+}
+
+#[test]
 fn a_route_may_not_become_a_duplicate_but_may_stay_what_it_is() {
     let state = given_routes([route("a", json!({})), route("b", json!({}))]);
     let command = Command::PutRoute(route("b", json!({ "path": "/a" })));

@@ -2,6 +2,7 @@ use flexgate_schemas::{UpstreamId, event::Entity};
 use serde_json::json;
 
 use super::*;
+use crate::domain::UPSTREAMS_MAX;
 
 fn name(name: &str) -> UpstreamId {
     name.parse().unwrap()
@@ -85,4 +86,20 @@ fn a_health_check_is_only_stored_yet() {
         warnings(&decision),
         [r#"`healthCheck` of upstream "backend" is stored, but this version does not act on it yet"#]
     );
+}
+
+#[test]
+fn there_are_only_so_many_upstreams() {
+    let mut state = ConfigState::default();
+    for number in 0..UPSTREAMS_MAX {
+        let created = Event::UpstreamCreated(upstream(&format!("u{number}"), json!({})).into());
+        happen(&mut state, &[created], 1);
+    }
+    let refusal = when(&state, Command::CreateUpstream(upstream("more", json!({})))).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "there are 100000 upstreams already, which is the most there may be"
+    );
+    let changed = Command::PutUpstream(upstream("u7", json!({ "timeout": 1 })));
+    assert_eq!(types(&when(&state, changed).unwrap()), ["upstream.updated"]);
 }
