@@ -104,42 +104,31 @@ impl Process {
         let health = health(&journal);
         checks::watch(&health, endpoints, &cluster.link, &control);
 
-        let mut addresses = Addresses::default();
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
             let gateway = start_gateway(config, takes_over, via(&journal, &identity), &published)?;
-            addresses.proxy = Some(gateway.local_addr());
             cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claim))
         } else {
             None
         };
         let metrics = Metrics::new(move || recorded.render());
-        if roles.admin {
-            let admin = Admin {
-                journal: journal.clone(),
-                members: cluster.members.clone(),
-                health: health.clone(),
-                token: admin_token(config)?,
-                metrics,
-                version: VERSION,
-                tasks: edge.clone(),
-            };
-            let router = admin::router(admin);
-            addresses.admin =
-                Some(listen(config.listen.admin, "the admin API", router, (&edge, takes_over)).await?);
+        let (wanted, what, router) = if roles.admin {
+            let router = admin_router(config, (&journal, &cluster.members, &health), metrics, &edge)?;
+            (config.listen.admin, "the admin API", router)
         } else {
-            let router = ops::router(health.clone(), metrics);
-            addresses.ops = Some(
-                listen(
-                    config.listen.ops,
-                    "health and metrics",
-                    router,
-                    (&edge, takes_over),
-                )
-                .await?,
-            );
-        }
+            (
+                config.listen.ops,
+                "health and metrics",
+                ops::router(health.clone(), metrics),
+            )
+        };
+        let bound = listen(wanted, what, router, (&edge, takes_over)).await?;
+        let addresses = Addresses {
+            proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
+            admin: roles.admin.then_some(bound),
+            ops: (!roles.admin).then_some(bound),
+        };
         let folder = RunFolder::announce(config, &addresses)?;
         tracing::info!(%roles, node = %identity.node, ?addresses, "started");
         Ok(Self {
@@ -150,8 +139,8 @@ impl Process {
             gateway,
             edge,
             control,
-            folder,
             membership,
+            folder,
             identity,
         })
     }
@@ -397,6 +386,23 @@ fn via(journal: &Journal, identity: &Identity) -> String {
         .cluster()
         .map_or(identity.node.as_str(), |cluster| cluster.as_str());
     format!("flexgate-{}", &id[..id.len().min(8)])
+}
+
+fn admin_router(
+    config: &Config,
+    (journal, members, health): (&Journal, &Members, &Health),
+    metrics: Metrics,
+    edge: &Tasks,
+) -> Result<Router, Error> {
+    Ok(admin::router(Admin {
+        journal: journal.clone(),
+        members: members.clone(),
+        health: health.clone(),
+        token: admin_token(config)?,
+        metrics,
+        version: VERSION,
+        tasks: edge.clone(),
+    }))
 }
 
 fn admin_token(config: &Config) -> Result<Token, Error> {
