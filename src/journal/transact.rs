@@ -24,8 +24,14 @@ use super::{
 };
 use crate::{domain, drain::Tasks};
 
-/// How often a transaction is decided anew because another process was first.
-const ATTEMPTS_MAX: u32 = 12;
+/// For how long a transaction is decided anew because other processes were first. A time and not a number of attempts:
+/// under load a process can lose a dozen races in a few milliseconds.
+const CONTENTION_DEADLINE: Duration = Duration::from_secs(5);
+/// By how much more a loser waits after each lost race, at random, before it decides again. A fraction of what an append
+/// takes: who waits longer than the winner never wins.
+const CONTENTION_PAUSE: Duration = Duration::from_micros(100);
+/// The longest such pause.
+const CONTENTION_PAUSE_MAX: Duration = Duration::from_millis(5);
 /// How long an append whose fate is unknown is repeated: longer than a leader election takes.
 const APPEND_DEADLINE: Duration = Duration::from_secs(10);
 /// The pause before an append is repeated.
@@ -71,7 +77,10 @@ impl<S: Store> Decider<S> {
 
     async fn transact(&mut self, transaction: &Transaction) -> Result<Committed, TransactError> {
         let id = CommitId::from_uuid(Uuid::now_v7());
-        for attempt in 1..=ATTEMPTS_MAX {
+        let deadline = Instant::now() + CONTENTION_DEADLINE;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
             let view = self.writable_view()?;
             if let Some(repetition) = repetition(&view, transaction)? {
                 return Ok(repetition);
@@ -107,11 +116,14 @@ impl<S: Store> Decider<S> {
                     replayed: false,
                 });
             }
-            sleep(Duration::from_millis(u64::from(attempt)).mul_f64(rand::random())).await;
+            if Instant::now() >= deadline {
+                return Err(TransactError::Contended { attempts });
+            }
+            let pause = CONTENTION_PAUSE
+                .saturating_mul(attempts)
+                .min(CONTENTION_PAUSE_MAX);
+            sleep(pause.mul_f64(rand::random())).await;
         }
-        Err(TransactError::Contended {
-            attempts: ATTEMPTS_MAX,
-        })
     }
 
     /// The state to decide on, if this process may decide at all.
