@@ -14,5 +14,6 @@ mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod restart;
 mod tidy;
 mod upstream;

@@ -3,20 +3,13 @@
 //! `make bench` builds with the `dist` profile and prints a table: requests a second, latency, and the CPU time of the
 //! proxy's own processes per request, which is what a noisy machine can still tell. Needs nginx and wrk.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a bench prints, stops where something is wrong, and is a crate of its own"
-)]
-
-mod load;
-mod proxies;
-
 use std::time::Duration;
 
-use load::Measured;
-use proxies::{Backend, FlexGate, Nginx};
+use crate::{
+    cluster::FlexGate,
+    nginx::{self, Backend, Nginx, WORKERS},
+    turn::{self, Measured},
+};
 
 /// How often each proxy has its turn.
 const ROUNDS: usize = 7;
@@ -27,10 +20,11 @@ const CONNECTIONS: usize = 64;
 /// What the issue of speed is decided by: our CPU time per request over nginx's.
 const RATIO_MAX: f64 = 1.10;
 
-fn main() {
+/// Runs the contest and prints the table.
+pub fn run() {
     let missing: Vec<_> = ["nginx", "wrk"]
         .into_iter()
-        .filter(|tool| !proxies::installed(tool))
+        .filter(|tool| !nginx::installed(tool))
         .collect();
     if !missing.is_empty() {
         println!(
@@ -43,14 +37,14 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let backend = Backend::start(folder.path());
     let nginx = Nginx::start(folder.path(), backend.port());
-    let flexgate = runtime.block_on(FlexGate::start(folder.path(), backend.port()));
+    let flexgate = runtime.block_on(FlexGate::start(folder.path(), 1, WORKERS, backend.port()));
 
     let contestants = [
         ("nginx", nginx.port(), nginx.pids()),
-        ("flexgate", flexgate.port(), flexgate.pids()),
+        ("flexgate", flexgate.ports()[0], flexgate.pids()),
     ];
     for (name, port, pids) in &contestants {
-        let warm = load::run(*port, pids, CONNECTIONS, Duration::from_secs(2));
+        let warm = turn::run(*port, pids, CONNECTIONS, Duration::from_secs(2));
         assert!(
             warm.errors == 0,
             "{name} answered {} requests with an error",
@@ -60,7 +54,7 @@ fn main() {
     let mut turns = [const { Vec::new() }; 2];
     for _ in 0..ROUNDS {
         for ((_, port, pids), turns) in contestants.iter().zip(&mut turns) {
-            turns.push(load::run(*port, pids, CONNECTIONS, TURN));
+            turns.push(turn::run(*port, pids, CONNECTIONS, TURN));
         }
     }
     report(&contestants.map(|(name, ..)| name), &turns);

@@ -1,23 +1,15 @@
-//! The backend and the two proxies, each with processes of its own.
+//! nginx, as the backend and as a proxy.
 
 use std::{
     fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    path::Path,
+    process::{Command, Stdio},
 };
 
-use flexgate::{
-    devstack::{Binaries, Durability, Server, ServerOptions},
-    journal::jetstream::{Link, Names, streams},
-};
+use crate::cluster::{Running, free_port, wait_for};
 
-/// How long anything may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Workers of nginx and threads of FlexGate: the cores of the machine.
-const WORKERS: usize = 2;
-const TOKEN: &str = "bench-token-bench-token-bench-token";
+/// Workers of nginx, as many as FlexGate has threads: the cores of the machine.
+pub const WORKERS: usize = 2;
 
 /// Whether a tool is on the path.
 pub fn installed(tool: &str) -> bool {
@@ -27,16 +19,6 @@ pub fn installed(tool: &str) -> bool {
         .status()
         .unwrap()
         .success()
-}
-
-/// A child that dies with us.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
 }
 
 /// nginx that answers with 128 bytes by itself.
@@ -158,104 +140,5 @@ impl Drop for NginxProcess {
         let pid = self.child.0.id().to_string();
         let _asked = Command::new("kill").args(["-TERM", &pid]).status();
         let _reaped = self.child.0.wait();
-    }
-}
-
-/// FlexGate: a gateway process to be measured, and what it takes to give it a route.
-pub struct FlexGate {
-    gateway: Running,
-    port: u16,
-    _admin: Running,
-    _nats: Server,
-}
-
-impl FlexGate {
-    /// Starts NATS, an admin and a gateway, and routes everything to the backend.
-    pub async fn start(folder: &Path, backend: u16) -> Self {
-        let binaries =
-            Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
-        let nats = Server::nats(ServerOptions {
-            data_dir: folder.join("nats"),
-            binary: binaries.nats().await.unwrap(),
-            port: None,
-            durability: Durability::Test,
-        })
-        .await
-        .unwrap();
-        let link = Link::open(nats.url(), "bench").await.unwrap();
-        link.connected().await;
-        streams::provision(&link, &Names::new("BENCH").unwrap(), 1)
-            .await
-            .unwrap();
-
-        let (admin_port, port) = (free_port(), free_port());
-        let process = |role: &str, data: &str| {
-            let child = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-                .args(["serve", "--role", role])
-                .env("NATS_URL", nats.url())
-                .env("FLEXGATE_STREAM_PREFIX", "BENCH")
-                .env("FLEXGATE_DATA_DIR", folder.join(data))
-                .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
-                .env("FLEXGATE_ADMIN_ADDR", format!("127.0.0.1:{admin_port}"))
-                .env("FLEXGATE_PROXY_ADDR", format!("127.0.0.1:{port}"))
-                .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
-                .env("FLEXGATE_THREADS", WORKERS.to_string())
-                .env("FLEXGATE_LOG", "warn")
-                .stdin(Stdio::null())
-                .spawn()
-                .unwrap();
-            Running(child)
-        };
-        let admin = process("admin", "admin");
-        let gateway = process("gateway", "gateway");
-        wait_for(admin_port);
-        wait_for(port);
-        let created = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-            .args([
-                "routes",
-                "create",
-                "--path",
-                "/*",
-                "--upstream",
-                &format!("http://127.0.0.1:{backend}"),
-            ])
-            .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
-            .env("FLEXGATE_ADMIN_ADDR", format!("127.0.0.1:{admin_port}"))
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(created.success(), "the route could not be made");
-        Self {
-            gateway,
-            port,
-            _admin: admin,
-            _nats: nats,
-        }
-    }
-
-    /// Where the gateway listens.
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// The gateway process alone.
-    pub fn pids(&self) -> Vec<u32> {
-        vec![self.gateway.0.id()]
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn wait_for(port: u16) {
-    let until = Instant::now() + PATIENCE;
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "nothing listens on {port}");
-        std::thread::yield_now();
     }
 }
