@@ -30,6 +30,7 @@ pub mod openapi;
 pub(crate) mod operation;
 mod page;
 mod params;
+mod place;
 mod precondition;
 mod read;
 mod routes;

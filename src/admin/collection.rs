@@ -71,7 +71,7 @@ pub(super) async fn list<T: Collection>(read: Read<Paging>) -> Response {
 /// `GET` of one.
 pub(super) async fn fetch<T: Collection>(Id(id): Id<T::Id>, read: Read) -> Result<Response, Error> {
     let entry = T::entry(read.view.state(), &id).ok_or_else(|| missing::<T>(&id))?;
-    Ok(read.answer(read.tag(entry.revision), &Stored::of(entry).map(T::show)))
+    Ok(read.answer(entry.revision, &Stored::of(entry).map(T::show)))
 }
 
 /// `POST` of a new one.

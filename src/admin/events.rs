@@ -1,6 +1,6 @@
 //! `/api/stream/events`: commits as they happen, as server-sent events.
 
-use std::{convert::Infallible, str::FromStr, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
@@ -20,6 +20,7 @@ use super::{
     error::Error,
     operation::{Operation, Resource},
     params::Query,
+    place::Place,
 };
 use crate::journal::{Recorded, View};
 
@@ -55,15 +56,7 @@ pub(super) fn resources() -> [Resource<Shared>; 1] {
 struct After {
     /// The id of the last event seen, for clients that cannot send `Last-Event-ID`.
     #[serde(default)]
-    #[schemars(with = "Option<String>", regex(pattern = r"^\d+-\d+$"))]
     after: Option<Place>,
-}
-
-/// A place in the log: `<generation>-<revision>`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Place {
-    generation: u64,
-    revision: u64,
 }
 
 /// The data of a `message`.
@@ -92,7 +85,7 @@ async fn follow(
         .chain(commits.map(|recorded| message(&recorded)))
         .take_until(async move { stopping.stopping().await })
         .map(move |event| {
-            let _held = &slot;
+            let _until_the_stream_is_dropped = &slot;
             Ok::<_, Infallible>(event)
         });
     let mut response = Sse::new(events)
@@ -120,28 +113,25 @@ fn begin(view: &View, seen: Option<Place>) -> (Place, Event) {
 }
 
 fn message(recorded: &Recorded) -> Event {
-    let place = Place {
-        generation: recorded.generation,
-        revision: recorded.revision,
-    };
-    let Place { generation, revision } = place;
+    let Recorded {
+        generation,
+        revision,
+        ref commit,
+    } = *recorded;
     event(
         "message",
-        place,
+        Place { generation, revision },
         &Message {
             generation,
             revision,
-            commit: &recorded.commit,
+            commit,
         },
     )
 }
 
 fn event<T: Serialize>(name: &str, place: Place, data: &T) -> Event {
     let data = serde_json::to_string(data).expect("string keys and whole numbers only");
-    Event::default()
-        .event(name)
-        .id(format!("{}-{}", place.generation, place.revision))
-        .data(data)
+    Event::default().event(name).id(place.to_string()).data(data)
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Error> {
@@ -157,25 +147,4 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<Place>, Error> {
         .filter(|field| !field.is_empty())
         .map(parse)
         .transpose()
-}
-
-impl FromStr for Place {
-    type Err = &'static str;
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        const EXPECTED: &str = "the id of an event is `<generation>-<revision>`";
-        let number = |digits: &str| digits.parse().map_err(|_| EXPECTED);
-        let (generation, revision) = text.split_once('-').ok_or(EXPECTED)?;
-        Ok(Self {
-            generation: number(generation)?,
-            revision: number(revision)?,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for Place {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }

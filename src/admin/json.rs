@@ -144,7 +144,7 @@ mod tests {
             "unknown field",
         );
         check(r#"{"id":"a","path":"/"}"#, "", "missing field `upstream`");
-        check(r#"[]"#, "", "an object");
+        check("[]", "", "an object");
     }
 
     #[test]

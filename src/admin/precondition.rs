@@ -4,7 +4,8 @@ use http::{HeaderMap, header};
 
 use super::{
     error::Error,
-    etag::{self, Condition, Tag},
+    etag::{self, Condition},
+    place::Place,
 };
 use crate::domain::Expect;
 
@@ -18,7 +19,7 @@ pub(super) enum Precondition {
     /// `If-Match: *`.
     Present,
     /// `If-Match`, with tags.
-    Unchanged(Vec<Tag>),
+    Unchanged(Vec<Place>),
 }
 
 impl Precondition {
@@ -64,8 +65,8 @@ mod tests {
 
     #[test]
     fn of_several_versions_the_present_one_is_expected() {
-        let tag = |generation, revision| Tag { generation, revision };
-        let precondition = Precondition::Unchanged(vec![tag(1, 7), tag(2, 7), tag(2, 9)]);
+        let place = |generation, revision| Place { generation, revision };
+        let precondition = Precondition::Unchanged(vec![place(1, 7), place(2, 7), place(2, 9)]);
         assert!(matches!(precondition.expect(2, Some(9)), Ok(Expect::Revision(9))));
         assert!(matches!(
             precondition.expect(2, Some(10)),

@@ -13,8 +13,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Shared,
     error::Error,
-    etag::{self, Condition, Tag},
+    etag::{self, Condition},
     params::{self, Nothing},
+    place::Place,
 };
 use crate::journal::View;
 
@@ -56,39 +57,34 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Shared> for Read<Q> {
 }
 
 impl<Q> Read<Q> {
-    /// The tag of something that last changed at a revision of the state's history.
-    pub(super) fn tag(&self, revision: u64) -> Tag {
-        Tag {
-            generation: self.view.generation(),
-            revision,
-        }
-    }
-
     /// Answers with a part of a list. Any commit may have changed the list, so its tag is that of the whole state.
     pub(super) fn answer_page<T: Serialize>(&self, page: &[T], next: Option<HeaderValue>) -> Response {
-        let mut response = self.answer(self.tag(self.view.revision()), &page);
+        let mut response = self.answer(self.view.revision(), &page);
         response
             .headers_mut()
             .extend(next.map(|link| (header::LINK, link)));
         response
     }
 
-    /// Answers with a body, or with 304 when the caller has it.
-    pub(super) fn answer<T: Serialize>(&self, tag: Tag, body: &T) -> Response {
+    /// Answers with what was last changed at a revision, or with 304 when the caller has it.
+    pub(super) fn answer<T: Serialize>(&self, revision: u64, body: &T) -> Response {
+        let place = Place {
+            generation: self.view.generation(),
+            revision,
+        };
         let known = match &self.known {
             None => false,
             Some(Condition::Any) => true,
-            Some(Condition::Of(tags)) => tags.contains(&tag),
+            Some(Condition::Of(places)) => places.contains(&place),
         };
         let mut response = if known {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
             Json(body).into_response()
         };
-        response.headers_mut().insert(header::ETAG, tag.header());
-        response
-            .headers_mut()
-            .insert(REVISION, HeaderValue::from(self.view.revision()));
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, etag::header(place));
+        headers.insert(REVISION, HeaderValue::from(self.view.revision()));
         response
     }
 }

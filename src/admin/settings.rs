@@ -33,7 +33,7 @@ pub(super) fn resources() -> [Resource<Shared>; 1] {
 
 async fn fetch(read: Read) -> Response {
     let settings = read.view.state().settings();
-    read.answer(read.tag(settings.revision), &Stored::of(settings))
+    read.answer(settings.revision, &Stored::of(settings))
 }
 
 async fn replace(State(admin): State<Shared>, write: Write) -> Result<Response, Error> {

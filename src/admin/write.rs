@@ -22,9 +22,10 @@ use super::{
     convergence::ConvergenceReport,
     entity::Stored,
     error::Error,
-    etag::Tag,
+    etag,
     idempotency::{self, Held},
     params,
+    place::Place,
     precondition::Precondition,
     read::REVISION,
     warning::Notice,
@@ -176,7 +177,7 @@ impl<const LIMIT: usize> Write<LIMIT> {
         entity: Stored<T>,
         location: Option<String>,
     ) -> Response {
-        let tag = Tag {
+        let place = Place {
             generation: committed.generation,
             revision: entity.revision,
         };
@@ -187,7 +188,7 @@ impl<const LIMIT: usize> Write<LIMIT> {
         };
         let mut response = self.answer_with(admin, committed, done, entity).await;
         let headers = response.headers_mut();
-        headers.insert(header::ETAG, tag.header());
+        headers.insert(header::ETAG, etag::header(place));
         let location = location.and_then(|location| HeaderValue::try_from(location).ok());
         headers.extend(location.map(|location| (header::LOCATION, location)));
         response

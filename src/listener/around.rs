@@ -11,17 +11,17 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use tracing::{debug, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 use uuid::Uuid;
 
 use crate::{health::Health, problem::Problem};
 
-/// The header that names a request in logs, errors and commits.
+/// The header that names a request in answers and logs.
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
 /// Names the request: 1 to 128 visible ASCII characters, the client's own or made here.
-#[derive(Debug, Clone)]
-pub struct CorrelationId(HeaderValue);
+#[derive(Debug)]
+struct CorrelationId(HeaderValue);
 
 impl CorrelationId {
     fn of(headers: &HeaderMap) -> Self {
@@ -32,8 +32,7 @@ impl CorrelationId {
         Self(headers.get(CORRELATION).filter(fits).cloned().unwrap_or_else(own))
     }
 
-    /// As text.
-    pub fn as_str(&self) -> &str {
+    fn as_str(&self) -> &str {
         self.0.to_str().expect("only visible ASCII was let in")
     }
 }
@@ -47,24 +46,23 @@ pub fn refuse(problem: Problem) -> Response {
 }
 
 /// The outermost middleware.
-pub async fn around(State(health): State<Health>, mut request: Request, next: Next) -> Response {
+pub async fn around(State(health): State<Health>, request: Request, next: Next) -> Response {
     let correlation = CorrelationId::of(request.headers());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
-    request.extensions_mut().insert(correlation.clone());
+    let span = info_span!("request", %method, path, correlation = correlation.as_str());
 
-    let mut response = next.run(request).await;
+    let mut response = next.run(request).instrument(span.clone()).await;
 
     if let Some(mut problem) = response.extensions_mut().remove::<Problem>() {
-        let correlation = correlation.as_str();
         let (status, code, detail) = (problem.status.as_u16(), problem.code, &*problem.detail);
         if problem.status.is_server_error() {
-            warn!(%method, path, status, code, correlation, "{detail}");
+            warn!(parent: &span, status, code, "{detail}");
         } else {
-            debug!(%method, path, status, code, correlation, "{detail}");
+            debug!(parent: &span, status, code, "{detail}");
         }
         problem.instance = Some(path);
-        problem.correlation_id = Some(correlation.to_owned());
+        problem.correlation_id = Some(correlation.as_str().to_owned());
         problem.revision = health.revision();
         response = written(problem, response);
     }
@@ -92,10 +90,7 @@ pub async fn no_such_path(request: Request) -> Response {
         StatusCode::NOT_FOUND,
         "no_such_path",
         "Not Found",
-        format!(
-            "nothing is at {}; /api/openapi.json lists what there is",
-            request.uri().path()
-        ),
+        format!("nothing is at {}", request.uri().path()),
     ))
 }
 

@@ -1,5 +1,7 @@
 //! The admin API as its clients meet it: through HTTP, over a real journal whose log is in memory.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use flexgate::{
     admin::{self, Admin, Metrics, Token},
@@ -18,13 +20,15 @@ use flexgate_schemas::{
     Chain, NodeId, READER_LEVEL, Timestamp,
     node::{Heartbeat, NodeStatus, Position},
 };
-use http::{HeaderMap, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use http::{Method, Request, header};
+use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::fixtures::PATIENCE;
+use crate::{
+    client::{Answer, Connection},
+    fixtures::PATIENCE,
+};
 
 mod access;
 mod bodies;
@@ -46,13 +50,12 @@ const TOKEN: &str = "correct horse battery staple";
 
 /// An admin API that serves on a port of its own.
 struct Api {
-    url: String,
+    addr: SocketAddr,
     tasks: Tasks,
     log: MemoryLog,
     journal: Journal,
     members: Members,
     health: Health,
-    client: Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>,
 }
 
 impl Api {
@@ -94,17 +97,16 @@ impl Api {
             tasks: tasks.clone(),
         });
         let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listening.local_addr().unwrap());
+        let addr = listening.local_addr().unwrap();
         let serving = tasks.clone();
         tasks.spawn(async move { listener::serve(listening, router, &serving).await });
         Self {
-            url,
+            addr,
             tasks,
             log,
             journal,
             members,
             health,
-            client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }
 
@@ -123,7 +125,8 @@ impl Api {
     fn call(&self, method: Method, target: &str) -> Call<'_> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}{target}", self.url))
+            .uri(target)
+            .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
         Call {
             api: self,
@@ -208,24 +211,11 @@ impl Call<'_> {
     async fn send(self) -> Answer {
         let request = self.request.body(Full::new(self.body)).unwrap();
         let answering = async {
-            let (head, body) = self.api.client.request(request).await.unwrap().into_parts();
-            let body = body.collect().await.unwrap().to_bytes();
-            Answer {
-                status: head.status,
-                headers: head.headers,
-                body,
-            }
+            let mut connection = Connection::open(self.api.addr).await.unwrap();
+            connection.send(request).await.unwrap()
         };
         timeout(PATIENCE, answering).await.expect("an answer")
     }
-}
-
-/// What came back.
-#[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
 }
 
 impl Answer {
@@ -238,7 +228,7 @@ impl Answer {
 
     /// Expects a problem of this status and kind, in the full form.
     #[track_caller]
-    fn is_problem(self, status: u16, code: &str) -> Value {
+    fn problem(self, status: u16, code: &str) -> Value {
         let answer = self.is(status);
         let problem = answer.json();
         assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -254,17 +244,10 @@ impl Answer {
         problem
     }
 
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
-    }
-
     /// A header that must be there.
     #[track_caller]
     fn header(&self, name: &str) -> String {
-        let value = self
-            .headers
-            .get(name)
-            .unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
+        let value = self.headers.get(name).expect(name);
         value.to_str().unwrap().to_owned()
     }
 

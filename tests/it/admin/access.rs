@@ -23,7 +23,7 @@ async fn without_the_token_nothing_below_api_answers() {
             "Bearer realm=\"flexgate\"",
             "{target}"
         );
-        let problem = answer.is_problem(401, "no_token");
+        let problem = answer.problem(401, "no_token");
         assert!(
             problem["detail"]
                 .as_str()
@@ -58,7 +58,7 @@ async fn a_wrong_token_is_told_to_be_wrong() {
         } else {
             "wrong_token"
         };
-        answer.is_problem(401, code);
+        answer.problem(401, code);
     }
 }
 
@@ -72,7 +72,7 @@ async fn a_write_without_the_token_changes_nothing() {
         .json(&upstream)
         .send()
         .await
-        .is_problem(401, "no_token");
+        .problem(401, "no_token");
     assert_eq!(api.commits(), before);
 }
 
@@ -102,19 +102,19 @@ async fn metrics_need_the_token_here() {
 #[tokio::test]
 async fn a_path_that_is_not_there_is_404_and_a_method_that_is_not_is_405_with_allow() {
     let api = Api::start().await;
-    api.get("/api/rotues").await.is_problem(404, "no_such_path");
-    api.get("/api/routes/").await.is_problem(404, "no_such_path");
+    api.get("/api/rotues").await.problem(404, "no_such_path");
+    api.get("/api/routes/").await.problem(404, "no_such_path");
     api.call(Method::GET, "/elsewhere")
         .token(None)
         .send()
         .await
-        .is_problem(404, "no_such_path");
+        .problem(404, "no_such_path");
     let answer = api.put("/api/routes", json!({})).await;
     assert_eq!(answer.header("allow"), "GET,HEAD,POST");
-    answer.is_problem(405, "method_not_allowed");
+    answer.problem(405, "method_not_allowed");
     let answer = api.call(Method::OPTIONS, "/api/settings").send().await;
     assert_eq!(answer.header("allow"), "GET,HEAD,PUT");
-    answer.is_problem(405, "method_not_allowed");
+    answer.problem(405, "method_not_allowed");
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn the_correlation_id_comes_back_in_header_and_problem() {
         .send()
         .await;
     assert_eq!(answer.header("x-correlation-id"), "order-4711");
-    let problem = answer.is_problem(404, "not_found");
+    let problem = answer.problem(404, "not_found");
     assert_eq!(problem["instance"], "/api/routes/none");
     assert_eq!(problem["revision"], api.journal.view().revision());
     let answer = api
@@ -158,11 +158,11 @@ async fn a_query_parameter_that_nobody_knows_is_refused() {
         "/api/nodes?all",
         "/api/status?x=1",
     ] {
-        api.get(target).await.is_problem(400, "bad_query");
+        api.get(target).await.problem(400, "bad_query");
     }
     let problem = api
         .delete("/api/routes/a?wiat=nodes")
         .await
-        .is_problem(400, "bad_query");
+        .problem(400, "bad_query");
     assert!(problem["detail"].as_str().unwrap().contains("wiat"), "{problem}");
 }

@@ -22,20 +22,20 @@ async fn a_body_of_another_media_type_is_415() {
             .body("{}")
             .send()
             .await
-            .is_problem(415, "unsupported_media_type");
+            .problem(415, "unsupported_media_type");
     }
     api.call(Method::POST, "/api/routes")
         .body("{}")
         .send()
         .await
-        .is_problem(415, "unsupported_media_type");
+        .problem(415, "unsupported_media_type");
     let problem = api
         .call(Method::PATCH, "/api/routes/a")
         .header("content-type", "application/json-patch+json")
         .body("[]")
         .send()
         .await
-        .is_problem(415, "unsupported_media_type");
+        .problem(415, "unsupported_media_type");
     assert!(
         problem["detail"]
             .as_str()
@@ -54,7 +54,7 @@ async fn a_body_that_is_not_json_is_400_with_the_place() {
         .body("{\n  \"path\": ,\n}")
         .send()
         .await
-        .is_problem(400, "malformed");
+        .problem(400, "malformed");
     assert!(
         problem["detail"].as_str().unwrap().contains("line 2 column 11"),
         "{problem}"
@@ -65,7 +65,7 @@ async fn a_body_that_is_not_json_is_400_with_the_place() {
 async fn an_unknown_field_is_refused_with_a_pointer() {
     let api = Api::with_backend().await;
     let route = json!({ "path": "/", "upstream": "backend", "rateLimit": { "requests": 1, "window": 1, "burst": 2 } });
-    let problem = api.post("/api/routes", route).await.is_problem(400, "invalid");
+    let problem = api.post("/api/routes", route).await.problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/rateLimit/burst");
     assert!(
         problem["errors"][0]["detail"]
@@ -82,7 +82,7 @@ async fn a_path_pattern_that_is_none_is_refused_with_a_pointer() {
     let problem = api
         .post("/api/routes", json!({ "path": "users", "upstream": "backend" }))
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/path");
 }
 
@@ -95,15 +95,14 @@ async fn a_field_that_is_there_twice_is_refused() {
         .body(r#"{"path":"/a","upstream":"backend","path":"/b"}"#)
         .send()
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert!(problem["detail"].as_str().unwrap().contains("twice"), "{problem}");
 }
 
 #[tokio::test]
 async fn a_body_beyond_a_mebibyte_is_413_before_it_is_sent() {
     let api = Api::start().await;
-    let address = api.url.strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).await.unwrap();
+    let mut connection = TcpStream::connect(api.addr).await.unwrap();
     let head = format!(
         "POST /api/routes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
          Content-Length: 1048577\r\n\r\n"
@@ -117,8 +116,7 @@ async fn a_body_beyond_a_mebibyte_is_413_before_it_is_sent() {
 #[tokio::test]
 async fn a_body_that_grows_beyond_a_mebibyte_is_413() {
     let api = Api::start().await;
-    let address = api.url.strip_prefix("http://").unwrap();
-    let mut connection = TcpStream::connect(address).await.unwrap();
+    let mut connection = TcpStream::connect(api.addr).await.unwrap();
     let head = format!(
         "POST /api/routes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\n\r\n100001\r\n"

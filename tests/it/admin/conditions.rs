@@ -1,4 +1,4 @@
-//! Versions and preconditions: ETag, If-Match, If-None-Match, FlexGate-Min-Revision.
+//! Versions and preconditions: `ETag`, If-Match, If-None-Match, FlexGate-Min-Revision.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn an_edit_of_a_stale_version_is_412_and_changes_nothing() {
             .json(&body)
             .send()
             .await
-            .is_problem(412, "stale");
+            .problem(412, "stale");
         assert!(
             problem["detail"].as_str().unwrap().contains("read it again"),
             "{problem}"
@@ -91,7 +91,7 @@ async fn a_version_of_another_history_is_stale() {
         .header("If-Match", &format!("\"2-{revision}\""))
         .send()
         .await
-        .is_problem(412, "stale");
+        .problem(412, "stale");
 }
 
 #[tokio::test]
@@ -106,14 +106,14 @@ async fn if_none_match_star_creates_and_never_replaces() {
     };
     let created = put("a").await.is(201);
     assert_eq!(created.header("location"), "/api/routes/a");
-    put("a").await.is_problem(412, "stale");
+    put("a").await.problem(412, "stale");
     let again = json!({ "id": "a", "path": "/a", "upstream": "backend" });
     api.call(Method::POST, "/api/routes")
         .header("If-None-Match", "*")
         .json(&again)
         .send()
         .await
-        .is_problem(412, "stale");
+        .problem(412, "stale");
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_precondition_that_cannot_be_read_is_refused_rather_than_ignored() {
             .header(name, value)
             .send()
             .await
-            .is_problem(400, "bad_header");
+            .problem(400, "bad_header");
     }
     api.get("/api/upstreams/backend").await.is(200);
 }
@@ -180,7 +180,7 @@ async fn a_revision_that_does_not_come_within_two_seconds_is_503() {
         .header("FlexGate-Min-Revision", "1000000")
         .send()
         .await
-        .is_problem(503, "behind");
+        .problem(503, "behind");
     assert!(started.elapsed() >= Duration::from_secs(2));
     assert!(
         problem["detail"].as_str().unwrap().contains("1000000"),
@@ -190,7 +190,7 @@ async fn a_revision_that_does_not_come_within_two_seconds_is_503() {
         .header("FlexGate-Min-Revision", "soon")
         .send()
         .await
-        .is_problem(400, "bad_header");
+        .problem(400, "bad_header");
 }
 
 /// Two processes over one log.

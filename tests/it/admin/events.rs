@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Api, TOKEN};
-use crate::fixtures::PATIENCE;
+use crate::{client::Connection, fixtures::PATIENCE};
 
 /// An open stream.
 struct Stream {
+    _connection: Connection,
     headers: http::HeaderMap,
     body: Incoming,
     text: String,
@@ -28,20 +29,23 @@ struct Event {
 impl Api {
     async fn stream(&self, last_event_id: Option<&str>) -> Stream {
         let request = Request::builder()
-            .uri(format!("{}/api/stream/events", self.url))
+            .uri("/api/stream/events")
+            .header("host", "localhost")
             .header("authorization", format!("Bearer {TOKEN}"));
         let request = match last_event_id {
             Some(id) => request.header("last-event-id", id),
             None => request,
         };
         let request = request.body(Full::new(Bytes::new())).unwrap();
-        let response = timeout(PATIENCE, self.client.request(request))
+        let mut connection = Connection::open(self.addr).await.unwrap();
+        let response = timeout(PATIENCE, connection.begin(request))
             .await
             .unwrap()
             .unwrap();
         assert_eq!(response.status(), 200);
         let (head, body) = response.into_parts();
         Stream {
+            _connection: connection,
             headers: head.headers,
             body,
             text: String::new(),
@@ -145,10 +149,10 @@ async fn an_id_of_another_history_begins_anew_and_says_so() {
         .header("Last-Event-ID", "yesterday")
         .send()
         .await
-        .is_problem(400, "bad_header");
+        .problem(400, "bad_header");
     api.get("/api/stream/events?after=yesterday")
         .await
-        .is_problem(400, "bad_query");
+        .problem(400, "bad_query");
 }
 
 #[tokio::test]
@@ -160,7 +164,7 @@ async fn there_are_only_so_many_streams_and_a_closed_one_makes_room() {
     }
     api.get("/api/stream/events")
         .await
-        .is_problem(503, "too_many_streams");
+        .problem(503, "too_many_streams");
     streams.pop();
     let room = async {
         while api

@@ -69,7 +69,7 @@ async fn the_ops_listener_has_health_and_metrics_without_a_token_and_nothing_els
     let router = ops::router(health, Metrics::new(|| "flexgate_up 1\n".to_owned()));
     let listening = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = Api::start().await;
-    client.url = format!("http://{}", listening.local_addr().unwrap());
+    client.addr = listening.local_addr().unwrap();
     let serving = tasks.clone();
     tasks.spawn(async move { listener::serve(listening, router, &serving).await });
     let get = |target| client.call(http::Method::GET, target).token(None).send();

@@ -23,12 +23,12 @@ async fn members_are_listed_as_they_last_said_of_themselves() {
 async fn a_node_that_is_alive_is_not_forgotten_and_one_that_is_none_is_not_found() {
     let api = Api::start().await;
     api.join("a");
-    let problem = api.delete("/api/nodes/a").await.is_problem(409, "node_alive");
+    let problem = api.delete("/api/nodes/a").await.problem(409, "node_alive");
     assert!(
         problem["detail"].as_str().unwrap().contains("stop it first"),
         "{problem}"
     );
-    api.delete("/api/nodes/b").await.is_problem(404, "not_found");
+    api.delete("/api/nodes/b").await.problem(404, "not_found");
 }
 
 #[tokio::test]

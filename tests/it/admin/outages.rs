@@ -15,13 +15,13 @@ async fn without_the_log_reads_go_on_and_writes_say_why_not_and_that_nothing_cha
     api.get("/api/upstreams/backend").await.is(200);
     let answer = api.patch("/api/upstreams/backend", json!({ "timeout": 1 })).await;
     assert_eq!(answer.header("retry-after"), "5");
-    let problem = answer.is_problem(503, "unavailable");
+    let problem = answer.problem(503, "unavailable");
     let detail = problem["detail"].as_str().unwrap();
     assert!(
         detail.contains("cannot be reached") && detail.contains("nothing was changed"),
         "{detail}"
     );
-    api.get("/api/stream/events").await.is_problem(503, "unavailable");
+    api.get("/api/stream/events").await.problem(503, "unavailable");
 
     api.log.set_reachable(true);
     let back = view.wait_for(|view| view.status == flexgate::journal::Status::Following);
@@ -41,7 +41,7 @@ async fn a_frozen_journal_is_told_by_writes_and_by_readiness() {
     drop(noticed.await.unwrap());
     let answer = api.patch("/api/upstreams/backend", json!({ "timeout": 1 })).await;
     assert_eq!(answer.header("retry-after"), "60");
-    answer.is_problem(503, "frozen");
+    answer.problem(503, "frozen");
     api.get("/api/upstreams/backend").await.is(200);
     let readiness = api.get("/health/ready").await.json();
     assert_eq!(readiness["journal"]["status"], "frozen");

@@ -95,10 +95,10 @@ async fn the_same_key_for_another_request_is_422() {
         .is(201);
     api.keyed(Method::POST, "/api/upstreams", "\"k\"", &upstream("http://b"))
         .await
-        .is_problem(422, "key_reused");
+        .problem(422, "key_reused");
     api.keyed(Method::DELETE, "/api/upstreams/users", "\"k\"", &json!({}))
         .await
-        .is_problem(422, "key_reused");
+        .problem(422, "key_reused");
     assert_eq!(api.get("/api/upstreams/users").await.json()["url"], "http://a");
 }
 
@@ -131,7 +131,7 @@ async fn a_key_that_is_no_string_in_quotes_is_refused() {
     for key in ["unquoted", "\"\"", "\"open", "\"a\";v=1", &too_long] {
         api.keyed(Method::DELETE, "/api/upstreams/backend", key, &json!({}))
             .await
-            .is_problem(400, "bad_header");
+            .problem(400, "bad_header");
     }
     api.get("/api/upstreams/backend").await.is(200);
 }
@@ -142,7 +142,7 @@ async fn a_refused_request_does_not_use_its_key_up() {
     let route = json!({ "path": "/a", "upstream": "backend" });
     api.keyed(Method::POST, "/api/routes", "\"k\"", &route)
         .await
-        .is_problem(400, "unknown_upstream");
+        .problem(400, "unknown_upstream");
     api.post("/api/upstreams", json!({ "name": "backend", "url": "http://a" }))
         .await
         .is(201);

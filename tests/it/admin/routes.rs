@@ -60,7 +60,7 @@ async fn a_route_may_bring_its_own_id_and_creating_it_again_changes_nothing() {
     route["path"] = "/b".into();
     api.post("/api/routes", route)
         .await
-        .is_problem(409, "already_exists");
+        .problem(409, "already_exists");
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_second_route_for_the_same_requests_is_refused() {
     let problem = api
         .post("/api/routes", to_backend("/a/:y"))
         .await
-        .is_problem(409, "duplicate_route");
+        .problem(409, "duplicate_route");
     assert!(
         problem["detail"]
             .as_str()
@@ -86,7 +86,7 @@ async fn a_route_to_an_upstream_that_is_not_there_is_refused_with_a_suggestion()
     let problem = api
         .post("/api/routes", json!({ "path": "/a", "upstream": "bakend" }))
         .await
-        .is_problem(400, "unknown_upstream");
+        .problem(400, "unknown_upstream");
     assert_eq!(problem["errors"][0]["pointer"], "/upstream");
     assert!(
         problem["errors"][0]["detail"]
@@ -120,7 +120,7 @@ async fn a_put_needs_no_id_but_takes_no_other_one() {
     api.put(&target, to_backend("/b")).await.is(200);
     let mut route = to_backend("/c");
     route["id"] = "another".into();
-    let problem = api.put(&target, route).await.is_problem(400, "invalid");
+    let problem = api.put(&target, route).await.problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/id");
     assert_eq!(api.get(&target).await.json()["path"], "/b");
 }
@@ -168,16 +168,16 @@ async fn a_patch_is_checked_like_any_other_value() {
     let problem = api
         .patch(&target, json!({ "priority": "high" }))
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/priority");
     let problem = api
         .patch(&target, json!({ "id": "b" }))
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/id");
     api.patch("/api/routes/none", json!({ "enabled": false }))
         .await
-        .is_problem(404, "not_found");
+        .problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -187,22 +187,20 @@ async fn a_deleted_route_is_gone() {
     let deleted = api.delete(&target).await.is(204);
     assert!(deleted.body.is_empty());
     assert_eq!(deleted.revision(), api.journal.view().revision());
-    api.get(&target).await.is_problem(404, "not_found");
-    api.delete(&target).await.is_problem(404, "not_found");
-    api.put(&target, to_backend("/a"))
-        .await
-        .is_problem(404, "not_found");
+    api.get(&target).await.problem(404, "not_found");
+    api.delete(&target).await.problem(404, "not_found");
+    api.put(&target, to_backend("/a")).await.problem(404, "not_found");
 }
 
 #[tokio::test]
 async fn an_id_that_cannot_be_one_is_not_found() {
     let api = Api::start().await;
-    let problem = api.get("/api/routes/a.b").await.is_problem(404, "not_found");
+    let problem = api.get("/api/routes/a.b").await.problem(404, "not_found");
     assert!(
         problem["detail"].as_str().unwrap().contains("letters, digits"),
         "{problem}"
     );
-    api.get("/api/routes/%FF").await.is_problem(404, "not_found");
+    api.get("/api/routes/%FF").await.problem(404, "not_found");
 }
 
 #[tokio::test]
@@ -277,8 +275,6 @@ async fn pages_are_linked_until_the_last_and_miss_nothing_that_stays() {
             .is(204);
     }
     assert_eq!(seen, ["r0", "r1", "r2", "r3", "r4"]);
-    api.get("/api/routes?limit=0").await.is_problem(400, "bad_query");
-    api.get("/api/routes?limit=many")
-        .await
-        .is_problem(400, "bad_query");
+    api.get("/api/routes?limit=0").await.problem(400, "bad_query");
+    api.get("/api/routes?limit=many").await.problem(400, "bad_query");
 }

@@ -40,7 +40,7 @@ async fn settings_are_replaced_whole() {
         .json(&json!({}))
         .send()
         .await
-        .is_problem(412, "stale");
+        .problem(412, "stale");
 }
 
 #[tokio::test]
@@ -52,6 +52,6 @@ async fn a_mistake_in_the_settings_is_pointed_at() {
             json!({ "trustedProxies": ["10.0.0.1"], "timeuot": 1 }),
         )
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/timeuot");
 }

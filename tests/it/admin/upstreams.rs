@@ -42,12 +42,12 @@ async fn an_upstream_is_named_by_name_or_by_id_but_not_differently_by_both() {
             json!({ "id": "c", "name": "d", "url": "http://c" }),
         )
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/id");
     let problem = api
         .post("/api/upstreams", json!({ "url": "http://c" }))
         .await
-        .is_problem(400, "invalid");
+        .problem(400, "invalid");
     assert!(
         problem["detail"].as_str().unwrap().contains("`name`"),
         "{problem}"
@@ -84,7 +84,7 @@ async fn an_upstream_in_use_is_not_deleted_and_who_uses_it_is_named() {
     let problem = api
         .delete("/api/upstreams/backend")
         .await
-        .is_problem(409, "upstream_in_use");
+        .problem(409, "upstream_in_use");
     assert!(
         problem["detail"].as_str().unwrap().contains("\"shop\""),
         "{problem}"
@@ -97,10 +97,7 @@ async fn an_upstream_in_use_is_not_deleted_and_who_uses_it_is_named() {
 async fn a_credential_in_the_clear_is_refused_and_not_repeated() {
     let api = Api::start().await;
     let upstream = json!({ "name": "a", "url": "http://a", "authorization": "Bearer hunter2" });
-    let problem = api
-        .post("/api/upstreams", upstream)
-        .await
-        .is_problem(400, "invalid");
+    let problem = api.post("/api/upstreams", upstream).await.problem(400, "invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/authorization");
     assert!(!problem.to_string().contains("hunter2"), "{problem}");
 }

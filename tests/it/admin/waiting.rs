@@ -114,6 +114,6 @@ async fn only_nodes_can_be_waited_for_and_a_minute_at_most() {
     ] {
         api.post(&format!("/api/upstreams?{query}"), users())
             .await
-            .is_problem(400, "bad_query");
+            .problem(400, "bad_query");
     }
 }
