@@ -121,7 +121,7 @@ fn begin(view: &View, seen: Option<Place>) -> (Place, Event) {
 
 fn message(recorded: &Recorded) -> Event {
     let place = Place {
-        generation: recorded.generation,
+        generation: recorded.commit.generation,
         revision: recorded.revision,
     };
     let Place { generation, revision } = place;

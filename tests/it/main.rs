@@ -13,4 +13,5 @@ mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod projections;
 mod upstream;
