@@ -22,7 +22,7 @@ check: tools ## format, lints, licences, banned crates, sources, scripts
 	test ! -x $(TOOLS)/shellcheck || $(TOOLS)/shellcheck .ci/fetch .ci/run
 
 bench: servers ## a request's cost beside nginx's, as production builds it
-	cargo bench --profile dist --bench side_by_side
+	cargo bench --profile dist --bench load
 
 servers: ## fetches NATS, PostgreSQL and Valkey, for development only
 	@.ci/fetch .ci/servers.txt $(DATA)/bin

@@ -124,7 +124,7 @@ struct UpRun {
 
 async fn start_up(mut config: Config) -> Result<UpRun, Error> {
     let servers = servers::Servers::for_up(&config).await?;
-    servers.endpoints().provision(&config).await?;
+    servers.endpoints().provision(&config, 1).await?;
     let demo = if config.demo {
         Some(Demo::start(&mut config).await?)
     } else {
@@ -157,6 +157,11 @@ pub fn serve(config: &Config) -> Result<(), Error> {
         signals.unless_again(process.drain()).await;
         Ok(())
     })
+}
+
+/// `flexgate streams apply`: makes the streams that are missing, each stored on so many servers.
+pub fn make_streams(config: &Config, replicas: usize) -> Result<(), Error> {
+    runtime()?.block_on(async { Endpoints::given(config)?.provision(config, replicas).await })
 }
 
 /// `flexgate down`: stops the `up` that runs in the data folder, and whatever a killed one left behind.

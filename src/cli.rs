@@ -66,6 +66,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Upstreams(verb) => upstreams::run(invocation, verb),
         Command::Events(verb) => events::run(invocation, verb),
         Command::Nodes(verb) => nodes::run(invocation, verb),
+        Command::Streams(verb) => start::streams(invocation, verb),
         Command::Doctor => doctor::examine(invocation),
         Command::Version => invocation.output.line(args::VERSION),
     }

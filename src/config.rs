@@ -6,6 +6,7 @@
 
 mod addresses;
 mod environment;
+mod escape;
 pub mod file;
 mod finding;
 mod log;
@@ -23,6 +24,7 @@ use flexgate_schemas::NodeId;
 
 pub use addresses::Listen;
 pub use environment::{Layer, Sources, colour_is_welcome};
+pub use escape::escape;
 pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
 pub use log::{Log, LogFormat};
 pub use roles::{Role, Roles};

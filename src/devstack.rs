@@ -24,7 +24,6 @@ use std::path::PathBuf;
 pub use binaries::Binaries;
 pub use error::DevstackError;
 pub use hold::{Stopped, stop_recorded};
-pub use nats::nats_login;
 pub use server::{Server, ServerOptions};
 
 use hold::Hold;
@@ -155,7 +154,7 @@ impl Devstack {
     }
 
     /// Carries the password of a server of ours: print it only where the user asked for it. Connect with
-    /// [`nats_login`].
+    /// [`login`](crate::journal::jetstream::login).
     pub fn nats_url(&self) -> &str {
         self.nats.url()
     }

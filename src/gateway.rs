@@ -11,6 +11,7 @@ mod compiled;
 mod connect;
 mod core;
 mod egress;
+mod errand;
 mod exchange;
 mod forward;
 mod forwarded;
@@ -30,6 +31,7 @@ mod snapshot;
 mod stack;
 mod tls;
 mod trace;
+mod wire;
 
 use std::{
     io,

@@ -41,13 +41,13 @@ pub(super) trait Collection: Entity<Id: Identity> + DeserializeOwned + Send + Sy
     fn show(value: Arc<Self>) -> Self::Shown;
 
     /// The command that creates one.
-    fn create(self) -> Command;
+    fn creation(self) -> Command;
     /// The command that replaces one.
-    fn put(self) -> Command;
+    fn replacement(self) -> Command;
     /// The command that changes some fields of one.
-    fn patch(id: Self::Id, patch: Value) -> Command;
+    fn amendment(id: Self::Id, patch: Value) -> Command;
     /// The command that deletes one.
-    fn delete(id: Self::Id) -> Command;
+    fn deletion(id: Self::Id) -> Command;
 }
 
 /// What an identity can be used for here.
@@ -81,7 +81,7 @@ pub(super) async fn create<T: Collection>(
 ) -> Result<Response, Error> {
     let value: T = incoming(write.body.object()?, None)?;
     let id = value.id().clone();
-    let committed = transact::<T>(&admin, &write, value.create(), &id).await?;
+    let committed = transact::<T>(&admin, &write, value.creation(), &id).await?;
     answer::<T>(&admin, &write, &committed, &id).await
 }
 
@@ -93,9 +93,9 @@ pub(super) async fn replace<T: Collection>(
 ) -> Result<Response, Error> {
     let value: T = incoming(write.body.object()?, Some(&id))?;
     let command = if matches!(write.precondition, Precondition::Absent) {
-        value.create()
+        value.creation()
     } else {
-        value.put()
+        value.replacement()
     };
     let committed = transact::<T>(&admin, &write, command, &id).await?;
     answer::<T>(&admin, &write, &committed, &id).await
@@ -109,7 +109,7 @@ pub(super) async fn amend<T: Collection>(
 ) -> Result<Response, Error> {
     let mut patch = write.body.patch()?;
     identity::<T>(&mut patch, Some(&id))?;
-    let committed = transact::<T>(&admin, &write, T::patch(id.clone(), patch.into()), &id).await?;
+    let committed = transact::<T>(&admin, &write, T::amendment(id.clone(), patch.into()), &id).await?;
     answer::<T>(&admin, &write, &committed, &id).await
 }
 
@@ -119,7 +119,7 @@ pub(super) async fn delete<T: Collection>(
     Id(id): Id<T::Id>,
     write: Write,
 ) -> Result<Response, Error> {
-    let committed = transact::<T>(&admin, &write, T::delete(id.clone()), &id).await?;
+    let committed = transact::<T>(&admin, &write, T::deletion(id.clone()), &id).await?;
     Ok(write.answer_gone(&admin, &committed).await)
 }
 

@@ -10,8 +10,12 @@ use serde_json::{Map, Value, json};
 use super::{
     Shared,
     operation::{Answer, Content, Operation, Resource},
+    params::{Nothing, Query},
 };
 use crate::problem::Problem;
+
+/// What does not follow from the code: the title, and the headers that many operations share.
+const FRAME: &str = include_str!("openapi/frame.json");
 
 /// The document itself, for whoever generates clients. It says nothing of this cluster, so it needs no token.
 pub(super) fn resources() -> [Resource<Shared>; 1] {
@@ -26,7 +30,7 @@ pub(super) fn resources() -> [Resource<Shared>; 1] {
     )]
 }
 
-async fn serve() -> Response {
+async fn serve(_: Query<Nothing>) -> Response {
     static TEXT: LazyLock<String> = LazyLock::new(|| document().to_string());
     ([(CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }
@@ -36,32 +40,13 @@ pub fn document() -> Value {
     let mut generator = SchemaSettings::draft2020_12()
         .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
-    let mut paths = Map::new();
+    let mut document: Value = serde_json::from_str(FRAME).expect("the frame is JSON: a test reads it");
     for resource in super::resources() {
-        paths.insert(resource.path.to_owned(), path(&resource, &mut generator));
+        document["paths"][resource.path] = path(&resource, &mut generator);
     }
-    let problem = generator.subschema_for::<Problem>();
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "FlexGate admin API",
-            "version": "1.0.0",
-            "license": { "name": "MIT", "identifier": "MIT" },
-            "description": "Changes the configuration of a FlexGate cluster, and says how its nodes are. Every change is a commit in the log; an answer to one comes when this node serves it. What is wrong comes as application/problem+json (RFC 9457).",
-        },
-        "security": [{ "token": [] }],
-        "paths": paths,
-        "components": {
-            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
-            "parameters": parameters(),
-            "headers": headers(),
-            "responses": { "Problem": {
-                "description": "What went wrong, for a person (`detail`) and for a program (`code`).",
-                "content": { "application/problem+json": { "schema": problem } },
-            } },
-            "schemas": generator.take_definitions(true),
-        },
-    })
+    generator.subschema_for::<Problem>();
+    document["components"]["schemas"] = generator.take_definitions(true).into();
+    document
 }
 
 fn path<S>(resource: &Resource<S>, generator: &mut SchemaGenerator) -> Value {
@@ -93,11 +78,10 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
         described["description"] = description.into();
     }
     let headers = operation.headers.iter().map(|name| reference("parameters", name));
-    let queries = operation
-        .queries
-        .iter()
-        .flat_map(|schema_of| query(&schema_of(generator).to_value()));
-    let parameters: Vec<Value> = queries.chain(headers).collect();
+    let query = operation
+        .query
+        .map_or_else(Vec::new, |schema_of| query(&schema_of(generator).to_value()));
+    let parameters: Vec<Value> = query.into_iter().chain(headers).collect();
     if !parameters.is_empty() {
         described["parameters"] = parameters.into();
     }
@@ -136,64 +120,28 @@ fn content(content: &Content, generator: &mut SchemaGenerator) -> Value {
 fn query(schema: &Value) -> Vec<Value> {
     let fields = schema["properties"].as_object().into_iter().flatten();
     fields
-        .map(|(name, schema)| {
-            let mut schema = schema.clone();
-            let description = schema
-                .as_object_mut()
-                .and_then(|schema| schema.remove("description"));
-            json!({ "name": name, "in": "query", "description": description, "schema": schema })
+        .map(|(name, field)| {
+            let schema = without_null(field);
+            json!({ "name": name, "in": "query", "description": field["description"], "schema": schema })
         })
         .collect()
 }
 
+/// The schema of a field without the `null` of an `Option`: a parameter that is absent is not sent.
+fn without_null(field: &Value) -> Value {
+    let mut schema = field.clone();
+    if let Some(alternatives) = field["anyOf"].as_array() {
+        return alternatives[0].clone();
+    }
+    if let Some(types) = field["type"].as_array() {
+        schema["type"] = types[0].clone();
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        schema.retain(|keyword, _| keyword != "default" && keyword != "description");
+    }
+    schema
+}
+
 fn reference(kind: &str, name: &str) -> Value {
     json!({ "$ref": format!("#/components/{kind}/{name}") })
-}
-
-fn parameters() -> Value {
-    let header = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "header", "description": description, "schema": schema });
-    json!({
-        "If-Match": header(
-            "If-Match",
-            "Act only on this version: an `ETag`, several, or `*` for any; else 412. Without it the call acts on the current state.",
-            json!({ "type": "string" }),
-        ),
-        "If-None-Match": header(
-            "If-None-Match",
-            "On a read: answer 304 when this is still the version. On a write `*`: only create, never replace; else 412.",
-            json!({ "type": "string" }),
-        ),
-        "Idempotency-Key": header(
-            "Idempotency-Key",
-            "A string of 1 to 255 characters in quotes. The same key with the same request gets the first answer again; with another request 422; while the first is in flight 409.",
-            json!({ "type": "string", "pattern": "^\".{1,255}\"$" }),
-        ),
-        "FlexGate-Min-Revision": header(
-            "FlexGate-Min-Revision",
-            "Answer from this revision or a later one: waits up to 2 s for it, then 503.",
-            json!({ "type": "integer", "minimum": 0 }),
-        ),
-        "Last-Event-ID": header(
-            "Last-Event-ID",
-            "The id of the last event seen: the stream goes on after it.",
-            json!({ "type": "string", "pattern": "^\\d+-\\d+$" }),
-        ),
-    })
-}
-
-fn headers() -> Value {
-    let header = |description: &str, schema: Value| json!({ "description": description, "schema": schema });
-    json!({
-        "ETag": header(
-            "The version of what is answered, `\"<generation>-<revision>\"`: for If-Match and If-None-Match.",
-            json!({ "type": "string" }),
-        ),
-        "FlexGate-Revision": header(
-            "After a write the revision that carries it; after a read the one it was answered from.",
-            json!({ "type": "integer" }),
-        ),
-        "Idempotency-Replayed": header("`true`: the answer of an earlier request.", json!({ "type": "boolean" })),
-        "Link": header("The next page, `rel=\"next\"` (RFC 8288); absent on the last.", json!({ "type": "string" })),
-        "Location": header("Where the new entity is.", json!({ "type": "string" })),
-    })
 }

@@ -32,8 +32,8 @@ pub(crate) struct Operation {
     pub(super) description: Option<&'static str>,
     /// The headers it looks at: names of [`super::openapi`]'s parameters.
     pub(super) headers: &'static [&'static str],
-    /// The structs that its query is parsed into.
-    pub(super) queries: Vec<SchemaOf>,
+    /// The struct that its query is parsed into.
+    pub(super) query: Option<SchemaOf>,
     /// What is sent.
     pub(super) body: Option<Content>,
     /// What comes back, by status, beside problems.
@@ -118,7 +118,7 @@ impl Operation {
             summary,
             description: None,
             headers: &[],
-            queries: Vec::new(),
+            query: None,
             body: None,
             answers: Vec::new(),
         }
@@ -138,7 +138,7 @@ impl Operation {
 
     /// Its query is parsed into this struct.
     pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
-        self.queries.push(T::json_schema);
+        self.query = Some(T::json_schema);
         self
     }
 

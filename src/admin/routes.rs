@@ -66,16 +66,16 @@ impl Collection for Route {
         value
     }
 
-    fn create(self) -> Command {
+    fn creation(self) -> Command {
         Command::CreateRoute(self)
     }
-    fn put(self) -> Command {
+    fn replacement(self) -> Command {
         Command::PutRoute(self)
     }
-    fn patch(id: RouteId, patch: Value) -> Command {
+    fn amendment(id: RouteId, patch: Value) -> Command {
         Command::PatchRoute { id, patch }
     }
-    fn delete(id: RouteId) -> Command {
+    fn deletion(id: RouteId) -> Command {
         Command::DeleteRoute(id)
     }
 }

@@ -3,13 +3,13 @@
 use std::{borrow::Cow, marker::PhantomData};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    entity::Stored,
+    entity::{ANSWERED_ONLY, Stored},
     operation::Operation,
     page::Paging,
-    write::{Annotated, How, Notes},
+    write::{How, Notes, Written},
 };
 
 const READ: &[&str] = &["If-None-Match", "FlexGate-Min-Revision"];
@@ -43,7 +43,7 @@ impl Operation {
     pub(super) fn creates<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
         self.writes(WRITE)
             .takes::<Input<T>>()
-            .answers::<Annotated<Stored<Shown>>>(201, "It was created.")
+            .answers::<Written<Stored<Shown>>>(201, "It was created.")
             .with(CREATE_ANSWER)
             .changed::<Shown>("It existed like this already.")
     }
@@ -51,7 +51,7 @@ impl Operation {
     /// Gives an entity a new value; creates it where the caller asks for that.
     pub(super) fn puts<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
         self.replaces::<T, Shown>()
-            .answers::<Annotated<Stored<Shown>>>(201, "It was created.")
+            .answers::<Written<Stored<Shown>>>(201, "It was created.")
             .with(CREATE_ANSWER)
     }
 
@@ -90,9 +90,9 @@ impl Operation {
     pub(super) fn commits<T: JsonSchema, Answer: JsonSchema>(self) -> Self {
         self.writes(COMMIT)
             .takes::<T>()
-            .answers::<Annotated<Answer>>(200, "All of it is as was asked.")
+            .answers::<Written<Answer>>(200, "All of it is as was asked.")
             .with(COMMIT_ANSWER)
-            .answers::<Annotated<Answer>>(202, "It is so here, and not yet at every node.")
+            .answers::<Written<Answer>>(202, "It is so here, and not yet at every node.")
             .with(COMMIT_ANSWER)
     }
 
@@ -101,9 +101,9 @@ impl Operation {
     }
 
     fn changed<Shown: JsonSchema>(self, description: &'static str) -> Self {
-        self.answers::<Annotated<Stored<Shown>>>(200, description)
+        self.answers::<Written<Stored<Shown>>>(200, description)
             .with(WRITE_ANSWER)
-            .answers::<Annotated<Stored<Shown>>>(202, "It is so here, and not yet at every node.")
+            .answers::<Written<Stored<Shown>>>(202, "It is so here, and not yet at every node.")
             .with(WRITE_ANSWER)
     }
 }
@@ -121,24 +121,18 @@ impl<T: JsonSchema> JsonSchema for Input<T> {
         if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
             required.retain(|field| field != "id" && field != "name");
         }
-        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            fields.extend(ignored());
+        let fields = schema
+            .ensure_object()
+            .entry("properties")
+            .or_insert_with(|| json!({}));
+        if fields.get("name").is_some() && fields.get("id").is_none() {
+            fields["id"] = json!({ "description": "Its name once more.", "type": "string" });
+        }
+        for field in ANSWERED_ONLY {
+            fields[field] = json!({ "description": "Ignored: only answers have it.", "readOnly": true });
         }
         schema
     }
-}
-
-/// What may be sent back, and is ignored.
-fn ignored() -> Map<String, Value> {
-    super::entity::ANSWERED_ONLY
-        .map(|field| {
-            (
-                field.to_owned(),
-                json!({ "readOnly": true, "description": "Ignored: only answers have it." }),
-            )
-        })
-        .into_iter()
-        .collect()
 }
 
 /// Some fields of an entity; `null` for those that are to go.
@@ -151,16 +145,29 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Input::<T>::json_schema(generator);
-        schema.remove("required");
-        schema.insert(
+        let patch = schema.ensure_object();
+        patch.remove("required");
+        patch.insert(
             "description".to_owned(),
             "Some of the fields; `null` takes one away.".into(),
         );
-        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
-            fields
-                .values_mut()
-                .for_each(|field| *field = json!({ "anyOf": [field.take(), { "type": "null" }] }));
-        }
+        let fields = patch.get_mut("properties").and_then(Value::as_object_mut);
+        fields
+            .into_iter()
+            .flatten()
+            .for_each(|(_, field)| make_nullable(field));
         schema
+    }
+}
+
+/// Lets a field also be `null`, unless it may be already.
+fn make_nullable(field: &mut Value) {
+    let nothing = json!({ "type": "null" });
+    if let Some(alternatives) = field.get_mut("anyOf").and_then(Value::as_array_mut) {
+        if !alternatives.contains(&nothing) {
+            alternatives.push(nothing);
+        }
+    } else if !field["type"].is_array() && !field["readOnly"].is_boolean() {
+        *field = json!({ "anyOf": [field.take(), nothing] });
     }
 }

@@ -84,16 +84,16 @@ impl Collection for Upstream {
         }
     }
 
-    fn create(self) -> Command {
+    fn creation(self) -> Command {
         Command::CreateUpstream(self)
     }
-    fn put(self) -> Command {
+    fn replacement(self) -> Command {
         Command::PutUpstream(self)
     }
-    fn patch(name: UpstreamId, patch: Value) -> Command {
+    fn amendment(name: UpstreamId, patch: Value) -> Command {
         Command::PatchUpstream { name, patch }
     }
-    fn delete(name: UpstreamId) -> Command {
+    fn deletion(name: UpstreamId) -> Command {
         Command::DeleteUpstream(name)
     }
 }

@@ -82,8 +82,8 @@ enum WaitFor {
 
 /// What a write answers with: what it is about, and what else there is to say.
 #[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Annotated{T}")]
-pub(super) struct Annotated<T> {
+#[schemars(rename = "Written{T}")]
+pub(super) struct Written<T> {
     #[serde(flatten)]
     about: T,
     #[serde(flatten)]
@@ -203,7 +203,7 @@ impl<const LIMIT: usize> Write<LIMIT> {
     ) -> Response {
         let notes = self.notes(admin, committed).await;
         stamped(
-            (notes.status(done), Json(Annotated { about, notes })).into_response(),
+            (notes.status(done), Json(Written { about, notes })).into_response(),
             committed,
         )
     }

@@ -1,6 +1,7 @@
 //! One process: its roles, started in order and drained in order.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -18,7 +19,7 @@ use crate::{
     gateway::{self, Changed, Gateway, Published, SecretMissing},
     health::Health,
     journal::{
-        self, Fold, Journal, Options, Served,
+        self, Fold, Journal, Options, Served, Status,
         alerts::{self, Alerts},
         jetstream::{JetStreamLog, Link, Names},
         snapshot::{self, Snapshots},
@@ -30,6 +31,12 @@ use crate::{
 
 /// The version of the program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The pause before a port is tried again that a draining process still has.
+const BIND_AGAIN: Duration = Duration::from_millis(50);
+/// How long a start waits for the log when a snapshot can be served.
+const LOG_PATIENCE: Duration = Duration::from_millis(100);
+/// How long a start waits for the log when there is nothing to serve.
+const FIRST_TABLE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long tasks may take to end once they were told.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -44,8 +51,10 @@ pub struct Process {
     edge: Tasks,
     /// Everything that follows, reports and keeps.
     control: Tasks,
+    /// What says that this node belongs to the cluster.
+    membership: Tasks,
     folder: RunFolder,
-    _identity: Identity,
+    identity: Identity,
 }
 
 /// Where a process listens.
@@ -76,7 +85,8 @@ impl Process {
         } else {
             None
         };
-        let (edge, control) = (Tasks::new(), Tasks::new());
+        let takes_over = claim.as_ref().is_some_and(|claim| claim.takes_over);
+        let (edge, control, membership) = (Tasks::new(), Tasks::new(), Tasks::new());
         // Before anything registers a metric.
         let recorded = telemetry::metrics::Metrics::install();
         recorded.keep(&control);
@@ -97,9 +107,10 @@ impl Process {
 
         let mut addresses = Addresses::default();
         let gateway = if roles.gateway {
-            let gateway = start_gateway(config, claim.as_ref(), via(&journal, &identity), &published)?;
+            wait_for_a_table(&journal).await;
+            let gateway = start_gateway(config, takes_over, via(&journal, &identity), &published)?;
             addresses.proxy = Some(gateway.local_addr());
-            cluster.report(&gateway, &journal, &identity, &control);
+            cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claim))
         } else {
             None
@@ -116,10 +127,19 @@ impl Process {
                 tasks: edge.clone(),
             };
             let router = admin::router(admin);
-            addresses.admin = Some(listen(config.listen.admin, "the admin API", router, &edge).await?);
+            addresses.admin =
+                Some(listen(config.listen.admin, "the admin API", router, (&edge, takes_over)).await?);
         } else {
             let router = ops::router(health.clone(), metrics);
-            addresses.ops = Some(listen(config.listen.ops, "health and metrics", router, &edge).await?);
+            addresses.ops = Some(
+                listen(
+                    config.listen.ops,
+                    "health and metrics",
+                    router,
+                    (&edge, takes_over),
+                )
+                .await?,
+            );
         }
         let folder = RunFolder::announce(config, &addresses)?;
         tracing::info!(%roles, node = %identity.node, ?addresses, "started");
@@ -132,7 +152,8 @@ impl Process {
             edge,
             control,
             folder,
-            _identity: identity,
+            membership,
+            identity,
         })
     }
 
@@ -161,9 +182,12 @@ impl Process {
         }
     }
 
-    /// Ends well: not ready any more, requests finished, everything said that the others should know.
+    /// Ends well: not ready any more, no member any more, requests finished. A successor on the same data folder and
+    /// ports may start as soon as this has begun.
     pub async fn drain(self) {
         self.health.drain();
+        let mut tidy = self.membership.stop(STOP_DEADLINE).await;
+        drop((self.folder, self.identity));
         if let Some((gateway, claim)) = self.gateway {
             if let Some(claim) = claim {
                 claim.hand_over();
@@ -171,12 +195,12 @@ impl Process {
             let report = gateway.drain().await;
             tracing::info!(?report, "the gateway has drained");
         }
-        let tidy = self.edge.stop(STOP_DEADLINE).await & self.control.stop(STOP_DEADLINE).await;
+        tidy &= self.edge.stop(STOP_DEADLINE).await;
+        tidy &= self.control.stop(STOP_DEADLINE).await;
         if !tidy {
             tracing::warn!("some tasks did not end in time");
         }
         self.cluster.link.close().await;
-        drop(self.folder);
     }
 }
 
@@ -255,7 +279,7 @@ impl Cluster {
         })
     }
 
-    fn report(&self, gateway: &Gateway, journal: &Journal, identity: &Identity, control: &Tasks) {
+    fn report(&self, gateway: &Gateway, journal: &Journal, identity: &Identity, membership: &Tasks) {
         let place = (self.link.clone(), self.names.clone());
         let reporter = Reporter::new(
             place,
@@ -263,7 +287,22 @@ impl Cluster {
             gateway.local_addr().to_string(),
             gateway.request_count(),
         );
-        control.spawn(reporter.run(journal.watch(), control.clone()));
+        membership.spawn(reporter.run(journal.watch(), membership.clone()));
+    }
+}
+
+/// Gives the log a moment before the data plane listens: what is served first should not be older than what the process
+/// before us served, and without any table every request would be refused.
+async fn wait_for_a_table(journal: &Journal) {
+    let mut view = journal.watch();
+    let patience = if view.borrow().generation() > 0 {
+        LOG_PATIENCE
+    } else {
+        FIRST_TABLE_PATIENCE
+    };
+    let table = view.wait_for(|view| view.generation() > 0 && view.status == Status::Following);
+    if tokio::time::timeout(patience, table).await.is_err() {
+        tracing::warn!("the log cannot be reached: the data plane starts with what the snapshot holds");
     }
 }
 
@@ -277,7 +316,7 @@ fn health(journal: &Journal) -> Health {
 
 fn start_gateway(
     config: &Config,
-    claim: Option<&PortClaim>,
+    takes_over: bool,
     via: String,
     published: &Published,
 ) -> Result<Gateway, Error> {
@@ -285,26 +324,47 @@ fn start_gateway(
         threads: config.threads,
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,
-        takes_over: claim.is_some_and(|claim| claim.takes_over),
+        takes_over,
         ..gateway::Options::new(config.listen.proxy, via)
     };
     Ok(Gateway::start(options, published)?)
 }
 
+/// Serves on an address. While a process that drains still has it, that is tried until it has gone: the data plane does
+/// not wait for that.
 async fn listen(
     wanted: SocketAddr,
     what: &'static str,
     router: Router,
-    edge: &Tasks,
+    (edge, takes_over): (&Tasks, bool),
 ) -> Result<SocketAddr, Error> {
     let failed = |error| Error::Listen {
         addr: wanted,
         what,
         error,
     };
-    let listener = TcpListener::bind(wanted).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
     let tasks = edge.clone();
+    let listener = match TcpListener::bind(wanted).await {
+        Err(error) if takes_over && error.kind() == io::ErrorKind::AddrInUse => {
+            tracing::info!(%wanted, what, "still in use by the process that drains");
+            edge.spawn(async move {
+                let binding = async {
+                    loop {
+                        tokio::time::sleep(BIND_AGAIN).await;
+                        if let Ok(listener) = TcpListener::bind(wanted).await {
+                            return listener;
+                        }
+                    }
+                };
+                if let Some(listener) = tasks.unless_stopped(binding).await {
+                    listener::serve(listener, router, &tasks).await;
+                }
+            });
+            return Ok(wanted);
+        }
+        bound => bound.map_err(failed)?,
+    };
+    let bound = listener.local_addr().map_err(failed)?;
     edge.spawn(async move { listener::serve(listener, router, &tasks).await });
     Ok(bound)
 }

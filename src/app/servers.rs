@@ -26,8 +26,7 @@ impl Endpoints {
     pub fn given(config: &Config) -> Result<Self, Error> {
         let nats = config.servers.nats.as_ref().ok_or_else(|| {
             Error::Unreachable(
-                "set NATS_URL: `serve` works with servers that exist (`flexgate up` brings its own)"
-                    .to_owned(),
+                "set NATS_URL: this works with servers that exist (`flexgate up` brings its own)".to_owned(),
             )
         })?;
         Ok(Self {
@@ -42,7 +41,7 @@ impl Endpoints {
     }
 
     /// Makes the streams that are missing.
-    pub async fn provision(&self, config: &Config) -> Result<(), Error> {
+    pub async fn provision(&self, config: &Config, replicas: usize) -> Result<(), Error> {
         let link = Link::open(&self.nats, "flexgate-streams").await?;
         let names = Names::new(config.streams.as_str())?;
         if tokio::time::timeout(NATS_DEADLINE, link.connected())
@@ -51,7 +50,7 @@ impl Endpoints {
         {
             return Err(Error::Unreachable(format!("{} does not answer", link.server())));
         }
-        Ok(streams::provision(&link, &names, 1).await?)
+        Ok(streams::provision(&link, &names, replicas).await?)
     }
 }
 

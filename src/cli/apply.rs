@@ -14,7 +14,10 @@ use super::{
     output::counted,
     write,
 };
-use crate::config::file::Loaded;
+use crate::{
+    config::{Finding, file::Loaded},
+    problem::FieldError,
+};
 
 /// A hundred thousand routes take seconds to decide and to store.
 const WITHIN: Duration = Duration::from_mins(2);
@@ -26,10 +29,11 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
         "file": loaded.source.name,
         "upstreams": loaded.upstreams,
         "routes": loaded.routes,
-        "settings": loaded.settings,
+        "settings": loaded.settings_to_apply(),
     });
     let ask = Ask::change(Method::POST, write::target("/api/config/apply", &options.how));
-    let answer = run.with_admin(async |client| client.ask(ask.json(&body).within(WITHIN)).await)?;
+    let asked = run.with_admin(async |client| client.ask(ask.json(&body).within(WITHIN)).await);
+    let answer = asked.map_err(|failure| located(failure, &loaded))?;
     let changes = answer
         .body
         .get("changes")
@@ -51,4 +55,27 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
         number => format!("{file} applied: {}", counted(number, "change")),
     };
     write::report(&run.output, &what, &answer)
+}
+
+/// Shows the lines of the file that were refused.
+fn located(failure: Failure, loaded: &Loaded) -> Failure {
+    let places = loaded.places();
+    let mistake = |field: &FieldError| {
+        let place = places.at(&field.pointer)?;
+        Some(Finding {
+            place: Some(place),
+            ..Finding::mistake(field.detail.clone())
+        })
+    };
+    let findings: Vec<_> = failure.fields.iter().filter_map(mistake).collect();
+    if findings.is_empty() {
+        return failure;
+    }
+    let message = format!("{} is refused, and nothing is changed", loaded.source.name);
+    Failure {
+        findings,
+        message,
+        fields: Vec::new(),
+        ..failure
+    }
 }

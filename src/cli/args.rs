@@ -38,10 +38,10 @@ const EVERYWHERE: &str = "Everywhere";
 /// Options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Shared {
-    /// Where everything that must survive a restart is kept [FLEXGATE_DATA_DIR, default: .flexgate]
+    /// Where everything that must survive a restart is kept (FLEXGATE_DATA_DIR, default: .flexgate)
     #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     data_dir: Option<String>,
-    /// The admin API to talk to, host and port [FLEXGATE_ADMIN_ADDR, default: the one in the data folder's run.json]
+    /// The admin API to talk to, host and port (FLEXGATE_ADMIN_ADDR, default: the one in the data folder's run.json)
     #[arg(long, global = true, value_name = "ADDR", help_heading = EVERYWHERE)]
     admin: Option<String>,
     /// How results are printed
@@ -85,10 +85,23 @@ pub(super) enum Command {
     /// List nodes, and forget lost ones
     #[command(subcommand)]
     Nodes(NodeVerb),
+    /// Make the streams that FlexGate needs, with an operator's credentials
+    #[command(subcommand)]
+    Streams(StreamVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
     /// Print the version
     Version,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StreamVerb {
+    /// Make what is missing, and say what is there but not as it must be
+    Apply {
+        /// On how many servers of the NATS cluster each message is stored
+        #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+        replicas: u8,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,7 +115,7 @@ pub(super) struct Up {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Serve {
-    /// What to run: gateway, admin, projector, reactor, separated by commas [FLEXGATE_ROLES]
+    /// What to run: gateway, admin, projector, reactor, separated by commas (FLEXGATE_ROLES)
     #[arg(long, value_name = "ROLES")]
     role: Option<String>,
     #[command(flatten)]
@@ -112,34 +125,34 @@ pub(super) struct Serve {
 /// Options of a node.
 #[derive(Debug, clap::Args)]
 struct Node {
-    /// The configuration file [FLEXGATE_CONFIG]
+    /// The configuration file (FLEXGATE_CONFIG)
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
-    /// Where the data plane listens [FLEXGATE_PROXY_ADDR or PORT, default: 127.0.0.1:8000]
+    /// Where the data plane listens (FLEXGATE_PROXY_ADDR or PORT, default: 127.0.0.1:8000)
     #[arg(long, value_name = "ADDR")]
     proxy_addr: Option<String>,
-    /// Where admin API and UI listen [FLEXGATE_ADMIN_ADDR, default: 127.0.0.1:3000]
+    /// Where admin API and UI listen (FLEXGATE_ADMIN_ADDR, default: 127.0.0.1:3000)
     #[arg(long, value_name = "ADDR")]
     admin_addr: Option<String>,
-    /// Where health and metrics listen without the admin role [FLEXGATE_OPS_ADDR, default: 127.0.0.1:9900]
+    /// Where health and metrics listen without the admin role (FLEXGATE_OPS_ADDR, default: 127.0.0.1:9900)
     #[arg(long, value_name = "ADDR")]
     ops_addr: Option<String>,
-    /// NATS with JetStream [NATS_URL]
+    /// NATS with JetStream (NATS_URL)
     #[arg(long, value_name = "URL")]
     nats_url: Option<String>,
-    /// PostgreSQL, for the read models [DATABASE_URL]
+    /// PostgreSQL, for the read models (DATABASE_URL)
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
-    /// Redis or Valkey, for shared rate-limit budgets [REDIS_URL]
+    /// Redis or Valkey, for shared rate-limit budgets (REDIS_URL)
     #[arg(long, value_name = "URL")]
     redis_url: Option<String>,
-    /// The id of this node instead of the one in the data folder [FLEXGATE_NODE_ID]
+    /// The id of this node instead of the one in the data folder (FLEXGATE_NODE_ID)
     #[arg(long = "node-id", value_name = "ID")]
     id: Option<String>,
-    /// Data-plane threads [FLEXGATE_THREADS, default: one per core]
+    /// Data-plane threads (FLEXGATE_THREADS, default: one per core)
     #[arg(long, value_name = "NUMBER")]
     threads: Option<String>,
-    /// What is logged, such as `info,flexgate::gateway=debug` [FLEXGATE_LOG]
+    /// What is logged, such as `info,flexgate::gateway=debug` (FLEXGATE_LOG)
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
 }

@@ -56,7 +56,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
         let command = Command::Apply {
             upstreams: upstreams.clone(),
             routes: routes.clone(),
-            settings: Some(loaded.settings.clone()),
+            settings: loaded.settings_to_apply().cloned(),
         };
         match domain::decide(&ConfigState::default(), &command, &Expect::Any) {
             Ok(decision) if refusals.is_empty() => return Ok(surprises(loaded, &decision.warnings)),

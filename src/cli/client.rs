@@ -59,17 +59,16 @@ impl AdminClient {
     /// Finds the admin API: the address that was given, or else the one that a process of this data folder wrote down,
     /// or else the default one; and the token beside it.
     pub(super) fn find(config: &Config, sources: &Sources) -> Result<Self, Failure> {
-        let given = sources.has("FLEXGATE_ADMIN_ADDR");
-        let record = if given {
+        let failed = |error: String| Failure::new(Exit::Failed, error);
+        let record = if sources.has("FLEXGATE_ADMIN_ADDR") {
             None
         } else {
-            RunRecord::read(&config.data_dir)?
+            RunRecord::read(&config.data_dir).map_err(|error| failed(format!("run.json: {error}")))?
         };
         let address = record.map_or(config.listen.admin, |record| record.admin);
         let token = match &config.admin_token {
             Some(token) => Some(token.clone()),
-            None => AdminToken::read(&config.data_dir)
-                .map_err(|error| Failure::new(Exit::Failed, error.to_string()))?,
+            None => AdminToken::read(&config.data_dir).map_err(|error| failed(error.to_string()))?,
         };
         let token_file = AdminToken::path(&config.data_dir).display().to_string();
         Ok(Self {
@@ -210,14 +209,4 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
-}
-
-/// Escapes text for a segment or a query of a target (RFC 3986 2.1).
-pub(super) fn escape(text: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escaped).collect()
 }

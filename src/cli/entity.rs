@@ -5,11 +5,11 @@ use serde_json::{Map, Value};
 
 use super::{
     args::How,
-    client::escape,
     exit::{Exit, Failure},
     invocation::Invocation,
     write,
 };
+use crate::config::escape;
 
 /// A column of a list: its title, and what of an entity stands in it.
 pub(super) type Column = (&'static str, fn(&Value) -> String);
@@ -55,10 +55,8 @@ impl<const N: usize> Kind<N> {
             return run.output.json(&answer.body);
         }
         let fields = answer.body.as_object().into_iter().flatten();
-        run.output.table(
-            ["FIELD", "VALUE"],
-            fields.map(|(name, value)| [name.clone(), plain(value)]),
-        )
+        run.output
+            .pairs(fields.map(|(name, value)| [name.clone(), plain(value)]))
     }
 
     pub(super) fn create(

@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::output::counted;
-use crate::config::{ConfigError, Finding};
+use crate::{
+    config::{ConfigError, Finding},
+    problem::FieldError,
+};
 
 /// What the exit code says. Scripts depend on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +47,10 @@ pub struct Failure {
     pub message: String,
     /// What to do next.
     pub next: Option<String>,
-    /// What is wrong, item by item.
+    /// What is wrong in a file, item by item.
     pub findings: Vec<Finding>,
+    /// What is wrong in what was sent, field by field.
+    pub fields: Vec<FieldError>,
 }
 
 impl Failure {
@@ -56,6 +61,7 @@ impl Failure {
             message: message.into(),
             next: None,
             findings: Vec::new(),
+            fields: Vec::new(),
         }
     }
 
@@ -77,12 +83,5 @@ impl From<ConfigError> for Failure {
             findings,
             ..Self::new(Exit::Invalid, message)
         }
-    }
-}
-
-/// Standard output is gone or full.
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Failed, format!("cannot write the result: {error}"))
     }
 }

@@ -2,7 +2,12 @@
 
 use std::future::Future;
 
-use super::{args::Args, client::AdminClient, exit::Failure, output::Output};
+use super::{
+    args::Args,
+    client::AdminClient,
+    exit::{Exit, Failure},
+    output::Output,
+};
 use crate::config::{Config, Layer, Purpose, Sources};
 
 /// One run of the program.
@@ -45,8 +50,8 @@ impl Invocation {
 
 /// Waits for something on this thread.
 pub(super) fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Failure::new(Exit::Failed, format!("the system gives no timers: {error}")))?;
     Ok(runtime.block_on(work))
 }

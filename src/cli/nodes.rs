@@ -5,11 +5,12 @@ use serde_json::Value;
 
 use super::{
     args::NodeVerb,
-    client::{Ask, escape},
+    client::Ask,
     entity::cell,
     exit::{Exit, Failure},
     invocation::Invocation,
 };
+use crate::config::escape;
 
 pub(super) fn run(run: &Invocation, verb: &NodeVerb) -> Result<Exit, Failure> {
     match verb {

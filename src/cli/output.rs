@@ -41,7 +41,8 @@ impl Output {
 
     /// A result as JSON.
     pub(super) fn json(&self, value: &impl Serialize) -> Result<Exit, Failure> {
-        self.line(&serde_json::to_string_pretty(value).map_err(io::Error::from)?)
+        let text = serde_json::to_string_pretty(value);
+        self.line(&text.map_err(|error| unwritten(&error.to_string()))?)
     }
 
     /// A result as a table.
@@ -51,8 +52,21 @@ impl Output {
         rows: impl IntoIterator<Item = [String; N]>,
     ) -> Result<Exit, Failure> {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(header);
-        table.add_rows(rows);
+        table.set_header(header);
+        self.rows(table, rows)
+    }
+
+    /// A result as names and values.
+    pub(super) fn pairs(&self, rows: impl IntoIterator<Item = [String; 2]>) -> Result<Exit, Failure> {
+        self.rows(Table::new(), rows)
+    }
+
+    fn rows<const N: usize>(
+        &self,
+        mut table: Table,
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) -> Result<Exit, Failure> {
+        table.load_style(presets::NOTHING).add_rows(rows);
         // Without borders each column is padded by a space on either side; what stands first and last needs none.
         let lines = table
             .lines()
@@ -85,6 +99,13 @@ impl Output {
     pub(super) fn failure(&self, failure: &Failure) {
         self.findings(&failure.findings);
         self.aside(&format!("{}: {}\n", self.painted("error", "31"), failure.message));
+        for field in failure
+            .fields
+            .iter()
+            .filter(|field| !failure.message.contains(&field.detail))
+        {
+            self.aside(&format!("  {}: {}\n", field.pointer, field.detail));
+        }
         if let Some(next) = &failure.next {
             self.aside(&format!("{}: {next}\n", self.painted("next", "36")));
         }
@@ -117,7 +138,11 @@ pub(super) fn counted(number: usize, noun: &str) -> String {
 /// A reader that has seen enough, such as `head`, is no failure.
 fn done(written: io::Result<()>) -> Result<Exit, Failure> {
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(unwritten(&error.to_string())),
         _ => Ok(Exit::Done),
     }
+}
+
+fn unwritten(why: &str) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot write the result: {why}"))
 }

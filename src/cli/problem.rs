@@ -3,32 +3,34 @@
 use http::StatusCode;
 use serde_json::Value;
 
-use super::exit::{Exit, Failure};
+use super::{
+    entity::cell,
+    exit::{Exit, Failure},
+};
+use crate::problem::FieldError;
 
 /// The failure that a problem (RFC 9457) comes to.
 pub(super) fn failure(status: StatusCode, problem: &Value, token_file: &str) -> Failure {
     let text = |name: &str| problem.get(name).and_then(Value::as_str);
-    let detail = text("detail")
-        .or(text("title"))
-        .unwrap_or(status.canonical_reason().unwrap_or("refused"));
-    let mut message = detail.to_owned();
-    for error in problem
+    let detail = text("detail").or(text("title"));
+    let message = detail.unwrap_or(status.canonical_reason().unwrap_or("refused"));
+    let fields = problem
         .get("errors")
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-    {
-        let part = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
-        let line = format!("{}: {}", part("pointer"), part("detail"));
-        if !detail.contains(part("detail")) {
-            message.push_str("\n  ");
-            message.push_str(&line);
-        }
+        .map(field);
+    Failure {
+        next: next(status, text("code"), token_file),
+        fields: fields.collect(),
+        ..Failure::new(exit(status), message)
     }
-    let failure = Failure::new(exit(status), message);
-    match next(status, text("code"), token_file) {
-        Some(next) => failure.next(next),
-        None => failure,
+}
+
+fn field(error: &Value) -> FieldError {
+    FieldError {
+        pointer: cell(error, "pointer"),
+        detail: cell(error, "detail"),
     }
 }
 

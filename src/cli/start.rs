@@ -1,7 +1,7 @@
-//! `flexgate up`, `serve` and `down`: settings to the composition root, its failures to exit codes.
+//! `flexgate up`, `serve`, `down` and `streams`: settings to the composition root, its failures to exit codes.
 
 use super::{
-    args::Up,
+    args::{StreamVerb, Up},
     exit::{Exit, Failure},
     invocation::Invocation,
 };
@@ -22,6 +22,12 @@ pub(super) fn serve(run: &Invocation) -> Result<Exit, Failure> {
 pub(super) fn down(run: &Invocation) -> Result<Exit, Failure> {
     app::down(run.config(Purpose::Client)?)?;
     Ok(Exit::Done)
+}
+
+pub(super) fn streams(run: &Invocation, verb: &StreamVerb) -> Result<Exit, Failure> {
+    let StreamVerb::Apply { replicas } = verb;
+    app::make_streams(&run.config(Purpose::Client)?, (*replicas).into())?;
+    run.output.line("the streams are there, as they must be")
 }
 
 fn start(

@@ -53,7 +53,7 @@ pub(super) fn show(run: &Invocation) -> Result<Exit, Failure> {
         "nodes".to_owned(),
         nodes(answer.body.get("nodes").unwrap_or(&Value::Null)),
     ]);
-    run.output.table(["", ""], rows)
+    run.output.pairs(rows)
 }
 
 fn with_reason(state: &str, reason: &str) -> String {

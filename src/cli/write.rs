@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use super::{
     args::{Data, How},
-    client::{AdminClient, Answer, Ask, escape},
+    client::{AdminClient, Answer, Ask},
     exit::{Exit, Failure},
     output::Output,
 };
+use crate::config::escape;
 
 /// The target with what `how` adds to it.
 pub(super) fn target(path: &str, how: &How) -> String {
@@ -47,16 +48,15 @@ pub(super) async fn amend(
     client.ask(ask).await
 }
 
-/// A new entity, which must not exist yet.
+/// A new entity. One that exists with the same value is what was asked for; with another, that is a conflict.
 pub(super) async fn create(
     client: &AdminClient,
     path: &str,
     how: &How,
     entity: &Value,
 ) -> Result<Answer, Failure> {
-    let ask = Ask::change(Method::POST, target(path, how)).json(entity);
     client
-        .ask(ask.header(header::IF_NONE_MATCH, HeaderValue::from_static("*")))
+        .ask(Ask::change(Method::POST, target(path, how)).json(entity))
         .await
 }
 

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod dialect;
+mod entities;
 mod identity;
 mod interpolate;
 mod later;
@@ -17,6 +18,7 @@ mod suggest;
 mod syntax;
 mod tree;
 mod typed;
+mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
@@ -96,6 +98,11 @@ impl Loaded {
             text: mask::masked(text),
         });
         reading::read(source, text, variables)
+    }
+
+    /// The settings, where the file says any: a file that says none leaves those alone that somebody else made.
+    pub fn settings_to_apply(&self) -> Option<&Settings> {
+        (self.settings != Settings::default()).then_some(&self.settings)
     }
 
     /// Finds where things stand, for messages. Parses the text again: messages are few, and positions are many.

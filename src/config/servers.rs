@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use super::{file::NodeOverrides, reader::Reader};
+use super::{escape::escape, file::NodeOverrides, reader::Reader};
 
 /// Where the servers are. One without an address is started by `flexgate up`.
 #[derive(Debug, Clone, Default)]
@@ -85,16 +85,6 @@ impl ServerUrl {
         };
         Self(format!("{scheme}://{credentials}@{host}"))
     }
-}
-
-/// Percent-encodes everything but the unreserved characters of RFC 3986 2.3.
-fn escape(text: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escaped).collect()
 }
 
 impl fmt::Display for ServerUrl {

@@ -230,4 +230,52 @@ mod tests {
             assert_eq!(parse(line), expected, "{line}");
         }
     }
+
+    #[tokio::test]
+    async fn a_missing_server_says_how_to_get_it() {
+        let wanted = Wanted {
+            names: &["no-such-server"],
+            ..NATS
+        };
+        let error = Binaries::fetched_into("/no/such/folder")
+            .find(&wanted, None)
+            .await
+            .unwrap_err()
+            .to_string();
+        for way in [
+            "nats-server 2.12 or newer",
+            "make servers",
+            "FLEXGATE_NATS_BIN",
+            "NATS_URL",
+            "nats:2.15",
+        ] {
+            assert!(error.contains(way), "{way} is not in: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_too_old_is_passed_over_and_named() {
+        // A program that is surely there and prints its version.
+        let cargo = Path::new(env!("CARGO"));
+        let wanted = Wanted {
+            names: &["cargo"],
+            floor: (9999, 0),
+            ..NATS
+        };
+
+        let binaries = Binaries::fetched_into(cargo.parent().unwrap());
+        let passed_over = binaries.find(&wanted, None).await.unwrap_err().to_string();
+        assert!(passed_over.contains("cargo is 1."), "{passed_over}");
+        let refused = binaries.find(&wanted, Some(cargo)).await.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                DevstackError::Unusable {
+                    variable: "FLEXGATE_NATS_BIN",
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
 }

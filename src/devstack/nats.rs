@@ -3,13 +3,14 @@
 use std::fs;
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, ServerAddr, jetstream};
+use async_nats::jetstream;
 use serde_json::json;
 
 use super::error::{self, DevstackError};
 use super::launch::{Launch, Protocol};
 use super::server::ServerOptions;
 use super::{Durability, password};
+use crate::journal::jetstream::login;
 
 /// Writes the server's configuration, which is JSON with room for less.
 pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
@@ -45,21 +46,9 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
     })
 }
 
-/// How to log in with the user and password of a URL such as `nats://user:password@host`, which `async-nats` accepts
-/// and ignores.
-pub fn nats_login(url: &str) -> ConnectOptions {
-    let address = url.parse::<ServerAddr>().ok();
-    let login = address
-        .as_ref()
-        .and_then(|address| address.username().zip(address.password()));
-    login.map_or_else(ConnectOptions::new, |(user, password)| {
-        ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-    })
-}
-
 /// JetStream comes up with the server, but an account without it is as good as no server.
 pub(super) async fn greet(url: &str) -> Result<(), String> {
-    let login = nats_login(url)
+    let login = login(url)
         .connection_timeout(Duration::from_secs(1))
         .max_reconnects(1);
     let client = login.connect(url).await.map_err(|error| error.to_string())?;

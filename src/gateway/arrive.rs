@@ -17,6 +17,7 @@ use super::{
     body::Body,
     client::Client,
     exchange::{Arrived, Exchange},
+    headers::{Field, Look},
     trace,
 };
 
@@ -63,9 +64,14 @@ where
         let (head, body) = request.into_parts();
         let mut headers = head.headers;
         let ids = &self.client.core.ids;
-        let correlation = correlation_of(&headers).unwrap_or_else(|| ids.correlation(arrived));
+        let look = Look::at(&headers);
+        let theirs = look
+            .has(Field::CorrelationId)
+            .then(|| correlation_of(&headers))
+            .flatten();
+        let correlation = theirs.unwrap_or_else(|| ids.correlation(arrived));
         headers.insert(CORRELATION_ID, correlation.clone());
-        trace::continue_or_start(&mut headers, ids);
+        trace::continue_or_start(&mut headers, look, ids);
         let exchange = Exchange::new(
             Rc::clone(&self.client),
             correlation,
@@ -78,6 +84,7 @@ where
             exchange: Rc::clone(&exchange),
             version: head.version,
             headers,
+            look,
             body,
         });
         Departing { inner, exchange }

@@ -35,25 +35,24 @@ impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Some(incoming) = &mut self.incoming else {
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self { incoming, exchange } = self.get_mut();
+        let Some(incoming) = incoming else {
             return Poll::Ready(None);
         };
-        let polled = Pin::new(incoming).poll_frame(cx);
+        // A line wakes its task only for what its wire does; what the client sends has to do so itself.
+        let polled = Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.client.task()));
         let upload = match &polled {
             Poll::Pending => Upload::AwaitsClient,
             Poll::Ready(Some(Ok(frame))) => {
-                self.exchange.count_in(frame.data_ref().map_or(0, Bytes::len));
-                self.exchange.upload_moved.set(true);
+                exchange.count_in(frame.data_ref().map_or(0, Bytes::len));
+                exchange.upload_moved.set(true);
                 Upload::Moving
             }
             Poll::Ready(Some(Err(_))) => Upload::Broken,
             Poll::Ready(None) => Upload::Over,
         };
-        self.exchange.upload.set(upload);
+        exchange.upload.set(upload);
         polled
     }
 

@@ -13,11 +13,10 @@ use std::{
 
 use http::{HeaderValue, Request, Response};
 use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower::Service;
 
-use super::{alarm::Alarm, body::Body, core::Core, metrics::count_refusal, stack::stack};
+use super::{alarm::Alarm, body::Body, core::Core, metrics::count_refusal, stack::stack, wire::Wire};
 
 /// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -67,11 +66,14 @@ impl Client {
         self.resting_since.set(Some(now));
     }
 
+    /// Its task, which every part of it runs in.
+    pub(super) fn task(&self) -> &Waker {
+        self.task.get().unwrap_or(Waker::noop()) // known since the first poll, and before it there is no request
+    }
+
     /// Lets the connection look around: the gateway is closing.
     pub(super) fn wake(&self) {
-        if let Some(task) = self.task.get() {
-            task.wake_by_ref();
-        }
+        self.task().wake_by_ref();
     }
 
     /// Ready when it rested too long: no head of a request was complete in time.
@@ -94,7 +96,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
     let mut connection = pin!(
         http1::Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), entrance)
+            .serve_connection(Wire::from(stream), entrance)
     );
     let mut told_to_close = false;
     let result = poll_fn(|cx| {

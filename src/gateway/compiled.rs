@@ -10,7 +10,7 @@ use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
-    metrics::RouteMetrics,
+    metrics::Series,
     origin::{Origin, Origins},
     snapshot::Secrets,
 };
@@ -21,8 +21,8 @@ use crate::routing::Ruled;
 pub(super) struct CompiledRoute {
     pub(super) route: Arc<Route>,
     pub(super) destination: Destination,
-    /// Made by the first request; the next version of the route goes on with them.
-    metrics: Arc<OnceLock<RouteMetrics>>,
+    /// Chosen by the first request; the next version of the route goes on with it.
+    series: Arc<OnceLock<Series>>,
 }
 
 /// Where the requests of a route go.
@@ -75,20 +75,19 @@ impl CompiledRoute {
             UpstreamRef::Named(id) => Destination::Named(id.clone()),
             UpstreamRef::Url(url) => Destination::Own(Arc::new(CompiledUpstream::of_url(url, origins))),
         };
-        let metrics = before
-            .map(|before| Arc::clone(&before.metrics))
+        let series = before
+            .map(|before| Arc::clone(&before.series))
             .unwrap_or_default();
         Self {
             route: Arc::clone(route),
             destination,
-            metrics,
+            series,
         }
     }
 
-    /// The counters that carry this route's id.
-    pub(super) fn metrics(&self) -> &RouteMetrics {
-        self.metrics
-            .get_or_init(|| RouteMetrics::register(&self.route.id))
+    /// Where its requests count.
+    pub(super) fn series(&self) -> Series {
+        *self.series.get_or_init(Series::next)
     }
 
     /// How long the response may take to begin: what the route says, else the upstream, else the settings.

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::{
     net::TcpStream,
@@ -17,11 +16,12 @@ use tokio::{
 
 use super::{
     egress,
-    line::{Line, Wire},
+    line::Line,
     origin::Origin,
     pool::REST_TICKS,
     resolve::{ResolveError, Resolver},
     tls::Tls,
+    wire::Wire,
 };
 
 /// Makes the lines of one core.
@@ -75,7 +75,7 @@ impl Connector {
         let deadline = Instant::now() + timeout;
         let (stream, address) = self.dial(origin, deadline).await?;
         let wire = match &origin.tls {
-            None => Wire::Plain(TokioIo::new(stream)),
+            None => Wire::from(stream),
             Some(name) => self.encrypt(stream, name, deadline).await?,
         };
         Ok(Box::new(
@@ -130,7 +130,7 @@ impl Connector {
                 Some(reason) => ConnectError::Certificate(reason),
                 None => ConnectError::Tls(error),
             })?;
-        Ok(Wire::Tls(Box::new(TokioIo::new(stream))))
+        Ok(stream.into())
     }
 }
 

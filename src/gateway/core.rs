@@ -61,6 +61,8 @@ pub(super) struct Core {
     connections_max: usize,
     published: Published,
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    /// The version that `snapshot` is.
+    version: Cell<u64>,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
     last_client: Cell<u64>,
     /// Told when a connection is over.
@@ -92,6 +94,7 @@ impl Core {
             port: parts.port.into(),
             client_rest: parts.client_rest,
             connections_max: parts.connections_max,
+            version: Cell::new(parts.published.version()),
             snapshot: RefCell::new(Rc::new(parts.published.current())),
             published: parts.published,
             clients: RefCell::default(),
@@ -104,8 +107,9 @@ impl Core {
 
     /// What a request that comes now is routed by. Counted per core, so that cores do not fight over one counter.
     pub(super) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+        let version = self.published.version(); // looked at first: what is published meanwhile is seen next time
         let mut snapshot = self.snapshot.borrow_mut();
-        if !self.published.is_current(&snapshot) {
+        if self.version.replace(version) != version {
             *snapshot = Rc::new(self.published.current());
         }
         Rc::clone(&snapshot)
@@ -142,6 +146,7 @@ impl Core {
             }
         };
         drop(timeout_at(deadline, all_gone).await);
+        self.metrics.flush(self.connections(), self.pool.resting());
         self.connections()
     }
 
@@ -212,8 +217,7 @@ impl Core {
             self.ids.set_clock();
             drop(self.snapshot()); // so that an old one is let go of even when no request comes
             self.pool.sweep();
-            self.metrics
-                .set_connections(self.connections(), self.pool.resting());
+            self.metrics.flush(self.connections(), self.pool.resting());
         }
     }
 

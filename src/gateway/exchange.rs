@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use super::{
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
+    headers::Look,
     snapshot::Snapshot,
 };
 
@@ -131,6 +132,8 @@ pub(super) struct Arrived {
     pub(super) exchange: Rc<Exchange>,
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
+    /// What is among the headers, as they came.
+    pub(super) look: Look,
     pub(super) body: Incoming,
 }
 

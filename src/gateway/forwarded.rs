@@ -3,14 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use flexgate_schemas::Settings;
-use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{FORWARDED, HOST},
+use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
+
+use super::{
+    client::Client,
+    headers::{Field, Look},
 };
 
-use super::client::Client;
-
-const PREFIX: &str = "x-forwarded-";
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -21,10 +20,19 @@ const SCHEME: &str = "http";
 
 /// Tells the upstream whom the request comes from, and returns the client's address: the right-most one that is not a
 /// trusted proxy's. What an untrusted peer says of itself is replaced, not believed and not passed on.
-pub(super) fn tell(headers: &mut HeaderMap, client: &Client, settings: &Settings) -> IpAddr {
-    let host = headers.get(HOST).cloned();
+/// `host` is what the client asked for.
+pub(super) fn tell(
+    headers: &mut HeaderMap,
+    look: Look,
+    client: &Client,
+    host: Option<HeaderValue>,
+    settings: &Settings,
+) -> IpAddr {
     if !is_trusted(client.address, settings) {
-        replace(headers, client, host.as_ref(), settings.forwarded);
+        if look.has(Field::Forwarding) {
+            remove_claims(headers);
+        }
+        state(headers, client, host, settings.forwarded);
         return client.address;
     }
     let chain = joined(headers, &FOR);
@@ -48,20 +56,23 @@ pub(super) fn tell(headers: &mut HeaderMap, client: &Client, settings: &Settings
     address
 }
 
-fn replace(headers: &mut HeaderMap, client: &Client, host: Option<&HeaderValue>, forwarded: bool) {
-    let is_claim = |name: &&HeaderName| name.as_str().starts_with(PREFIX) || **name == FORWARDED;
-    let claims: Vec<_> = headers.keys().filter(is_claim).cloned().collect(); // allocates only if there are any
+fn remove_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &&HeaderName| Field::of(name) == Some(Field::Forwarding);
+    let claims: Vec<_> = headers.keys().filter(is_claim).cloned().collect();
     for name in claims {
         headers.remove(name);
+    }
+}
+
+fn state(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>, forwarded: bool) {
+    if forwarded {
+        insert(headers, FORWARDED, &element(client.address, host.as_ref()));
     }
     headers.insert(FOR, client.address_text.clone());
     headers.insert(PROTO, HeaderValue::from_static(SCHEME));
     headers.insert(PORT, client.core.port.clone());
     if let Some(host) = host {
-        headers.insert(FORWARDED_HOST, host.clone());
-    }
-    if forwarded {
-        insert(headers, FORWARDED, &element(client.address, host));
+        headers.insert(FORWARDED_HOST, host);
     }
 }
 

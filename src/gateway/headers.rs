@@ -14,39 +14,96 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that are never passed on (RFC 9110 7.6.1), besides those that `Connection` names.
-static HOP_BY_HOP: [HeaderName; 8] = [
-    CONNECTION,
-    TRANSFER_ENCODING,
-    TE,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
+static HOP_BY_HOP: [(Field, HeaderName); 8] = [
+    (Field::Connection, CONNECTION),
+    (Field::TransferEncoding, TRANSFER_ENCODING),
+    (Field::Te, TE),
+    (Field::Upgrade, UPGRADE),
+    (Field::ProxyAuthenticate, PROXY_AUTHENTICATE),
+    (Field::ProxyAuthorization, PROXY_AUTHORIZATION),
+    (Field::KeepAlive, KEEP_ALIVE),
+    (Field::ProxyConnection, PROXY_CONNECTION),
 ];
 
-/// Takes out every field that was for the hop it came over. One look finds that most messages have hardly any.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let mut present = 0_u16;
-    let mut named = Vec::new(); // allocates only if something is named
-    for (name, value) in &*headers {
-        if let Some(place) = HOP_BY_HOP.iter().position(|hop| hop == name) {
-            present |= 1 << place;
+/// The fields that a gateway has something to do with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Field {
+    Connection,
+    TransferEncoding,
+    Te,
+    Upgrade,
+    ProxyAuthenticate,
+    ProxyAuthorization,
+    KeepAlive,
+    ProxyConnection,
+    ContentLength,
+    CorrelationId,
+    Expect,
+    /// `X-Forwarded-*` or `Forwarded`.
+    Forwarding,
+    Trace,
+    Via,
+}
+
+impl Field {
+    /// Which of them a name is, if it is one.
+    pub(super) fn of(name: &HeaderName) -> Option<Self> {
+        match name.as_str() {
+            "connection" => Some(Self::Connection),
+            "transfer-encoding" => Some(Self::TransferEncoding),
+            "te" => Some(Self::Te),
+            "upgrade" => Some(Self::Upgrade),
+            "proxy-authenticate" => Some(Self::ProxyAuthenticate),
+            "proxy-authorization" => Some(Self::ProxyAuthorization),
+            "keep-alive" => Some(Self::KeepAlive),
+            "proxy-connection" => Some(Self::ProxyConnection),
+            "content-length" => Some(Self::ContentLength),
+            "x-correlation-id" => Some(Self::CorrelationId),
+            "expect" => Some(Self::Expect),
+            "forwarded" => Some(Self::Forwarding),
+            "traceparent" | "tracestate" => Some(Self::Trace),
+            "via" => Some(Self::Via),
+            other if other.starts_with("x-forwarded-") => Some(Self::Forwarding),
+            _ => None,
         }
-        if *name == CONNECTION {
+    }
+}
+
+/// Which of these fields a message has. One look over a message is cheaper than one question to the map, and nearly
+/// all of them are nearly always absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look(u32);
+
+impl Look {
+    /// Looks.
+    pub(super) fn at(headers: &HeaderMap) -> Self {
+        let found = headers.keys().filter_map(Field::of);
+        Self(found.fold(0, |seen, field| seen | 1 << field as u32))
+    }
+
+    /// Whether the field is there.
+    pub(super) fn has(self, field: Field) -> bool {
+        self.0 & 1 << field as u32 != 0
+    }
+}
+
+/// Takes out every field that was for the hop it came over.
+fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
+    let mut named = Vec::new(); // allocates only if something is named
+    if look.has(Field::Connection) {
+        for value in headers.get_all(CONNECTION) {
             let options = value
                 .as_bytes()
                 .split(|byte| *byte == b',')
                 .map(<[u8]>::trim_ascii);
-            named.extend(
-                options
-                    .filter(|option| !is_plain(option))
-                    .filter_map(|name| HeaderName::from_bytes(name).ok()),
-            );
+            let names = options
+                .filter(|option| !is_plain(option))
+                .map(HeaderName::from_bytes);
+            named.extend(names.filter_map(Result::ok));
         }
     }
-    for (place, name) in HOP_BY_HOP.iter().enumerate() {
-        if present & 1 << place != 0 {
+    for (field, name) in &HOP_BY_HOP {
+        if look.has(*field) {
             headers.remove(name);
         }
     }
@@ -61,10 +118,12 @@ fn is_plain(option: &[u8]) -> bool {
 }
 
 /// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
-pub(super) fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if !look.has(Field::TransferEncoding) {
+        return Ok(());
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
     match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
         (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
         _ => Err(Refusal::TransferEncoding),
     }
@@ -85,10 +144,12 @@ pub(super) fn passed_through(headers: &HeaderMap, pseudonym: &str) -> bool {
 }
 
 /// Makes the fields of a request those of the next hop. `has_body` says whether one follows.
-pub(super) fn prepare_request(headers: &mut HeaderMap, has_body: bool) {
-    let trailers = headers.get(TE).is_some_and(accepts_trailers);
-    strip_hop_by_hop(headers);
-    headers.remove(EXPECT); // answered by us, when there is an upstream to take the body
+pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look, has_body: bool) {
+    let trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
+    strip_hop_by_hop(headers, look);
+    if look.has(Field::Expect) {
+        headers.remove(EXPECT); // answered by us, when there is an upstream to take the body
+    }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
@@ -105,11 +166,11 @@ fn accepts_trailers(te: &HeaderValue) -> bool {
 }
 
 /// Makes the fields of a response those of the next hop.
-pub(super) fn prepare_response(headers: &mut HeaderMap) {
-    if headers.contains_key(TRANSFER_ENCODING) {
+pub(super) fn prepare_response(headers: &mut HeaderMap, look: Look) {
+    if look.has(Field::TransferEncoding) && look.has(Field::ContentLength) {
         headers.remove(CONTENT_LENGTH); // the coding holds (RFC 9112 6.3), the length may be a smuggler's
     }
-    strip_hop_by_hop(headers);
+    strip_hop_by_hop(headers, look);
 }
 
 /// For how many seconds the upstream keeps a connection that rests, if it says so (`Keep-Alive: timeout=5`).
@@ -168,6 +229,11 @@ mod tests {
             })
     }
 
+    fn prepare(headers: &mut HeaderMap, has_body: bool) {
+        let look = Look::at(headers);
+        prepare_request(headers, look, has_body);
+    }
+
     fn names(headers: &HeaderMap) -> Vec<&str> {
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
@@ -191,14 +257,14 @@ mod tests {
             ("proxy-authenticate", "x"),
             ("expect", "100-continue"),
         ]);
-        prepare_request(&mut request, false);
+        prepare(&mut request, false);
         assert_eq!(names(&request), ["host", "x-three"]);
     }
 
     #[test]
     fn only_trailers_are_asked_for_on_the_next_hop() {
         let mut request = headers(&[("te", "gzip;q=1, trailers"), ("connection", "te")]);
-        prepare_request(&mut request, false);
+        prepare(&mut request, false);
         assert_eq!(
             (&request["te"], &request["connection"]),
             (&"trailers".parse().unwrap(), &"te".parse().unwrap())
@@ -208,10 +274,10 @@ mod tests {
     #[test]
     fn a_body_without_a_length_is_chunked() {
         let mut request = headers(&[("transfer-encoding", "Chunked")]);
-        prepare_request(&mut request, true);
+        prepare(&mut request, true);
         assert_eq!(request["transfer-encoding"], "chunked");
         let mut request = headers(&[("content-length", "3")]);
-        prepare_request(&mut request, true);
+        prepare(&mut request, true);
         assert_eq!(names(&request), ["content-length"]);
     }
 
@@ -222,7 +288,12 @@ mod tests {
                 .iter()
                 .map(|coding| ("transfer-encoding", *coding))
                 .collect();
-            assert_eq!(check_framing(&headers(&lines)).is_ok(), fits, "{codings:?}");
+            let headers = headers(&lines);
+            assert_eq!(
+                check_framing(&headers, Look::at(&headers)).is_ok(),
+                fits,
+                "{codings:?}"
+            );
         };
         check(&[], true);
         check(&["Chunked"], true);
@@ -234,7 +305,8 @@ mod tests {
     #[test]
     fn a_response_with_both_framings_loses_the_length() {
         let mut response = headers(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
-        prepare_response(&mut response);
+        let look = Look::at(&response);
+        prepare_response(&mut response, look);
         assert!(response.is_empty());
     }
 

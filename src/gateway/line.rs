@@ -1,11 +1,16 @@
 //! Lines: connections to upstreams, one request at a time.
 
 use std::{
+    cell::RefCell,
     io,
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use http::{Request, Response};
@@ -14,11 +19,8 @@ use hyper::{
     client::conn::http1::{Builder, Connection, SendRequest},
     rt::{Read, ReadBufCursor, Write},
 };
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
 
-use super::{body::RequestBody, origin::Origin};
+use super::{body::RequestBody, origin::Origin, wire::Wire};
 
 /// The longest head of a response, and what of a body is buffered ahead of a slow client, in bytes.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
@@ -36,7 +38,12 @@ pub(super) struct Line {
     /// Whether an answer came through it before.
     pub(super) used: bool,
     sender: SendRequest<RequestBody>,
-    driver: Connection<Wire, RequestBody>,
+    driver: Connection<Tied, RequestBody>,
+    /// The task that drives it.
+    task: Rc<RefCell<Waker>>,
+    pulse: Arc<Pulse>,
+    /// The same, as hyper takes it.
+    hyper: Waker,
 }
 
 /// Why no answer came.
@@ -56,10 +63,16 @@ impl Line {
         wire: Wire,
         rest_ticks: u32,
     ) -> hyper::Result<Self> {
+        let task = Rc::new(RefCell::new(Waker::noop().clone()));
+        let tied = Tied {
+            wire,
+            task: Rc::clone(&task),
+        };
         let (sender, driver) = Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(wire)
+            .handshake(tied)
             .await?;
+        let pulse = Arc::<Pulse>::default();
         Ok(Self {
             origin,
             address,
@@ -68,6 +81,9 @@ impl Line {
             used: false,
             sender,
             driver,
+            task,
+            hyper: Arc::clone(&pulse).into(),
+            pulse,
         })
     }
 
@@ -87,7 +103,13 @@ impl Line {
 
     /// Drives the line; ready when it is over and must be dropped.
     pub(super) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.driver).poll(cx).map(|result| {
+        self.task.borrow_mut().clone_from(cx.waker()); // nothing is cloned when it is the same task as before
+        self.pulse.0.store(false, Ordering::Relaxed);
+        let polled = Pin::new(&mut self.driver).poll(&mut Context::from_waker(&self.hyper));
+        if polled.is_pending() && self.pulse.0.load(Ordering::Relaxed) {
+            cx.waker().wake_by_ref(); // it stopped half-way, to let others have their turn
+        }
+        polled.map(|result| {
             if let Err(error) = result {
                 tracing::debug!(origin = %self.origin.host, %error, "a connection to an upstream broke");
             }
@@ -104,9 +126,9 @@ impl Line {
         self.rest_ticks = self.rest_ticks.min(seconds.saturating_sub(1));
     }
 
-    /// Whether a resting line is still good, as far as one can tell without sending anything.
+    /// Whether it can be used again, as far as one can tell without sending anything.
     pub(super) fn is_alive(&mut self) -> bool {
-        // Nobody waits for a resting line, so nobody need be woken.
+        // A line that rests wakes nobody.
         self.poll_drive(&mut Context::from_waker(Waker::noop()))
             .is_pending()
             && self.is_free()
@@ -119,56 +141,70 @@ impl std::fmt::Debug for Line {
     }
 }
 
-/// The bytes beneath HTTP, encrypted or not.
-pub(super) enum Wire {
-    /// As they are.
-    Plain(TokioIo<TcpStream>),
-    /// Within TLS.
-    Tls(Box<TokioIo<TlsStream<TcpStream>>>),
+/// Tells apart who is woken for what: the wire wakes the task that drives the line, hyper's own parts only say that they
+/// want to be driven again. They say so for every piece of a body that is taken, long after they are done; passed on to
+/// the task, that would poll the client's connection once more for every response.
+#[derive(Debug, Default)]
+struct Pulse(AtomicBool);
+
+impl Wake for Pulse {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed); // set and read by one thread
+    }
 }
 
-/// Calls the same method on whichever wire it is.
-macro_rules! on_either {
-    ($wire:expr, $io:ident => $call:expr) => {
-        match $wire {
-            Wire::Plain($io) => $call,
-            Wire::Tls($io) => $call,
-        }
-    };
+/// The wire of a line. Whatever context it is polled in, it wakes the task that drives the line now.
+struct Tied {
+    wire: Wire,
+    task: Rc<RefCell<Waker>>,
 }
 
-impl Read for Wire {
+impl Tied {
+    fn poll<T>(&mut self, poll: impl FnOnce(Pin<&mut Wire>, &mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        poll(
+            Pin::new(&mut self.wire),
+            &mut Context::from_waker(&self.task.borrow()),
+        )
+    }
+}
+
+impl Read for Tied {
     fn poll_read(
         self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), io => Pin::new(io).poll_read(cx, buffer))
+        self.get_mut().poll(|wire, cx| wire.poll_read(cx, buffer))
     }
 }
 
-impl Write for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_either!(self.get_mut(), io => Pin::new(io).poll_write(cx, bytes))
+impl Write for Tied {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().poll(|wire, cx| wire.poll_write(cx, bytes))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), io => Pin::new(io).poll_flush(cx))
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll(Write::poll_flush)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_either!(self.get_mut(), io => Pin::new(io).poll_shutdown(cx))
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll(Write::poll_shutdown)
     }
 
     fn is_write_vectored(&self) -> bool {
-        on_either!(self, io => io.is_write_vectored())
+        self.wire.is_write_vectored()
     }
 
     fn poll_write_vectored(
         self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        _: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_either!(self.get_mut(), io => Pin::new(io).poll_write_vectored(cx, pieces))
+        self.get_mut()
+            .poll(|wire, cx| wire.poll_write_vectored(cx, pieces))
     }
 }

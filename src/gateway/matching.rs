@@ -63,7 +63,7 @@ fn route(request: Arrived) -> Result<Routed, Refusal> {
         return Err(Refusal::Tunnel); // its target is an authority, which no route can match
     }
     let authority = authority(&request)?;
-    headers::check_framing(&request.headers)?;
+    headers::check_framing(&request.headers, request.look)?;
     let host = match authority {
         "" => Cow::Borrowed(""),
         text => routing::normalize_host(text).map_err(Refusal::Host)?,

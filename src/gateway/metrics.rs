@@ -1,56 +1,99 @@
-//! The data plane's metrics. Handles are made once and kept where requests find them; looking one up per request would
-//! cost more than matching the route.
+//! The data plane's metrics. A core counts for itself, without atomics, and adds what it counted to the process' metrics
+//! every tick: counters shared by all cores would be fought over by every request.
 
 use std::{
+    cell::{Cell, RefCell},
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicU64, Ordering},
     },
     time::Instant,
 };
 
-use flexgate_schemas::RouteId;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::exchange::Exchange;
 
 /// The most routes with series of their own; those after share the label `other`, so that the number of series stays
 /// bounded whatever is configured.
-const ROUTES_MAX: usize = 1000;
-/// How many routes have series of their own.
-static ROUTES: AtomicUsize = AtomicUsize::new(0);
+const ROUTES_MAX: u16 = 1000;
 
-/// The label of requests that no route took.
-const NO_ROUTE: &str = "none";
+/// Which series a route's requests count in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Series(u16);
 
-/// What is counted per route.
-#[derive(Debug)]
-pub(super) struct RouteMetrics {
-    /// By class of status: 1xx to 5xx.
-    requests: [Counter; 5],
-    /// Requests whose client went away before there was an answer.
-    abandoned: Counter,
-    duration: Histogram,
-    upstream_duration: Histogram,
-}
+impl Series {
+    /// Requests that no route took.
+    const UNROUTED: Self = Self(0);
+    /// Routes that came too late for series of their own.
+    const OTHER: Self = Self(1);
 
-impl RouteMetrics {
-    /// The series of a route.
-    pub(super) fn register(id: &RouteId) -> Self {
-        let own = ROUTES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |routes| {
-            (routes < ROUTES_MAX).then_some(routes + 1)
-        });
-        Self::labelled(if own.is_ok() { id.as_str() } else { "other" })
+    /// Series of their own for a route, as long as there are any left in this process.
+    pub(super) fn next() -> Self {
+        static USED: AtomicU16 = AtomicU16::new(2);
+        let more = |used| (used < ROUTES_MAX).then_some(used + 1);
+        USED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_or(Self::OTHER, Self)
     }
 
-    fn labelled(route: &str) -> Self {
-        let route = route.to_owned();
-        let requests = |class: &'static str| counter!("flexgate_http_requests_total", "route" => route.clone(), "code" => class);
+    fn label<'a>(self, route: &'a str) -> &'a str {
+        match self.0 {
+            0 => "none",
+            1 => "other",
+            _ => route,
+        }
+    }
+}
+
+/// What became of a request, as a label.
+const CODES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "abandoned"];
+/// Its client went away before there was an answer.
+const ABANDONED: usize = 5;
+
+/// What one core counted of the requests of one route.
+#[derive(Debug)]
+struct Tally {
+    requests: [Tallied; CODES.len()],
+    duration: Histogram,
+}
+
+/// A counter, and what is still to be added to it.
+#[derive(Debug)]
+struct Tallied {
+    counted: Cell<u64>,
+    total: Counter,
+}
+
+impl Tallied {
+    fn new(total: Counter) -> Self {
         Self {
-            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(requests),
-            abandoned: requests("abandoned"),
-            duration: histogram!("flexgate_http_request_duration_seconds", "route" => route.clone()),
-            upstream_duration: histogram!("flexgate_upstream_response_duration_seconds", "route" => route.clone()),
+            counted: Cell::new(0),
+            total,
+        }
+    }
+
+    fn increment(&self) {
+        self.counted.set(self.counted.get() + 1);
+    }
+
+    fn flush(&self) {
+        match self.counted.take() {
+            0 => {}
+            counted => self.total.increment(counted),
+        }
+    }
+}
+
+impl Tally {
+    fn new(route: &str) -> Self {
+        let requests = |code: &'static str| {
+            Tallied::new(
+                counter!("flexgate_http_requests_total", "route" => route.to_owned(), "code" => code),
+            )
+        };
+        Self {
+            requests: CODES.map(requests),
+            duration: histogram!("flexgate_http_request_duration_seconds", "route" => route.to_owned()),
         }
     }
 }
@@ -58,75 +101,87 @@ impl RouteMetrics {
 /// What one core counts.
 #[derive(Debug)]
 pub(super) struct CoreMetrics {
-    /// Requests that were answered. Written by this core alone, read by anybody.
+    /// Requests that are over. Written by this core alone, read by anybody.
     served: Arc<AtomicU64>,
-    unrouted: RouteMetrics,
+    /// By [`Series`].
+    routes: RefCell<Vec<Option<Box<Tally>>>>,
+    opened: Tallied,
+    reused: Tallied,
     connections: Gauge,
     resting: Gauge,
-    opened: Counter,
-    reused: Counter,
 }
 
 impl CoreMetrics {
-    /// The series of a core.
+    /// Nothing counted yet.
     pub(super) fn new(core: usize, served: Arc<AtomicU64>) -> Self {
         let core = core.to_string();
         Self {
             served,
-            unrouted: RouteMetrics::labelled(NO_ROUTE),
+            routes: RefCell::default(),
+            opened: Tallied::new(counter!("flexgate_upstream_connections_opened_total")),
+            reused: Tallied::new(counter!("flexgate_upstream_connections_reused_total")),
             connections: gauge!("flexgate_http_connections", "core" => core.clone()),
             resting: gauge!("flexgate_upstream_connections_idle", "core" => core),
-            opened: counter!("flexgate_upstream_connections_opened_total"),
-            reused: counter!("flexgate_upstream_connections_reused_total"),
         }
     }
 
     /// A request is over.
     pub(super) fn count(&self, exchange: &Exchange, now: Instant) {
-        // The only writer: no other core's line of cache is touched, and nothing is lost.
+        // The only writer: nothing is lost between the two halves.
         self.served
             .store(self.served.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let route = exchange
-            .route
-            .get()
-            .map_or(&self.unrouted, |route| route.metrics());
+        let (series, label) = match exchange.route.get() {
+            Some(route) => (route.series(), route.route.id.as_str()),
+            None => (Series::UNROUTED, ""),
+        };
+        let mut routes = self.routes.borrow_mut();
+        let place = usize::from(series.0);
+        if routes.len() <= place {
+            routes.resize_with(place + 1, || None);
+        }
+        let tally = routes[place].get_or_insert_with(|| Box::new(Tally::new(series.label(label))));
         let class = exchange
             .status
             .get()
-            .map(|status| usize::from(status.as_u16() / 100));
-        match class.and_then(|class| route.requests.get(class.wrapping_sub(1))) {
-            Some(counter) => counter.increment(1),
-            None => route.abandoned.increment(1),
-        }
-        route
+            .map(|status| usize::from(status.as_u16() / 100) - 1);
+        tally.requests[class.map_or(ABANDONED, |class| class.min(ABANDONED - 1))].increment();
+        tally
             .duration
             .record(now.saturating_duration_since(exchange.arrived));
-        if let Some(time) = exchange.upstream_time.get() {
-            route.upstream_duration.record(time);
-        }
         if let Some(code) = exchange.refusal.get() {
             count_refusal(code);
         }
     }
 
-    /// A request went over a new line, or over one that was used before.
-    pub(super) fn count_line(&self, used: bool) {
-        if used { &self.reused } else { &self.opened }.increment(1);
+    /// A request goes over a line that was used before.
+    pub(super) fn count_reused_line(&self) {
+        self.reused.increment();
     }
 
-    /// How many connections there are now, to clients and, resting, to upstreams.
-    pub(super) fn set_connections(&self, clients: usize, resting: usize) {
-        self.connections.set(precise(clients));
-        self.resting.set(precise(resting));
+    /// A line was opened.
+    pub(super) fn count_opened_line(&self) {
+        self.opened.increment();
+    }
+
+    /// Adds what was counted to the process' metrics, and says how many connections there are now: to clients, and
+    /// resting ones to upstreams.
+    pub(super) fn flush(&self, clients: usize, resting: usize) {
+        let routes = self.routes.borrow();
+        let requests = routes.iter().flatten().flat_map(|tally| &tally.requests);
+        requests
+            .chain([&self.opened, &self.reused])
+            .for_each(Tallied::flush);
+        self.connections.set(as_gauge(clients));
+        self.resting.set(as_gauge(resting));
     }
 }
 
-/// A request was refused, or its head could not be read at all. Refusals are rare, so the handle is looked up.
+/// A request was refused, or its head could not be read at all. Refusals are rare, so the counter is looked up.
 pub(super) fn count_refusal(code: &'static str) {
     counter!("flexgate_gateway_refusals_total", "code" => code).increment(1);
 }
 
-/// A number of connections as a gauge takes it: exactly, since there are never 2^32.
-fn precise(number: usize) -> f64 {
+/// A number of connections, exactly: there are never 2^32.
+fn as_gauge(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }

@@ -1,6 +1,9 @@
 //! What the data plane routes by: built from the config state, swapped in with one atomic store.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{Route, Secret, Settings, UpstreamId, event::Entity};
@@ -47,6 +50,8 @@ pub struct Published(Arc<Inner>);
 
 struct Inner {
     current: ArcSwap<Snapshot>,
+    /// How often `current` was stored.
+    version: AtomicU64,
     /// Held while a snapshot is built, so that two publishers take turns.
     workshop: Mutex<Workshop>,
 }
@@ -67,6 +72,7 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
             }),
+            version: AtomicU64::new(0),
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
@@ -79,9 +85,9 @@ impl Published {
         self.0.current.load_full()
     }
 
-    /// Whether this is still what requests are routed by; cheaper than comparing with [`Published::current`].
-    pub(super) fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
-        Arc::ptr_eq(&self.0.current.load(), snapshot)
+    /// Changes with [`Published::current`], and is cheaper to look at for every request.
+    pub(super) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
     /// Serves this state from the next request on. `changed` says what differs from what was published before; what is
@@ -123,6 +129,7 @@ impl Published {
             }
         }
         self.0.current.store(Arc::new(next));
+        self.0.version.fetch_add(1, Ordering::Release); // after the store: whoever sees it sees the snapshot
         workshop.origins.forget_unused();
     }
 }

@@ -2,14 +2,21 @@
 
 use http::{HeaderMap, HeaderName};
 
-use super::ids::Ids;
+use super::{
+    headers::{Field, Look},
+    ids::Ids,
+};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Leaves a valid `traceparent` as it is: the gateway makes no span of its own, and to name one that nobody recorded as
 /// the parent would tear the trace apart. An invalid one goes, with its `tracestate`, and a trace begins here.
-pub(super) fn continue_or_start(headers: &mut HeaderMap, ids: &Ids) {
+pub(super) fn continue_or_start(headers: &mut HeaderMap, look: Look, ids: &Ids) {
+    if !look.has(Field::Trace) {
+        headers.insert(TRACEPARENT, ids.traceparent());
+        return;
+    }
     let mut values = headers.get_all(TRACEPARENT).into_iter();
     let valid = match (values.next(), values.next()) {
         (Some(only), None) => is_valid(only.as_bytes()),
@@ -65,12 +72,14 @@ mod tests {
         let ids = Ids::new();
         let mut headers = HeaderMap::new();
         headers.insert(TRACESTATE, http::HeaderValue::from_static("a=b"));
-        continue_or_start(&mut headers, &ids);
+        let look = Look::at(&headers);
+        continue_or_start(&mut headers, look, &ids);
         assert!(is_valid(headers[TRACEPARENT].as_bytes()) && !headers.contains_key(TRACESTATE));
 
         headers.insert(TRACESTATE, http::HeaderValue::from_static("a=b"));
         let before = headers[TRACEPARENT].clone();
-        continue_or_start(&mut headers, &ids);
+        let look = Look::at(&headers);
+        continue_or_start(&mut headers, look, &ids);
         assert!(headers[TRACEPARENT] == before && headers.contains_key(TRACESTATE));
     }
 }

@@ -224,6 +224,17 @@ impl<S: Store> Follower<S> {
     }
 
     fn show(&self, status: Status) {
+        #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 commits")]
+        for (name, value) in [
+            ("flexgate_journal_revision", self.fold.revision as f64),
+            ("flexgate_journal_generation", self.fold.generation as f64),
+            (
+                "flexgate_journal_frozen",
+                f64::from(u8::from(matches!(status, Status::Frozen { .. }))),
+            ),
+        ] {
+            metrics::gauge!(name).set(value);
+        }
         let from_snapshot = status != Status::Following && self.view.borrow().from_snapshot;
         self.view.send_replace(Arc::new(View {
             fold: self.fold.clone(),
@@ -260,8 +271,6 @@ impl<S: Store> Follower<S> {
                 self.alerts.raise(kind);
             }
         }
-        metrics::gauge!("flexgate_journal_frozen")
-            .set(f64::from(u8::from(matches!(status, Status::Frozen { .. }))));
         self.show(status);
     }
 }

@@ -63,6 +63,7 @@ impl<S: Store> Decider<S> {
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, tasks: Tasks) {
         while let Some(Some(request)) = tasks.unless_stopped(requests.recv()).await {
             let result = self.transact(&request.transaction).await;
+            metrics::counter!("flexgate_commits_total", "result" => result_label(&result)).increment(1);
             // Nobody waits any more: the commit stands all the same.
             let _gone = request.answer.send(result);
         }
@@ -256,6 +257,22 @@ impl<S: Store> Decider<S> {
             .ok()?
             .ok()?;
         view.fold.remembered.revision_of(id)
+    }
+}
+
+fn result_label(result: &Result<Committed, TransactError>) -> &'static str {
+    match result {
+        Ok(committed) if committed.replayed => "replayed",
+        Ok(committed) if committed.commit.is_none() => "unchanged",
+        Ok(_) => "committed",
+        Err(TransactError::Refused(_) | TransactError::KeyReused | TransactError::TooLarge { .. }) => {
+            "refused"
+        }
+        Err(TransactError::Contended { .. } | TransactError::HeldBack { .. }) => "contended",
+        Err(TransactError::Unavailable { .. } | TransactError::Frozen { .. } | TransactError::Full) => {
+            "unavailable"
+        }
+        Err(TransactError::Unknown { .. }) => "unknown",
     }
 }
 

@@ -2,7 +2,6 @@
 //! every answer carries.
 
 use axum::{
-    Extension,
     body::Body,
     extract::{Request, State},
     middleware::Next,
@@ -12,7 +11,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
-use tracing::{debug, error};
+use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::{health::Health, problem::Problem};
@@ -42,7 +41,7 @@ impl CorrelationId {
 /// A response that ends in a problem. [`around`] gives it its body, once it knows what to call the request.
 pub fn refuse(problem: Problem) -> Response {
     Response::builder()
-        .extension(Extension(problem).0)
+        .extension(problem)
         .body(Body::empty())
         .expect("no header that could be invalid")
 }
@@ -60,7 +59,7 @@ pub async fn around(State(health): State<Health>, mut request: Request, next: Ne
         let correlation = correlation.as_str();
         let (status, code, detail) = (problem.status.as_u16(), problem.code, &*problem.detail);
         if problem.status.is_server_error() {
-            error!(%method, path, status, code, correlation, "{detail}");
+            warn!(%method, path, status, code, correlation, "{detail}");
         } else {
             debug!(%method, path, status, code, correlation, "{detail}");
         }

@@ -121,7 +121,7 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 14] = [
         Counter,
         "flexgate_commits_total",
         Unit::Count,
-        "Commits that this process appended, by result",
+        "Transactions of this process, by result",
     ),
     (
         Counter,

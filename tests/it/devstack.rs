@@ -10,7 +10,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use flexgate::devstack::{Binaries, Devstack, DevstackError, Plan, nats_login};
+use flexgate::devstack::{Binaries, Devstack, DevstackError, Plan};
+use flexgate::journal::jetstream::login;
 use sqlx::{Connection, PgConnection};
 
 use fixture::*;
@@ -51,7 +52,7 @@ async fn nothing_answers_without_the_password() {
     let wrong = |url: &str| url.replace(&password, "wrong");
 
     assert!(
-        nats_login(&wrong(stack.nats_url()))
+        login(&wrong(stack.nats_url()))
             .connect(stack.nats_url())
             .await
             .is_err()

@@ -6,6 +6,7 @@
     reason = "a test stops where something is wrong, and is a crate of its own"
 )]
 
+mod admin;
 mod cli;
 mod client;
 mod cluster;
@@ -14,4 +15,6 @@ mod devstack;
 mod fixtures;
 mod journal;
 mod projections;
+mod restart;
+mod tidy;
 mod upstream;

@@ -101,5 +101,15 @@ pub(super) fn settings(file: &Node) -> Node {
         }
     }
     switchable(&mut settings, "rateLimit");
+    if let Some((
+        _,
+        Node {
+            value: Value::Bool(false),
+            ..
+        },
+    )) = file.entry_at(&["rateLimit", "enabled"])
+    {
+        settings.take("rateLimit");
+    }
     settings
 }

@@ -1,6 +1,11 @@
 //! Keys that are read and checked, and that nothing acts on yet. Each is said, with its line, at every start.
 //!
-//! Policies of upstreams and routes are not here: those are stored, and `domain` warns of them.
+//! Policies of upstreams and routes are not here: those are stored, the gateway refuses what it cannot protect, and
+//! `domain` warns. What is here has nowhere to be stored, so no gateway could refuse anything for its sake. None of it
+//! stops a start, since the README's own example has most of it; what the file alone proves wrong does ([`protection`]).
+//! `proxy.maxBodySize` guards upstreams and not the gateway, which never holds a body.
+//!
+//! [`protection`]: super::protection
 
 use std::ops::Range;
 

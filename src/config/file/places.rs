@@ -35,16 +35,29 @@ impl<'a> Places<'a> {
             Entity::Settings => tree,
             Entity::Log => return None,
         };
-        let field = pointer.split('/').nth(1).and_then(|field| node.entry(field));
-        let span = match field {
+        let field = pointer.split('/').nth(1).unwrap_or_default();
+        Some(self.field(node, field))
+    }
+
+    /// Where a JSON Pointer into the file as a whole points: `/routes/3/upstream`.
+    pub fn at(&self, pointer: &str) -> Option<Place> {
+        let mut tokens = pointer.split('/').skip(1);
+        let list = self.tree.as_ref()?.get(tokens.next()?)?;
+        let item = list.items().get(tokens.next()?.parse::<usize>().ok()?)?;
+        Some(self.field(item, tokens.next().unwrap_or_default()))
+    }
+
+    /// A field of a mapping, or the mapping itself where it has no such field.
+    fn field(&self, node: &Node, field: &str) -> Place {
+        let span = match node.entry(field) {
             Some((key, value)) if value.is_container() => key.place(),
             Some((_, value)) => value.place(),
             None => node.place(),
         };
-        Some(Place {
+        Place {
             source: self.file.source.clone(),
             span,
-        })
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{HostPattern, Millis, policy::RateLimit};
+use flexgate_schemas::{HostPattern, Millis};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
@@ -167,7 +167,7 @@ pub(super) struct RateLimits {
     pub(super) enabled: Option<bool>,
     pub(super) backend: Option<Backend>,
     pub(super) redis: Option<RedisUrl>,
-    pub(super) global: Option<RateLimit>,
+    pub(super) global: Option<IgnoredAny>,
     pub(super) per_route: Option<Vec<IgnoredAny>>,
 }
 

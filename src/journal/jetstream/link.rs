@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, connection::State, jetstream};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 /// How often the server is pinged; two missing answers end the connection.
@@ -41,7 +42,7 @@ impl Link {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| ConnectError::Url(without_credentials(url)))?;
         let (set, up) = watch::channel(false);
-        let client = login(servers.first())
+        let client = login(url)
             .name(name)
             .retry_on_initial_connect()
             .connection_timeout(CONNECT_TIMEOUT)
@@ -126,14 +127,22 @@ impl Link {
     }
 }
 
-/// The user and password, or the token, of a server's URL, which the client reads and then ignores.
-pub fn login(server: Option<&ServerAddr>) -> ConnectOptions {
-    let user = server.and_then(|server| Some((server.username()?, server.password())));
+/// How to log in with the user and password, or the token, of a URL such as `nats://user:password@host`: the client
+/// reads them and then ignores them. Of several servers the first one's are for all.
+pub fn login(url: &str) -> ConnectOptions {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let first = url
+        .split(',')
+        .next()
+        .and_then(|server| server.trim().parse::<ServerAddr>().ok());
+    let user = first
+        .as_ref()
+        .and_then(|server| Some((server.username()?, server.password())));
     match user {
         None => ConnectOptions::new(),
-        Some((token, None)) => ConnectOptions::with_token(token.to_owned()),
+        Some((token, None)) => ConnectOptions::with_token(decode(token)),
         Some((user, Some(password))) => {
-            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+            ConnectOptions::with_user_and_password(decode(user), decode(password))
         }
     }
 }

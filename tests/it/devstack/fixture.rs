@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use async_nats::jetstream;
-use flexgate::devstack::{Binaries, Durability, Need, Plan, Server, ServerOptions, nats_login};
+use flexgate::devstack::{Binaries, Durability, Need, Plan, Server, ServerOptions};
+use flexgate::journal::jetstream::login;
 use rustix::process::Pid;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -83,14 +84,14 @@ pub(super) fn runs(pid: Pid) -> bool {
 }
 
 pub(super) async fn jetstream_api_level(url: &str) -> u64 {
-    let client = nats_login(url).connect(url).await.unwrap();
+    let client = login(url).connect(url).await.unwrap();
     let reply = client.request("$JS.API.INFO", "".into()).await.unwrap();
     let info: serde_json::Value = serde_json::from_slice(&reply.payload).unwrap();
     info["api"]["level"].as_u64().unwrap_or(0)
 }
 
 pub(super) async fn store_one_message(url: &str) {
-    let jetstream = jetstream::new(nats_login(url).connect(url).await.unwrap());
+    let jetstream = jetstream::new(login(url).connect(url).await.unwrap());
     let stream = jetstream::stream::Config {
         name: "KEPT".into(),
         subjects: vec!["kept".into()],
@@ -101,7 +102,7 @@ pub(super) async fn store_one_message(url: &str) {
 }
 
 pub(super) async fn stored_messages(url: &str) -> u64 {
-    let jetstream = jetstream::new(nats_login(url).connect(url).await.unwrap());
+    let jetstream = jetstream::new(login(url).connect(url).await.unwrap());
     jetstream
         .get_stream("KEPT")
         .await

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use flexgate::devstack::{Durability, Server, ServerOptions, nats_login};
+use flexgate::devstack::{Durability, Server, ServerOptions};
+use flexgate::journal::jetstream::login;
 use sqlx::{Connection, PgConnection};
 
 use super::fixture::*;
@@ -30,7 +31,7 @@ async fn a_killed_server_comes_back_on_its_port_with_its_data() {
     let (pid, port) = (nats.pid(), nats.port());
 
     nats.kill9();
-    assert!(nats_login(nats.url()).connect(nats.url()).await.is_err());
+    assert!(login(nats.url()).connect(nats.url()).await.is_err());
     nats.restart().await.unwrap();
 
     assert_eq!(nats.port(), port);

@@ -1,0 +1,32 @@
+//! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
+//! `... --bench load -- edits` measures how soon edits take effect.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a bench prints, stops where something is wrong, and is a crate of its own"
+)]
+
+#[expect(dead_code, reason = "tests need more of it")]
+#[path = "../../tests/it/client.rs"]
+mod client;
+mod cluster;
+mod edits;
+mod nginx;
+mod side_by_side;
+mod turn;
+
+mod fixtures {
+    /// How long one answer may take.
+    pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "edits") {
+        tokio::runtime::Runtime::new().unwrap().block_on(edits::run());
+    } else {
+        side_by_side::run();
+    }
+}

@@ -1,0 +1,144 @@
+//! nginx, as the backend and as a proxy.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::cluster::{Running, free_port, wait_for};
+
+/// Workers of nginx, as many as FlexGate has threads: the cores of the machine.
+pub const WORKERS: usize = 2;
+
+/// Whether a tool is on the path.
+pub fn installed(tool: &str) -> bool {
+    Command::new("sh")
+        .args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {tool}")])
+        .stdout(Stdio::null())
+        .status()
+        .unwrap()
+        .success()
+}
+
+/// nginx that answers with 128 bytes by itself.
+pub struct Backend {
+    _running: NginxProcess,
+    port: u16,
+}
+
+impl Backend {
+    /// Starts it.
+    pub fn start(folder: &Path) -> Self {
+        let port = free_port();
+        let body = "x".repeat(128);
+        let server = format!(
+            "keepalive_requests 100000000;
+             server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{body}'; }} }}"
+        );
+        Self {
+            _running: NginxProcess::start(&folder.join("backend"), &server, port),
+            port,
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// nginx as a proxy that adds what FlexGate adds.
+pub struct Nginx {
+    running: NginxProcess,
+    port: u16,
+}
+
+impl Nginx {
+    /// Starts it in front of the backend.
+    pub fn start(folder: &Path, backend: u16) -> Self {
+        let port = free_port();
+        let server = format!(
+            "keepalive_requests 100000000;
+             upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
+             server {{
+               listen 127.0.0.1:{port} reuseport;
+               location / {{
+                 proxy_pass http://backend;
+                 proxy_http_version 1.1;
+                 proxy_buffering off;
+                 proxy_set_header Connection '';
+                 proxy_set_header Host 127.0.0.1:{backend};
+                 proxy_set_header Via '1.1 nginx';
+                 proxy_set_header X-Forwarded-For $remote_addr;
+                 proxy_set_header X-Forwarded-Proto $scheme;
+                 proxy_set_header X-Forwarded-Host $http_host;
+                 proxy_set_header X-Forwarded-Port $server_port;
+                 proxy_set_header X-Correlation-ID $request_id;
+                 proxy_set_header traceparent '00-$request_id-00f067aa0ba902b7-01';
+                 add_header X-Correlation-ID $request_id;
+               }}
+             }}"
+        );
+        Self {
+            running: NginxProcess::start(&folder.join("nginx"), &server, port),
+            port,
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Master and workers.
+    pub fn pids(&self) -> Vec<u32> {
+        let master = self.running.child.0.id();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        children
+            .split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .chain([master])
+            .collect()
+    }
+}
+
+struct NginxProcess {
+    child: Running,
+}
+
+impl NginxProcess {
+    fn start(folder: &Path, server: &str, port: u16) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        let conf = folder.join("nginx.conf");
+        let text = format!(
+            "daemon off; worker_processes {WORKERS}; pid {0}/pid; error_log {0}/error.log;
+             events {{ worker_connections 4096; }}
+             http {{
+               access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/f;
+               uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;
+               {server}
+             }}",
+            folder.display()
+        );
+        fs::write(&conf, text).unwrap();
+        let child = Command::new("sh")
+            .args(["-c", "PATH=$PATH:/usr/sbin exec nginx -c \"$0\" -e \"$1\""])
+            .args([&conf, &folder.join("error.log")])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let child = Running(child);
+        wait_for(port);
+        Self { child }
+    }
+}
+
+impl Drop for NginxProcess {
+    fn drop(&mut self) {
+        // The master takes its workers with it only when it is asked.
+        let pid = self.child.0.id().to_string();
+        let _asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let _reaped = self.child.0.wait();
+    }
+}

@@ -1,0 +1,131 @@
+//! Bodies that cannot be read, and what is said about them.
+
+use http::Method;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use super::{Api, TOKEN};
+
+#[tokio::test]
+async fn a_body_of_another_media_type_is_415() {
+    let api = Api::start().await;
+    for media_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "application/yaml",
+    ] {
+        api.call(Method::POST, "/api/routes")
+            .header("content-type", media_type)
+            .body("{}")
+            .send()
+            .await
+            .is_problem(415, "unsupported_media_type");
+    }
+    api.call(Method::POST, "/api/routes")
+        .body("{}")
+        .send()
+        .await
+        .is_problem(415, "unsupported_media_type");
+    let problem = api
+        .call(Method::PATCH, "/api/routes/a")
+        .header("content-type", "application/json-patch+json")
+        .body("[]")
+        .send()
+        .await
+        .is_problem(415, "unsupported_media_type");
+    assert!(
+        problem["detail"]
+            .as_str()
+            .unwrap()
+            .contains("application/merge-patch+json"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_400_with_the_place() {
+    let api = Api::start().await;
+    let problem = api
+        .call(Method::POST, "/api/routes")
+        .header("content-type", "application/json")
+        .body("{\n  \"path\": ,\n}")
+        .send()
+        .await
+        .is_problem(400, "malformed");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("line 2 column 11"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_field_is_refused_with_a_pointer() {
+    let api = Api::with_backend().await;
+    let route = json!({ "path": "/", "upstream": "backend", "rateLimit": { "requests": 1, "window": 1, "burst": 2 } });
+    let problem = api.post("/api/routes", route).await.is_problem(400, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "/rateLimit/burst");
+    assert!(
+        problem["errors"][0]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("unknown field"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn a_path_pattern_that_is_none_is_refused_with_a_pointer() {
+    let api = Api::with_backend().await;
+    let problem = api
+        .post("/api/routes", json!({ "path": "users", "upstream": "backend" }))
+        .await
+        .is_problem(400, "invalid");
+    assert_eq!(problem["errors"][0]["pointer"], "/path");
+}
+
+#[tokio::test]
+async fn a_field_that_is_there_twice_is_refused() {
+    let api = Api::with_backend().await;
+    let problem = api
+        .call(Method::POST, "/api/routes")
+        .header("content-type", "application/json")
+        .body(r#"{"path":"/a","upstream":"backend","path":"/b"}"#)
+        .send()
+        .await
+        .is_problem(400, "invalid");
+    assert!(problem["detail"].as_str().unwrap().contains("twice"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_body_beyond_a_mebibyte_is_413_before_it_is_sent() {
+    let api = Api::start().await;
+    let address = api.url.strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/routes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+         Content-Length: 1048577\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn a_body_that_grows_beyond_a_mebibyte_is_413() {
+    let api = Api::start().await;
+    let address = api.url.strip_prefix("http://").unwrap();
+    let mut connection = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /api/routes HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n100001\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(&vec![b' '; 0x10_0001]).await.unwrap();
+    let mut answer = [0; 12];
+    connection.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 413");
+}

@@ -1,0 +1,223 @@
+//! The rules that matter, held against the source tree.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files below a folder or of a module (`foo.rs` and `foo/`), with their text; tests apart.
+fn sources(of: &str) -> Vec<(PathBuf, String)> {
+    fn collect(path: &Path, into: &mut Vec<(PathBuf, String)>) {
+        if path.is_dir() {
+            for entry in fs::read_dir(path).unwrap() {
+                collect(&entry.unwrap().path(), into);
+            }
+        } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("tests.rs") {
+            into.push((path.to_owned(), fs::read_to_string(path).unwrap()));
+        }
+    }
+    let mut found = Vec::new();
+    for path in [root().join(of), root().join(format!("{of}.rs"))]
+        .iter()
+        .filter(|path| path.exists())
+    {
+        collect(path, &mut found);
+    }
+    assert!(!found.is_empty(), "nothing at {of}");
+    found
+}
+
+/// The code of a file without its comments, its tests and its strings of one line.
+fn code(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[track_caller]
+fn never(module: &str, words: &[&str], why: &str) {
+    for (path, text) in sources(module) {
+        let code = code(&text);
+        for word in words {
+            assert!(!code.contains(word), "{} says {word:?}: {why}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_core_is_pure() {
+    let effects = [
+        "async ",
+        "tokio",
+        "Utc::now",
+        "SystemTime",
+        "Instant",
+        "rand::",
+        "Uuid::",
+        "std::fs",
+        "std::net::Tcp",
+        "std::env",
+    ];
+    for module in ["src/domain", "src/routing"] {
+        never(module, &effects, "time, ids and the actor are arguments");
+    }
+}
+
+#[test]
+fn imports_flow_one_way() {
+    let core = [
+        "crate::journal",
+        "crate::gateway",
+        "crate::admin",
+        "crate::membership",
+        "crate::app",
+        "crate::cli",
+        "crate::config",
+    ];
+    never(
+        "src/routing",
+        &[&core[..], &["crate::domain"]].concat(),
+        "routing knows schemas only",
+    );
+    never("src/domain", &core, "the domain knows routing and schemas only");
+    never(
+        "src/journal",
+        &[
+            "crate::gateway",
+            "crate::admin",
+            "crate::app",
+            "crate::cli",
+            "crate::config",
+            "crate::membership",
+        ],
+        "the journal is below them",
+    );
+    never(
+        "src/gateway",
+        &[
+            "crate::journal",
+            "crate::admin",
+            "crate::app",
+            "sqlx",
+            "async_nats",
+            "decide",
+        ],
+        "a request reads memory",
+    );
+    never(
+        "src/admin",
+        &["crate::gateway", "crate::app", "sqlx"],
+        "the admin API changes the gateway by commits alone",
+    );
+    never(
+        "schemas/src",
+        &["flexgate::", "crate::domain"],
+        "schemas import nothing of ours",
+    );
+    never(
+        "projections/src",
+        &["async_nats", "hyper", "axum"],
+        "projections are handed their events",
+    );
+}
+
+#[test]
+fn only_config_reads_the_environment() {
+    for (path, text) in sources("src") {
+        let homely = path.starts_with(root().join("src/config")) || path.ends_with("src/config.rs");
+        let reads = ["env::var(", "env::var_os(", "env::vars(", "env::vars_os("];
+        assert!(
+            homely || !reads.iter().any(|read| code(&text).contains(read)),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn there_is_no_unsafe_code() {
+    for module in ["src", "schemas/src", "projections/src"] {
+        never(
+            module,
+            &["unsafe {", "unsafe fn", "unsafe impl"],
+            "it has one home, the outbox, which is not built yet",
+        );
+    }
+}
+
+#[test]
+fn the_fold_has_no_catch_all_arm() {
+    never(
+        "src/domain/evolve",
+        &["_ =>"],
+        "a new event must be placed by hand",
+    );
+    never(
+        "schemas/src/event",
+        &["_ =>"],
+        "a new event must be placed by hand",
+    );
+}
+
+#[test]
+fn metric_names_say_whose_they_are_and_in_which_unit() {
+    let units = ["_total", "_seconds", "_bytes", "_ratio", "_info"];
+    // Numbers of things at this moment: counts have no unit (OpenMetrics, "Metric Names").
+    let counts = ["_connections", "_idle", "_revision", "_generation", "_frozen"];
+    for (path, text) in sources("src") {
+        for call in ["counter!(\"", "gauge!(\"", "histogram!(\""] {
+            for name in code(&text)
+                .split(call)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+            {
+                let unit = units.iter().chain(&counts).any(|unit| name.ends_with(unit));
+                assert!(
+                    name.starts_with("flexgate_") && unit,
+                    "{name} in {}",
+                    path.display()
+                );
+                assert!(
+                    !call.starts_with("counter") || name.ends_with("_total"),
+                    "{name} is a counter"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_called_by_a_name_that_says_nothing() {
+    for (path, _) in ["src", "schemas/src", "projections/src", "tests", "benches"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+    {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(
+            ![
+                "mod", "util", "utils", "helper", "helpers", "common", "misc", "types"
+            ]
+            .contains(&&*stem),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn migrations_say_why_first() {
+    for entry in fs::read_dir(root().join("migrations")).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        assert!(
+            fs::read_to_string(&path).unwrap().starts_with("-- "),
+            "{}",
+            path.display()
+        );
+    }
+}
