@@ -23,6 +23,7 @@ mod demo;
 mod file;
 mod ports;
 mod process;
+pub mod projector;
 mod servers;
 
 pub use demo::Demo;
@@ -81,7 +82,7 @@ pub enum Error {
     #[error(transparent)]
     Token(#[from] crate::config::TokenError),
     /// A process without roles.
-    #[error("nothing to do: give `--role gateway`, `admin`, or both")]
+    #[error("nothing to do: give `--role gateway`, `admin`, `projector`, or several of them")]
     NoRole,
     /// Nothing runs in this data folder.
     #[error("nothing runs in {0}")]

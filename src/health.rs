@@ -26,10 +26,10 @@ struct Inner {
     draining: AtomicBool,
     routing: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     journal: OnceLock<watch::Receiver<Arc<View>>>,
-    checks: Mutex<[Check; 3]>,
+    checks: Mutex<[Check; 4]>,
 }
 
-/// A server that this process uses. None of them is needed to serve requests.
+/// What this process has to do with and can serve requests without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dependency {
     /// PostgreSQL.
@@ -38,6 +38,8 @@ pub enum Dependency {
     Redis,
     /// NATS JetStream.
     Jetstream,
+    /// The read models, as far as this process keeps them.
+    Projections,
 }
 
 /// What is known of a dependency.

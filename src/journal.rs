@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flexgate_schemas::{
-    Chain, ClusterId, Commit, CommitId, Event, NodeId, Timestamp,
+    Chain, ClusterId, CommitId, Event, NodeId, Timestamp,
     commit::{Actor, Idempotency, Source},
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -29,6 +29,7 @@ pub mod snapshot;
 pub mod store;
 mod transact;
 
+pub use flexgate_schemas::commit::Recorded;
 pub use fold::Fold;
 pub use follow::{Serve, Served};
 pub use transact::LowestReader;
@@ -179,17 +180,6 @@ pub enum TransactError {
         /// What the commit needs.
         needed: u32,
     },
-}
-
-/// A commit as it was read.
-#[derive(Debug, Clone)]
-pub struct Recorded {
-    /// Its history.
-    pub generation: u64,
-    /// Its revision.
-    pub revision: u64,
-    /// What it says.
-    pub commit: Arc<Commit>,
 }
 
 /// What a journal is started with.

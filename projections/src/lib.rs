@@ -1,1 +1,20 @@
-//! x
+//! The read models in PostgreSQL, and the runner that keeps them.
+//!
+//! A projection is a fold of the log into tables of schema `flexgate`. Its rows and its checkpoint move in one
+//! transaction, so that a crash loses nothing and repeats nothing.
+
+mod checkpoint;
+mod config;
+mod error;
+mod migrate;
+mod runner;
+
+pub use checkpoint::Checkpoint;
+pub use error::Error;
+pub use migrate::connect;
+pub use runner::Projector;
+
+/// Every statement that this package sends. A test has a migrated database prepare each of them.
+pub fn statements() -> impl Iterator<Item = &'static str> {
+    checkpoint::STATEMENTS.into_iter().chain(config::STATEMENTS)
+}

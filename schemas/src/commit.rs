@@ -41,6 +41,17 @@ pub struct Commit {
     pub events: Arc<[Event]>,
 }
 
+/// A commit as it lies in the log.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// Its revision: the stream sequence.
+    pub revision: u64,
+    /// The chain up to and with it.
+    pub chain: Chain,
+    /// What it says.
+    pub commit: Arc<Commit>,
+}
+
 /// Who asked for a change.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

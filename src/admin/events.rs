@@ -113,18 +113,14 @@ fn begin(view: &View, seen: Option<Place>) -> (Place, Event) {
 }
 
 fn message(recorded: &Recorded) -> Event {
-    let Recorded {
-        generation,
-        revision,
-        ref commit,
-    } = *recorded;
+    let (generation, revision) = (recorded.commit.generation, recorded.revision);
     event(
         "message",
         Place { generation, revision },
         &Message {
             generation,
             revision,
-            commit,
+            commit: &recorded.commit,
         },
     )
 }

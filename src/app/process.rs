@@ -11,7 +11,7 @@ use axum::Router;
 use http::HeaderValue;
 use tokio::net::TcpListener;
 
-use super::{Endpoints, Error, checks, file, ports::PortClaim};
+use super::{Endpoints, Error, checks, file, ports::PortClaim, projector};
 use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config, RunRecord, SecretResolver},
@@ -76,7 +76,7 @@ impl Process {
     /// its snapshot.
     pub async fn start(config: &Config, endpoints: &Endpoints) -> Result<Self, Error> {
         let roles = config.roles;
-        if !roles.gateway && !roles.admin {
+        if !roles.gateway && !roles.admin && !roles.projector {
             return Err(Error::NoRole);
         }
         let identity = Identity::take(&config.data_dir, config.node_id.clone())?;
@@ -103,6 +103,7 @@ impl Process {
             .await;
         let health = health(&journal);
         checks::watch(&health, endpoints, &cluster.link, &control);
+        projector::start(roles, endpoints, &journal, &health, &control);
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;

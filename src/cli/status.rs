@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What is shown, and where it is in the answer, as a JSON Pointer.
-const LINES: [(&str, &str); 11] = [
+const LINES: [(&str, &str); 12] = [
     ("version", "/version"),
     ("cluster", "/cluster"),
     ("generation", "/journal/generation"),
@@ -21,6 +21,7 @@ const LINES: [(&str, &str); 11] = [
     ("jetstream", "/checks/jetstream"),
     ("database", "/checks/database"),
     ("redis", "/checks/redis"),
+    ("projections", "/checks/projections"),
 ];
 
 pub(super) fn show(run: &Invocation) -> Result<Exit, Failure> {

@@ -40,7 +40,7 @@ pub struct Readiness {
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// The servers it uses. None of them makes it unready.
+    /// What it uses and keeps. None of them makes it unready.
     pub checks: Checks,
     /// Why a check is not `UP`.
     #[serde(default, skip_serializing_if = "Reasons::is_empty")]
@@ -50,7 +50,7 @@ pub struct Readiness {
     pub journal: Option<JournalReport>,
 }
 
-/// The servers a process uses, each with how it is.
+/// What a process uses and keeps, each with how it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Checks {
     /// PostgreSQL.
@@ -59,6 +59,8 @@ pub struct Checks {
     pub redis: Verdict,
     /// NATS JetStream.
     pub jetstream: Verdict,
+    /// The read models, where this process keeps them.
+    pub projections: Verdict,
 }
 
 /// Why a check is not `UP`, by its name.
@@ -73,28 +75,33 @@ pub struct Reasons {
     /// NATS JetStream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<Box<str>>,
+    /// The read models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projections: Option<Box<str>>,
 }
 
 impl Checks {
     /// In the order of [`super::Dependency`].
-    pub(super) fn of(checks: &[Check; 3]) -> Self {
-        let [database, redis, jetstream] = checks.each_ref().map(Check::verdict);
+    pub(super) fn of(checks: &[Check; 4]) -> Self {
+        let [database, redis, jetstream, projections] = checks.each_ref().map(Check::verdict);
         Self {
             database,
             redis,
             jetstream,
+            projections,
         }
     }
 }
 
 impl Reasons {
     /// In the order of [`super::Dependency`].
-    pub(super) fn of(checks: [Check; 3]) -> Self {
-        let [database, redis, jetstream] = checks.map(Check::reason);
+    pub(super) fn of(checks: [Check; 4]) -> Self {
+        let [database, redis, jetstream, projections] = checks.map(Check::reason);
         Self {
             database,
             redis,
             jetstream,
+            projections,
         }
     }
 

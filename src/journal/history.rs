@@ -1,4 +1,4 @@
-//! Reading commits for people: `events tail` and the event stream of the admin API.
+//! Reading commits for people and read models: `events tail`, the event stream of the admin API, the projector.
 
 use std::sync::Arc;
 
@@ -36,12 +36,13 @@ impl<S: Store> History for S {
     }
 }
 
-/// Parts of change sets, and commits that this build cannot read, are passed over: nobody acts on what is shown here.
+/// Parts of change sets, and commits that this build cannot read, are passed over. Whoever acts on what is read here
+/// sees the gap by the chain.
 fn recorded(record: &Record) -> Option<Recorded> {
     let commit = Commit::from_payload(&record.payload).ok()?;
     Some(Recorded {
-        generation: commit.generation,
         revision: record.sequence,
+        chain: commit.parent.then(&record.payload),
         commit: Arc::new(commit),
     })
 }

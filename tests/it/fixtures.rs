@@ -1,7 +1,8 @@
 //! Real servers, started once per run and shared; tests are kept apart by stream prefix and database name.
 
 use std::{
-    path::PathBuf,
+    fs,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
@@ -11,11 +12,15 @@ use flexgate::{
     devstack::{Binaries, Durability, Server, ServerOptions},
     journal::jetstream::{Link, Names, streams},
 };
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 /// How long anything may take that a test waits for. Generous: it is only used up when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a test looks for what nobody tells it about.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// What `make servers` fetched.
 pub fn binaries() -> Binaries {
@@ -49,6 +54,68 @@ impl Nats {
     pub async fn shared_url() -> &'static str {
         static SHARED: OnceCell<Nats> = OnceCell::const_new();
         SHARED.get_or_init(Self::start).await.server.url()
+    }
+}
+
+/// A PostgreSQL server and its data, for one test that harms it or for all that do not.
+pub struct Postgres {
+    /// The server.
+    pub server: Server,
+    _data: TempDir,
+}
+
+impl Postgres {
+    /// A server of one's own.
+    pub async fn start() -> Self {
+        let data = tempfile::Builder::new()
+            .prefix(&format!("postgres-{}-", process::id()))
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .unwrap();
+        let options = ServerOptions {
+            data_dir: data.path().to_owned(),
+            binary: binaries().postgres().await.unwrap(),
+            port: None,
+            durability: Durability::Test,
+        };
+        Self {
+            server: Server::postgres(options).await.unwrap(),
+            _data: data,
+        }
+    }
+
+    /// A migrated database that no other test uses, on the server that all tests share.
+    pub async fn database() -> String {
+        static SHARED: OnceCell<Postgres> = OnceCell::const_new();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let template = SHARED.get_or_init(Self::with_template).await.server.url();
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let server = template.parse::<PgConnectOptions>().unwrap().database("postgres");
+        let mut connection = PgConnection::connect_with(&server).await.unwrap();
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE flexgate"));
+        connection.execute(create).await.unwrap();
+        template.replace("/flexgate?", &format!("/{name}?"))
+    }
+
+    /// Its own database becomes what those of the tests are copied from. Nobody may be connected to it then.
+    async fn with_template() -> Self {
+        remove_what_ended_runs_left();
+        let shared = Self::start().await;
+        let connection = flexgate_projections::connect(shared.server.url()).await.unwrap();
+        connection.close().await.unwrap();
+        shared
+    }
+}
+
+/// A server that is shared until the process ends has nobody to remove its data, which would add up.
+fn remove_what_ended_runs_left() {
+    for entry in fs::read_dir(env!("CARGO_TARGET_TMPDIR")).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let run = name
+            .strip_prefix("postgres-")
+            .and_then(|rest| rest.split('-').next());
+        if run.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _gone = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

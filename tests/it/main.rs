@@ -14,6 +14,7 @@ mod config;
 mod devstack;
 mod fixtures;
 mod journal;
+mod projections;
 mod restart;
 mod tidy;
 mod upstream;

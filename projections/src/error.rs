@@ -1,0 +1,85 @@
+//! Why a projection does not go on.
+
+use sqlx::migrate::MigrateError;
+
+/// Why a projection does not go on. Whatever it is, nothing was applied by half and nothing was skipped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached, or cannot take anything at the moment.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The tables cannot be brought to what this build writes.
+    #[error("the tables cannot be migrated: {0}")]
+    Migration(MigrateError),
+    /// The rows were made by a later version of the projection.
+    #[error("projection {projection} was kept by a newer FlexGate: upgrade this one")]
+    Newer {
+        /// Which.
+        projection: &'static str,
+    },
+    /// Another projector has taken over.
+    #[error("another projector has taken over")]
+    Fenced,
+    /// The log is not the one that was projected, or a commit in between could not be read.
+    #[error(
+        "revision {found} of the log does not continue revision {sequence} of generation {generation}, up to which \
+         the tables were filled: the log was rewound or mixed up, or holds a commit that this build cannot read"
+    )]
+    Discontinued {
+        /// The commit that does not fit.
+        found: u64,
+        /// The last one that did.
+        sequence: u64,
+        /// Its history.
+        generation: u64,
+    },
+    /// An event is such that the tables refuse it.
+    #[error("revision {revision} cannot be applied: {error}")]
+    Inapplicable {
+        /// The commit with the event.
+        revision: u64,
+        /// What the database said.
+        error: sqlx::Error,
+    },
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => Self::Database(error),
+            other => Self::Migration(other),
+        }
+    }
+}
+
+impl Error {
+    /// Whether somebody has to do something, since time alone will not help.
+    pub fn stops(&self) -> bool {
+        match self {
+            Self::Database(_) | Self::Fenced => false,
+            Self::Migration(_)
+            | Self::Newer { .. }
+            | Self::Discontinued { .. }
+            | Self::Inapplicable { .. } => true,
+        }
+    }
+
+    /// What a statement of this commit's events came to.
+    pub(crate) fn of_event(revision: u64, error: sqlx::Error) -> Self {
+        let refused = match &error {
+            sqlx::Error::Encode(_) => true,
+            sqlx::Error::Database(said) => said.code().is_some_and(|code| is_about_the_data(&code)),
+            _ => false,
+        };
+        if refused {
+            Self::Inapplicable { revision, error }
+        } else {
+            Self::Database(error)
+        }
+    }
+}
+
+/// SQLSTATE classes 22 (data exception), 23 (integrity constraint violation) and 42 (the tables are not as expected).
+fn is_about_the_data(code: &str) -> bool {
+    ["22", "23", "42"].iter().any(|class| code.starts_with(class))
+}

@@ -1,0 +1,78 @@
+//! Connecting to the database, and bringing its tables to what this build writes.
+
+use std::{borrow::Cow, time::Duration};
+
+use sqlx::{
+    Connection as _, PgConnection, SqlSafeStr as _,
+    migrate::{Migration, MigrationType, Migrator},
+    postgres::PgConnectOptions,
+};
+use tokio::time::timeout;
+
+use crate::Error;
+
+/// How long a connection may take to be made.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long the migrations may take, with the wait for another process that is running them.
+const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
+
+/// The files in `migrations/`, in order. Forward only: one that was released is never edited.
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "configuration",
+    include_str!("../../migrations/0001_configuration.sql"),
+)];
+
+/// Connects, and runs the migrations that are missing. Processes that start together take turns.
+pub async fn connect(url: &str) -> Result<PgConnection, Error> {
+    // What the parser says may repeat the password.
+    let unreadable = |_| sqlx::Error::Configuration("its URL cannot be read".into());
+    let options: PgConnectOptions = url.parse().map_err(unreadable)?;
+    let options = options.application_name("flexgate-projector");
+    let connecting = PgConnection::connect_with(&options);
+    let mut connection = timeout(CONNECT_WITHIN, connecting).await.map_err(late)??;
+    timeout(
+        MIGRATE_WITHIN,
+        migrator().run_direct(None, &mut connection, false),
+    )
+    .await
+    .map_err(late)??;
+    Ok(connection)
+}
+
+/// An answer that did not come in time, as the driver reports one that it waited for itself.
+pub(crate) fn late(_: tokio::time::error::Elapsed) -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        let name = Cow::Borrowed(name);
+        Migration::new(version, name, MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.into());
+    // What was run is remembered beside the tables: whoever drops the schema gets all of it again.
+    migrator.create_schema("flexgate");
+    migrator.dangerous_set_table_name("flexgate.migrations");
+    migrator
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_is_embedded_and_opens_with_why() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations");
+        let mut files: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        let embedded = MIGRATIONS.map(|(version, name, _)| format!("{version:04}_{name}.sql"));
+        assert_eq!(files, embedded);
+        for (version, _, sql) in MIGRATIONS {
+            assert!(sql.starts_with("-- Why: "), "{version}");
+        }
+    }
+}
