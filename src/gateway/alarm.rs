@@ -69,11 +69,11 @@ mod tests {
     async fn an_alarm_goes_off_at_the_deadline_that_holds_now() {
         let alarm = Alarm::new();
         let (later, sooner) = (in_millis(30), in_millis(10));
-        poll_fn(|cx| Poll::Ready(assert!(alarm.poll(cx, later).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx, later).is_pending())).await);
         reached(&alarm, sooner).await; // brought forward
         reached(&alarm, later).await; // set again
         let early = in_millis(5);
-        poll_fn(|cx| Poll::Ready(assert!(alarm.poll(cx, early).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx, early).is_pending())).await);
         reached(&alarm, in_millis(20)).await; // put off: the early wake-up is not taken for the deadline
     }
 }

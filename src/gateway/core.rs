@@ -60,6 +60,10 @@ pub(super) struct Core {
     pub(super) client_rest: Duration,
     connections_max: usize,
     published: Published,
+    #[expect(
+        clippy::redundant_allocation,
+        reason = "counted per core: cloning an `Arc` for each request would make the cores fight over one counter"
+    )]
     snapshot: RefCell<Rc<Arc<Snapshot>>>,
     /// The version that `snapshot` is.
     version: Cell<u64>,
@@ -106,6 +110,7 @@ impl Core {
     }
 
     /// What a request that comes now is routed by. Counted per core, so that cores do not fight over one counter.
+    #[expect(clippy::redundant_allocation, reason = "as in the field")]
     pub(super) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
         let version = self.published.version(); // looked at first: what is published meanwhile is seen next time
         let mut snapshot = self.snapshot.borrow_mut();

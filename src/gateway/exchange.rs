@@ -24,6 +24,7 @@ use super::{
 pub(super) struct Exchange {
     pub(super) client: Rc<Client>,
     /// What it is routed by, whatever is published meanwhile.
+    #[expect(clippy::redundant_allocation, reason = "counted per core, as in `Core`")]
     pub(super) snapshot: Rc<Arc<Snapshot>>,
     pub(super) arrived: Instant,
     pub(super) correlation: HeaderValue,

@@ -70,7 +70,7 @@ fn visible(text: &[u8]) -> HeaderValue {
 fn hex(number: u64, into: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (place, digit) in into.iter_mut().rev().enumerate() {
-        *digit = DIGITS[(number >> (4 * place)) as usize & 15];
+        *digit = DIGITS[usize::from((number >> (4 * place)).to_le_bytes()[0] & 15)];
     }
 }
 

@@ -211,7 +211,7 @@ async fn no_request_fails_while_nats_is_killed_and_edits_say_why_they_are_refuse
         .call(Method::POST, "/api/routes", Some(route("a", "/a", &upstream)))
         .await;
     assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
-    let load = Load::on(node.proxy(), "/a").await;
+    let load = Load::on(node.proxy(), "/a");
 
     nats.server.kill9();
     let mut view = node.process.journal().watch();
@@ -259,7 +259,7 @@ async fn no_request_fails_and_none_is_late_while_routes_are_edited() {
             Some(route("kept", "/kept", &upstream)),
         )
         .await;
-    let load = Load::on(node.proxy(), "/kept").await;
+    let load = Load::on(node.proxy(), "/kept");
     for count in 0..100 {
         let (id, path) = (format!("r{count}"), format!("/r/{count}"));
         let created = admin
@@ -393,7 +393,7 @@ struct Load {
 }
 
 impl Load {
-    async fn on(addr: SocketAddr, path: &'static str) -> Self {
+    fn on(addr: SocketAddr, path: &'static str) -> Self {
         let (sent, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, stopped) = (sent.clone(), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "joined in stop")]

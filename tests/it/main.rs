@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     unreachable_pub,
     reason = "a test stops where something is wrong, and is a crate of its own"
 )]
