@@ -20,9 +20,11 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
     let password = password::read_or_create(&options.data_dir)?;
 
     let mut store = json!({ "store_dir": home });
-    if options.durability == Durability::Safe {
+    match options.durability {
         // By default the server acknowledges first and syncs up to two minutes later.
-        store["sync_interval"] = "always".into();
+        Durability::Safe => store["sync_interval"] = "always".into(),
+        // The limits of a stream are set aside in advance, and tests make many streams that stay almost empty.
+        Durability::Test => store["max_file_store"] = "100TB".into(),
     }
     let configuration = json!({
         "server_name": "flexgate",

@@ -83,7 +83,8 @@ impl Names {
     }
 
     fn stream_configs(&self, replicas: usize) -> [Config; 2] {
-        const GIB: i64 = 1 << 30;
+        // Limits are set aside when a stream is made, so they should fit on a laptop too; an operator may raise them.
+        const MIB: i64 = 1 << 20;
         let base = Config {
             retention: RetentionPolicy::Limits,
             storage: STORAGE,
@@ -97,7 +98,7 @@ impl Names {
                 description: Some("The configuration: one message is one commit".to_owned()),
                 subjects: vec![format!("{}>", self.config_subject_prefix())],
                 discard: DiscardPolicy::New,
-                max_bytes: 4 * GIB,
+                max_bytes: 1024 * MIB, // about a million commits
                 deny_delete: true,
                 deny_purge: true,
                 // Longer than any retry of one append.
@@ -110,7 +111,7 @@ impl Names {
                 subjects: vec![self.alert_subject(">")],
                 discard: DiscardPolicy::Old,
                 max_age: Duration::from_hours(400 * 24),
-                max_bytes: GIB / 4,
+                max_bytes: 64 * MIB,
                 duplicate_window: Duration::from_hours(1),
                 ..base
             },
@@ -128,7 +129,7 @@ pub async fn provision(link: &Link, names: &Names, replicas: usize) -> Result<()
         bucket: names.nodes(),
         description: "The newest heartbeat of each node".to_owned(),
         history: 1,
-        max_bytes: 64 << 20,
+        max_bytes: 16 << 20,
         storage: STORAGE,
         num_replicas: replicas,
         ..kv::Config::default()
