@@ -24,7 +24,7 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
         // By default the server acknowledges first and syncs up to two minutes later.
         Durability::Safe => store["sync_interval"] = "always".into(),
         // The limits of a stream are set aside in advance, and tests make many streams that stay almost empty.
-        Durability::Test => store["max_file_store"] = "100TB".into(),
+        Durability::Test => store["max_file_store"] = (1_u64 << 46).into(),
     }
     let configuration = json!({
         "server_name": "flexgate",
