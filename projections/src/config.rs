@@ -36,7 +36,7 @@ pub(crate) const STATEMENTS: [&str; 8] = [
 const PUT_ROUTE: &str = "
     INSERT INTO flexgate.routes AS held
         (id, name, enabled, priority, host, path, methods, upstream, value, revision, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, $12), $12)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11::timestamptz, $12), $12)
     ON CONFLICT (id) DO UPDATE SET
         name = EXCLUDED.name, enabled = EXCLUDED.enabled, priority = EXCLUDED.priority, host = EXCLUDED.host,
         path = EXCLUDED.path, methods = EXCLUDED.methods, upstream = EXCLUDED.upstream, value = EXCLUDED.value,
@@ -45,7 +45,7 @@ const DELETE_ROUTE: &str = "DELETE FROM flexgate.routes WHERE id = $1";
 
 const PUT_UPSTREAM: &str = "
     INSERT INTO flexgate.upstreams AS held (name, targets, value, revision, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, coalesce($5, $6), $6)
+    VALUES ($1, $2, $3, $4, coalesce($5::timestamptz, $6), $6)
     ON CONFLICT (name) DO UPDATE SET
         targets = EXCLUDED.targets, value = EXCLUDED.value, revision = EXCLUDED.revision,
         created_at = coalesce($5, held.created_at), updated_at = EXCLUDED.updated_at";

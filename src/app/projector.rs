@@ -26,7 +26,8 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Starts the role, where this process has it.
 pub(super) fn start(roles: Roles, endpoints: &Endpoints, journal: &Journal, health: &Health, tasks: &Tasks) {
     if !roles.projector {
-        return;
+        let reason = "not a role of this process".into();
+        return health.report(Dependency::Projections, Check::Off(reason));
     }
     let Some(url) = endpoints.database.clone() else {
         tracing::info!("the projector is idle: no database was given (DATABASE_URL)");

@@ -333,8 +333,8 @@ async fn a_migrated_database_takes_every_statement() {
 
 #[tokio::test]
 async fn a_process_may_be_a_projector_and_nothing_else() {
-    let (nats, url) = (Nats::shared_url().await, Postgres::database().await);
-    let names = fixtures::prefix();
+    let (server, url) = (Nats::start().await, Postgres::database().await);
+    let (nats, names) = (server.server.url(), fixtures::prefix());
     fixtures::provisioned(nats, &Names::new(&names).unwrap()).await;
     let start = async |roles: &str, database: Option<&str>| {
         let folder = tempfile::tempdir().unwrap();

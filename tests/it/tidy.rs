@@ -163,6 +163,11 @@ fn the_fold_has_no_catch_all_arm() {
         &["_ =>"],
         "a new event must be placed by hand",
     );
+    never(
+        "projections/src/config",
+        &["_ =>"],
+        "a new event must be placed by hand",
+    );
 }
 
 #[test]
