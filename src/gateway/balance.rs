@@ -35,7 +35,9 @@ fn verdict(turn: u64, stride: u64, targets: &[Arc<CompiledTarget>]) -> Option<&A
 /// weight is visited once a round when the step has no divisor in common with their number.
 pub(super) fn stride(total: u64) -> u64 {
     let golden = (total * 618 / 1000).max(1);
-    (golden..).find(|step| divisor(*step, total) == 1).unwrap_or(1)
+    (golden..total)
+        .find(|step| divisor(*step, total) == 1)
+        .unwrap_or(1)
 }
 
 fn divisor(mut a: u64, mut b: u64) -> u64 {

@@ -36,7 +36,7 @@ impl Series {
             .map_or(Self::OTHER, Self)
     }
 
-    fn label<'a>(self, route: &'a str) -> &'a str {
+    fn label(self, route: &str) -> &str {
         match self.0 {
             0 => "none",
             1 => "other",

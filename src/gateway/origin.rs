@@ -52,9 +52,10 @@ impl Origins {
             host: host.into(),
             literal: host.parse().ok(),
             port: url.port(),
-            tls: match url.is_https() {
-                true => Some(ServerName::try_from(host.to_owned()).ok()?),
-                false => None,
+            tls: if url.is_https() {
+                Some(ServerName::try_from(host.to_owned()).ok()?)
+            } else {
+                None
             },
             authority: HeaderValue::try_from(url.authority()).ok()?,
         });

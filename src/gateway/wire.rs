@@ -89,7 +89,9 @@ impl Write for Wire {
             few if few.iter().map(|piece| piece.len()).sum::<usize>() <= JOINED_BYTES_MAX => JOINED
                 .with_borrow_mut(|joined| {
                     joined.clear();
-                    few.iter().for_each(|piece| joined.extend_from_slice(piece));
+                    for piece in few {
+                        joined.extend_from_slice(piece);
+                    }
                     self.poll_write(cx, joined)
                 }),
             many => on_either!(self.get_mut(), io => Pin::new(io).poll_write_vectored(cx, many)),
