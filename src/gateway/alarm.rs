@@ -61,6 +61,11 @@ mod tests {
         assert!(Instant::now() >= deadline);
     }
 
+    async fn not_yet(alarm: &Alarm, deadline: Instant) {
+        let polled = poll_fn(|cx| Poll::Ready(alarm.poll(cx, deadline))).await;
+        assert!(polled.is_pending());
+    }
+
     fn in_millis(millis: u64) -> Instant {
         Instant::now() + Duration::from_millis(millis)
     }
@@ -69,11 +74,11 @@ mod tests {
     async fn an_alarm_goes_off_at_the_deadline_that_holds_now() {
         let alarm = Alarm::new();
         let (later, sooner) = (in_millis(30), in_millis(10));
-        assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx, later).is_pending())).await);
+        not_yet(&alarm, later).await;
         reached(&alarm, sooner).await; // brought forward
         reached(&alarm, later).await; // set again
         let early = in_millis(5);
-        assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx, early).is_pending())).await);
+        not_yet(&alarm, early).await;
         reached(&alarm, in_millis(20)).await; // put off: the early wake-up is not taken for the deadline
     }
 }

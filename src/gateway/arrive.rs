@@ -17,7 +17,7 @@ use super::{
     body::Body,
     client::Client,
     exchange::{Arrived, Exchange},
-    headers::{Field, Look},
+    look::{Field, Look},
     trace,
 };
 

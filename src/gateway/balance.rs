@@ -35,7 +35,7 @@ fn verdict(turn: u64, stride: u64, targets: &[Arc<CompiledTarget>]) -> Option<&A
 /// weight is visited once a round when the step has no divisor in common with their number.
 pub(super) fn stride(total: u64) -> u64 {
     let golden = (total * 618 / 1000).max(1);
-    (golden..golden + total)
+    (golden..total)
         .find(|step| divisor(*step, total) == 1)
         .unwrap_or(1)
 }

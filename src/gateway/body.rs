@@ -83,6 +83,8 @@ enum Content {
         incoming: Incoming,
         lease: Option<Lease>,
     },
+    /// What an upstream sent, until it broke off.
+    BrokenOff(Option<hyper::Error>),
 }
 
 /// A line that is needed until the body is through.
@@ -125,6 +127,21 @@ impl Body {
         }
     }
 
+    /// hyper closes the connection at once when a body fails, and what it has not written yet is lost. So the failure
+    /// waits for one round, in which the client gets what did arrive.
+    fn break_off(
+        &mut self,
+        error: hyper::Error,
+        cx: &Context<'_>,
+    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        if matches!(self.content, Content::BrokenOff(_)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.content = Content::BrokenOff(Some(error));
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Ends the observation together with the body.
     pub(super) fn observed(mut self, observation: Observation) -> Self {
         self.observation = Some(observation);
@@ -146,7 +163,11 @@ impl http_body::Body for Body {
                 Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))))
             }
             Content::Streamed { incoming, lease } => poll_streamed(incoming, lease, cx),
+            Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
         };
+        if let Poll::Ready(Some(Err(error))) = polled {
+            return self.break_off(error, cx);
+        }
         if let (Poll::Ready(Some(Ok(frame))), Some(observation)) = (&polled, &self.observation) {
             observation
                 .exchange()
@@ -159,6 +180,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => bytes.is_empty(),
             Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::BrokenOff(_) => false,
         }
     }
 
@@ -166,6 +188,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Streamed { incoming, .. } => incoming.size_hint(),
+            Content::BrokenOff(_) => SizeHint::default(),
         }
     }
 }

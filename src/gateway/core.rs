@@ -21,12 +21,12 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
-    headers::Via,
     ids::Ids,
     listen,
     metrics::CoreMetrics,
     pool::Pool,
-    snapshot::{Published, Snapshot},
+    snapshot::{Held, Published},
+    via::Via,
 };
 
 /// How often idle connections are looked after, names resolved again and gauges set.
@@ -53,18 +53,14 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
-    pub(super) via: Via,
+    pub(super) via: Arc<Via>,
     /// The port clients connect to, as a field's value.
     pub(super) port: HeaderValue,
     /// How long a client's connection may be without a complete head of a request.
     pub(super) client_rest: Duration,
     connections_max: usize,
     published: Published,
-    #[expect(
-        clippy::redundant_allocation,
-        reason = "counted per core: cloning an `Arc` for each request would make the cores fight over one counter"
-    )]
-    snapshot: RefCell<Rc<Arc<Snapshot>>>,
+    snapshot: RefCell<Held>,
     /// The version that `snapshot` is.
     version: Cell<u64>,
     clients: RefCell<HashMap<u64, Rc<Client>>>,
@@ -80,7 +76,7 @@ pub(super) struct Parts {
     pub(super) published: Published,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
-    pub(super) via: Via,
+    pub(super) via: Arc<Via>,
     pub(super) port: u16,
     pub(super) client_rest: Duration,
     pub(super) connections_max: usize,
@@ -109,9 +105,8 @@ impl Core {
         }
     }
 
-    /// What a request that comes now is routed by. Counted per core, so that cores do not fight over one counter.
-    #[expect(clippy::redundant_allocation, reason = "as in the field")]
-    pub(super) fn snapshot(&self) -> Rc<Arc<Snapshot>> {
+    /// What a request that comes now is routed by.
+    pub(super) fn snapshot(&self) -> Held {
         let version = self.published.version(); // looked at first: what is published meanwhile is seen next time
         let mut snapshot = self.snapshot.borrow_mut();
         if self.version.replace(version) != version {
@@ -131,12 +126,7 @@ impl Core {
     }
 
     /// Accepts and serves until the gateway is told to stop and every connection is over, or the deadline has come.
-    /// Returns how many connections were cut off.
-    pub(super) async fn run(
-        self: Rc<Self>,
-        listener: TcpListener,
-        mut phase: watch::Receiver<Phase>,
-    ) -> usize {
+    pub(super) async fn run(self: Rc<Self>, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
         spawn_local(Rc::clone(&self).keep_house());
         spawn_local(Rc::clone(&self).follow_names());
         let deadline = self.accept_until_told(&listener, &mut phase).await;
@@ -152,7 +142,6 @@ impl Core {
         };
         drop(timeout_at(deadline, all_gone).await);
         self.metrics.flush(self.connections(), self.pool.resting());
-        self.connections()
     }
 
     /// Returns the deadline of what comes after.
@@ -208,6 +197,11 @@ impl Core {
             core.clients.borrow_mut().remove(&id);
             core.fewer_clients.notify_waiters();
         });
+    }
+
+    /// Forgets the connections that are left over, and says how many.
+    pub(super) fn cut_off(&self) -> usize {
+        self.clients.take().len()
     }
 
     fn connections(&self) -> usize {

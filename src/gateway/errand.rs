@@ -18,8 +18,9 @@ use super::{
     body::{Body, RequestBody},
     compiled::CompiledTarget,
     exchange::{Exchange, Upload},
-    headers::{self, Field, Look},
+    headers,
     line::{Line, Lost},
+    look::{Field, Look},
     refusal::Refusal,
 };
 

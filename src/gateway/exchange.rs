@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use super::{
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
-    headers::Look,
-    snapshot::Snapshot,
+    look::Look,
+    snapshot::Held,
 };
 
 /// What is known of a request from its arrival to its last byte. Made once per request and shared by everything that
@@ -24,8 +24,7 @@ use super::{
 pub(super) struct Exchange {
     pub(super) client: Rc<Client>,
     /// What it is routed by, whatever is published meanwhile.
-    #[expect(clippy::redundant_allocation, reason = "counted per core, as in `Core`")]
-    pub(super) snapshot: Rc<Arc<Snapshot>>,
+    pub(super) snapshot: Held,
     pub(super) arrived: Instant,
     pub(super) correlation: HeaderValue,
     pub(super) method: Method,

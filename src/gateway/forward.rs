@@ -23,8 +23,8 @@ use super::{
     compiled::{Authorization, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, ForwardPath, Targeted},
-    forwarded,
-    headers::{self, Field},
+    forwarded, headers,
+    look::Field,
     refusal::{Refusal, Refused, refused},
 };
 use crate::routing::{HostRefusal, PathRefusal};
@@ -67,7 +67,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     } = request.arrived;
     let core = &exchange.client.core;
     let settings = &exchange.snapshot.settings;
-    if look.has(Field::Via) && headers::passed_through(&headers, &core.via.pseudonym) {
+    if look.has(Field::Via) && core.via.is_in(&headers) {
         return Err(Refusal::Loop);
     }
     headers::prepare_request(&mut headers, look, !body.is_end_stream());

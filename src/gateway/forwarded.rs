@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 use super::{
     client::Client,
-    headers::{Field, Look},
+    look::{Field, Look},
 };
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

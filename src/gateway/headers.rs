@@ -1,14 +1,17 @@
 //! Header fields that are for one hop only, and what our own hop needs in their place.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Version,
+    HeaderMap, HeaderName, HeaderValue,
     header::{
         CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE, VIA,
+        UPGRADE,
     },
 };
 
-use super::refusal::Refusal;
+use super::{
+    look::{Field, Look},
+    refusal::Refusal,
+};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -24,68 +27,6 @@ static HOP_BY_HOP: [(Field, HeaderName); 8] = [
     (Field::KeepAlive, KEEP_ALIVE),
     (Field::ProxyConnection, PROXY_CONNECTION),
 ];
-
-/// The fields that a gateway has something to do with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
-    Connection,
-    TransferEncoding,
-    Te,
-    Upgrade,
-    ProxyAuthenticate,
-    ProxyAuthorization,
-    KeepAlive,
-    ProxyConnection,
-    ContentLength,
-    CorrelationId,
-    Expect,
-    /// `X-Forwarded-*` or `Forwarded`.
-    Forwarding,
-    Trace,
-    Via,
-}
-
-impl Field {
-    /// Which of them a name is, if it is one.
-    pub(super) fn of(name: &HeaderName) -> Option<Self> {
-        match name.as_str() {
-            "connection" => Some(Self::Connection),
-            "transfer-encoding" => Some(Self::TransferEncoding),
-            "te" => Some(Self::Te),
-            "upgrade" => Some(Self::Upgrade),
-            "proxy-authenticate" => Some(Self::ProxyAuthenticate),
-            "proxy-authorization" => Some(Self::ProxyAuthorization),
-            "keep-alive" => Some(Self::KeepAlive),
-            "proxy-connection" => Some(Self::ProxyConnection),
-            "content-length" => Some(Self::ContentLength),
-            "x-correlation-id" => Some(Self::CorrelationId),
-            "expect" => Some(Self::Expect),
-            "forwarded" => Some(Self::Forwarding),
-            "traceparent" | "tracestate" => Some(Self::Trace),
-            "via" => Some(Self::Via),
-            other if other.starts_with("x-forwarded-") => Some(Self::Forwarding),
-            _ => None,
-        }
-    }
-}
-
-/// Which of these fields a message has. One look over a message is cheaper than one question to the map, and nearly
-/// all of them are nearly always absent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Look(u32);
-
-impl Look {
-    /// Looks.
-    pub(super) fn at(headers: &HeaderMap) -> Self {
-        let found = headers.keys().filter_map(Field::of);
-        Self(found.fold(0, |seen, field| seen | 1 << field as u32))
-    }
-
-    /// Whether the field is there.
-    pub(super) fn has(self, field: Field) -> bool {
-        self.0 & 1 << field as u32 != 0
-    }
-}
 
 /// Takes out every field that was for the hop it came over.
 fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
@@ -129,20 +70,6 @@ pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refus
     }
 }
 
-/// Whether a `Via` says that the request came through here before.
-pub(super) fn passed_through(headers: &HeaderMap, pseudonym: &str) -> bool {
-    let received_by = |member: &[u8]| {
-        let mut words = member
-            .split(u8::is_ascii_whitespace)
-            .filter(|word| !word.is_empty());
-        words.nth(1).is_some_and(|word| word == pseudonym.as_bytes())
-    };
-    headers
-        .get_all(VIA)
-        .iter()
-        .any(|value| value.as_bytes().split(|byte| *byte == b',').any(received_by))
-}
-
 /// Makes the fields of a request those of the next hop. `has_body` says whether one follows.
 pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look, has_body: bool) {
     let trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
@@ -178,38 +105,6 @@ pub(super) fn keep_alive_seconds(headers: &HeaderMap) -> Option<u32> {
     let text = headers.get(KEEP_ALIVE)?.to_str().ok()?;
     let parameter = |text: &str| text.trim().strip_prefix("timeout=")?.trim().parse().ok();
     text.split(',').find_map(parameter)
-}
-
-/// Our name in `Via`, by the version the request came in.
-#[derive(Debug)]
-pub(super) struct Via {
-    pub(super) pseudonym: Box<str>,
-    http_10: HeaderValue,
-    http_11: HeaderValue,
-}
-
-impl Via {
-    /// None if the pseudonym is no token.
-    pub(super) fn new(pseudonym: &str) -> Option<Self> {
-        let field = |version: &str| HeaderValue::try_from(format!("{version} {pseudonym}")).ok();
-        let token = !pseudonym.is_empty() && HeaderName::from_bytes(pseudonym.as_bytes()).is_ok();
-        token.then_some(())?;
-        Some(Self {
-            pseudonym: pseudonym.into(),
-            http_10: field("1.0")?,
-            http_11: field("1.1")?,
-        })
-    }
-
-    /// Says that the request passed here (RFC 9110 7.6.3).
-    pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
-        let value = if version == Version::HTTP_10 {
-            &self.http_10
-        } else {
-            &self.http_11
-        };
-        headers.append(VIA, value.clone());
-    }
 }
 
 #[cfg(test)]
@@ -308,19 +203,6 @@ mod tests {
         let look = Look::at(&response);
         prepare_response(&mut response, look);
         assert!(response.is_empty());
-    }
-
-    #[test]
-    fn a_loop_is_seen_in_any_member_of_via() {
-        let check = |via: &[&str], seen: bool| {
-            let lines: Vec<_> = via.iter().map(|via| ("via", *via)).collect();
-            assert_eq!(passed_through(&headers(&lines), "flexgate-1"), seen, "{via:?}");
-        };
-        check(&["1.1 flexgate-1"], true);
-        check(&["1.0 fred, HTTP/1.1 flexgate-1 (comment)"], true);
-        check(&["1.0 fred", "1.1 flexgate-1"], true);
-        check(&["1.1 flexgate-12", "flexgate-1 1.1"], false);
-        check(&[], false);
     }
 
     #[test]

@@ -69,8 +69,9 @@ fn visible(text: &[u8]) -> HeaderValue {
 
 fn hex(number: u64, into: &mut [u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (place, digit) in into.iter_mut().rev().enumerate() {
-        *digit = DIGITS[usize::from((number >> (4 * place)).to_le_bytes()[0] & 15)];
+    for (byte, pair) in number.to_be_bytes().into_iter().zip(into.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

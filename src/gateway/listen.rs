@@ -1,8 +1,9 @@
 //! Listening sockets: one per core on the same port, and their end without a lost connection.
 
 use std::{
-    io,
+    io, iter,
     net::{SocketAddr, TcpListener as StdListener},
+    num::NonZeroUsize,
     time::Duration,
 };
 
@@ -25,16 +26,22 @@ pub(super) fn probe(address: SocketAddr) -> io::Result<()> {
     socket.listen(1)
 }
 
-/// As many listeners as there are cores, all on one port, which the system chooses if it is zero.
-pub(super) fn bind(address: SocketAddr, listeners: usize) -> io::Result<Vec<StdListener>> {
-    let mut address = address;
-    let mut bound = Vec::with_capacity(listeners);
-    for _ in 0..listeners {
-        let listener = bind_one(address)?;
-        address = listener.local_addr()?;
-        bound.push(listener);
-    }
-    Ok(bound)
+/// Sockets that listen on one port.
+pub(super) struct Listeners {
+    /// Where.
+    pub(super) addr: SocketAddr,
+    /// One per core.
+    pub(super) each: Vec<StdListener>,
+}
+
+/// Listens with as many sockets as there are cores, on a port that the system chooses if it is zero. The kernel spreads
+/// connections over them.
+pub(super) fn bind(address: SocketAddr, cores: NonZeroUsize) -> io::Result<Listeners> {
+    let first = bind_one(address)?;
+    let addr = first.local_addr()?;
+    let others = (1..cores.get()).map(|_| bind_one(addr));
+    let each = iter::once(Ok(first)).chain(others).collect::<io::Result<_>>()?;
+    Ok(Listeners { addr, each })
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<StdListener> {

@@ -17,15 +17,14 @@ const POOL_MAX: usize = 2048;
 /// How long a line rests before it is closed, in ticks of a second, unless the upstream announced less.
 pub(super) const REST_TICKS: u32 = 60;
 
+/// The lines to one origin; boxed, because they are large and move with every request.
+type Shelf = Vec<Box<Line>>;
+
 /// Lines that wait for their next request, per origin, the one used last on top: the fewest connections stay warm and
 /// the others run out.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    #[expect(
-        clippy::vec_box,
-        reason = "a line is taken and given with every request: a pointer moves, not a struct"
-    )]
-    shelves: RefCell<HashMap<u64, Vec<Box<Line>>, BuildHasherDefault<Unhashed>>>,
+    shelves: RefCell<HashMap<u64, Shelf, BuildHasherDefault<Unhashed>>>,
     resting: Cell<usize>,
     tick: Cell<u32>,
 }
@@ -92,7 +91,7 @@ impl Pool {
             shelf.retain_mut(|line| keep(line));
             !shelf.is_empty()
         });
-        self.resting.set(shelves.values().map(Vec::len).sum());
+        self.resting.set(shelves.values().map(Shelf::len).sum());
     }
 }
 

@@ -1,25 +1,14 @@
-//! Refusals: everything the gateway itself may answer, and the one place that turns it into a response.
+//! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
 use std::{
-    convert::Infallible,
     error::Error as _,
     future::{Ready, ready},
-    pin::Pin,
-    rc::Rc,
-    task::{Context, Poll},
 };
 
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use pin_project_lite::pin_project;
-use tower::{Layer, Service};
 
-use super::{
-    body::Body,
-    connect::ConnectError,
-    exchange::{Arrived, Exchange},
-    resolve::ResolveError,
-};
+use super::{body::Body, connect::ConnectError, exchange::Exchange, resolve::ResolveError};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -237,7 +226,8 @@ impl Refusal {
         }
     }
 
-    fn into_response(self, exchange: &Exchange) -> Response<Body> {
+    /// The response that says so.
+    pub(super) fn into_response(self, exchange: &Exchange) -> Response<Body> {
         let words = self.words();
         exchange.refusal.set(Some(words.code));
         if words.status.is_server_error() {
@@ -342,63 +332,4 @@ pub(super) type Refused = Ready<Result<Response<Body>, Refusal>>;
 /// Refuses now.
 pub(super) fn refused(refusal: Refusal) -> Refused {
     ready(Err(refusal))
-}
-
-/// Further in, a refusal is an error; further out, a response like any other.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Refuse;
-
-/// See [`Refuse`].
-#[derive(Debug, Clone)]
-pub(super) struct Refusing<S>(S);
-
-impl<S> Layer<S> for Refuse {
-    type Service = Refusing<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        Refusing(inner)
-    }
-}
-
-impl<S> Service<Arrived> for Refusing<S>
-where
-    S: Service<Arrived, Response = Response<Body>, Error = Refusal>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Answered<S::Future>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(())) // every layer further in is always ready: there is nothing to wait for before a request is known
-    }
-
-    fn call(&mut self, request: Arrived) -> Self::Future {
-        let exchange = Rc::clone(&request.exchange);
-        Answered {
-            inner: self.0.call(request),
-            exchange,
-        }
-    }
-}
-
-pin_project! {
-    /// See [`Refuse`].
-    pub(super) struct Answered<F> {
-        #[pin]
-        inner: F,
-        exchange: Rc<Exchange>,
-    }
-}
-
-impl<F> Future for Answered<F>
-where
-    F: Future<Output = Result<Response<Body>, Refusal>>,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        this.inner
-            .poll(cx)
-            .map(|result| Ok(result.unwrap_or_else(|refusal| refusal.into_response(this.exchange))))
-    }
 }

@@ -1,8 +1,11 @@
 //! What the data plane routes by: built from the config state, swapped in with one atomic store.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    rc::Rc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -26,6 +29,10 @@ pub struct Snapshot {
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
 }
+
+/// A snapshot as one core holds it. The inner count is shared by all cores, and would be fought over by every request;
+/// the outer one is the core's own.
+pub(super) type Held = Rc<Arc<Snapshot>>;
 
 /// Finds the value of a secret on this node. Called while a snapshot is built, never by a request.
 pub type Secrets = Arc<dyn Fn(&Secret) -> Result<HeaderValue, SecretMissing> + Send + Sync>;

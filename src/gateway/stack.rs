@@ -8,7 +8,7 @@ use tower::{Service, ServiceBuilder};
 
 use super::{
     arrive::Arrive, balance::Balance, body::Body, client::Client, forward::Forward, matching::Match,
-    observe::Observe, protect::Protect, refusal::Refuse,
+    observe::Observe, protect::Protect, refuse::Refuse,
 };
 
 /// The stack of one client's connection: the first line sees a request first and its response last.

@@ -3,8 +3,8 @@
 use http::{HeaderMap, HeaderName};
 
 use super::{
-    headers::{Field, Look},
     ids::Ids,
+    look::{Field, Look},
 };
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -1,0 +1,46 @@
+//! What a node decides for itself.
+
+use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
+
+use super::Roots;
+
+/// What a gateway needs to know beside its configuration: everything here belongs to the node.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it listens; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// How many cores it uses.
+    pub threads: NonZeroUsize,
+    /// Its name in `Via`, by which it recognises its own requests: a token such as `flexgate-ab12cd`, the same for
+    /// every node of a cluster.
+    pub via: String,
+    /// How long it goes on accepting after it was told to drain, so that whoever sends it traffic can notice.
+    pub drain_delay: Duration,
+    /// How long requests in flight may take after that.
+    pub drain_deadline: Duration,
+    /// The most connections of clients at once. Full: further ones wait in the kernel's queue.
+    pub connections_max: NonZeroUsize,
+    /// How long a client's connection may be without a complete head of a request.
+    pub client_rest: Duration,
+    /// Whose certificates upstreams may have.
+    pub roots: Roots,
+    /// Whether another process may still listen on the address: the one that this one takes over from.
+    pub takes_over: bool,
+}
+
+impl Options {
+    /// Everything but the address and the name as it is by default.
+    pub fn new(addr: SocketAddr, via: impl Into<String>) -> Self {
+        Self {
+            addr,
+            threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), // honours the cgroup's quota
+            via: via.into(),
+            drain_delay: Duration::from_secs(5), // two looks of a load balancer that looks every other second
+            drain_deadline: Duration::from_secs(30), // the default timeout of a request
+            connections_max: const { NonZeroUsize::new(16_384).expect("not zero") }, // two descriptors each
+            client_rest: Duration::from_secs(75), // longer than the minute that load balancers keep connections for
+            roots: Roots::System,
+            takes_over: false,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Threads: each takes its seat, says so, and works until the gateway is over.
+
+use std::{
+    io,
+    net::TcpListener as StdListener,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    sync::{oneshot, watch},
+};
+
+use super::{
+    Options, Published,
+    connect::Connector,
+    core::{Core, Parts, Phase},
+    metrics::CoreMetrics,
+    tls::Tls,
+    via::Via,
+};
+
+/// What a thread is given.
+pub(super) struct Seat {
+    pub(super) number: usize,
+    pub(super) listener: StdListener,
+    pub(super) port: u16,
+    pub(super) options: Options,
+    pub(super) published: Published,
+    pub(super) via: Arc<Via>,
+    pub(super) tls: Tls,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+/// A thread at work, seen from outside. It ends by itself when the gateway is told to drain, or is dropped.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// How many connections it cut off, when it is over.
+    over: oneshot::Receiver<usize>,
+    served: Arc<AtomicU64>,
+}
+
+impl Seat {
+    /// Starts the thread, and waits until it listens.
+    pub(super) fn take(self) -> io::Result<Taken> {
+        let (tell_started, started) = mpsc::sync_channel(1);
+        let (tell_over, over) = oneshot::channel();
+        let served = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&served);
+        let name = format!("gateway-{}", self.number);
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || match self.sit_down(counter) {
+                Ok((runtime, core, work)) => {
+                    drop(tell_started.send(Ok(())));
+                    runtime.block_on(work);
+                    let cut_off = core.cut_off();
+                    drop(runtime); // and with it everything that is still going on
+                    let _ = tell_over.send(cut_off); // nobody listens if the gateway was dropped
+                }
+                Err(error) => drop(tell_started.send(Err(error))),
+            })?;
+        let started = started
+            .recv()
+            .unwrap_or_else(|_| Err(io::Error::other("it ended at once")));
+        started.map(|()| Taken { over, served })
+    }
+
+    fn sit_down(
+        self,
+        served: Arc<AtomicU64>,
+    ) -> io::Result<(LocalRuntime, Rc<Core>, impl Future<Output = ()>)> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())?;
+        let context = runtime.enter();
+        let listener = TcpListener::from_std(self.listener)?;
+        let core = Rc::new(Core::new(Parts {
+            published: self.published,
+            connector: Connector::new(self.tls),
+            metrics: CoreMetrics::new(self.number, served),
+            via: self.via,
+            port: self.port,
+            client_rest: self.options.client_rest,
+            connections_max: self
+                .options
+                .connections_max
+                .get()
+                .div_ceil(self.options.threads.get()),
+        }));
+        drop(context);
+        let work = Rc::clone(&core).run(listener, self.phase);
+        Ok((runtime, core, work))
+    }
+}
+
+impl Taken {
+    /// How many requests it answered.
+    pub(super) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is over, and says how many connections it cut off.
+    pub(super) async fn over(&mut self) -> usize {
+        (&mut self.over).await.unwrap_or_default() // one that died has said why
+    }
+}

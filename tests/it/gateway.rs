@@ -1,0 +1,148 @@
+//! The data plane: real gateways on ports of their own, real sockets on both sides of them.
+
+mod answers;
+mod bodies;
+mod changes;
+mod drain;
+mod fields;
+mod lines;
+mod names;
+
+use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use flexgate::{
+    domain::{ConfigState, Stamp, evolve},
+    gateway::{Changed, Gateway, Options, Published, SecretMissing},
+};
+use flexgate_schemas::{Event, Secret, Timestamp};
+use http::HeaderValue;
+
+use crate::wire::{Client, Message};
+
+/// A gateway, and the configuration it serves.
+struct Node {
+    gateway: Gateway,
+    published: Published,
+    state: ConfigState,
+    revision: u64,
+}
+
+/// The options of a gateway in a test: one core, so that the order of things is known, and no waiting.
+fn options() -> Options {
+    let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), "flexgate-test");
+    options.threads = NonZeroUsize::MIN;
+    options.drain_delay = Duration::ZERO;
+    options.drain_deadline = Duration::from_secs(20);
+    options
+}
+
+/// The only secret that test nodes have is `${TOKEN}`.
+fn published() -> Published {
+    Published::new(Arc::new(|secret: &Secret| match secret {
+        Secret::Variable(name) if **name == *"TOKEN" => Ok(HeaderValue::from_static("Bearer of-the-gateway")),
+        other => Err(SecretMissing(format!("{other} is not there"))),
+    }))
+}
+
+impl Node {
+    /// A gateway that serves these events.
+    fn start(events: &[Event]) -> Self {
+        Self::start_with(options(), events)
+    }
+
+    fn start_with(options: Options, events: &[Event]) -> Self {
+        let published = published();
+        let gateway = Gateway::start(options, &published).unwrap();
+        let mut node = Self {
+            gateway,
+            published,
+            state: ConfigState::default(),
+            revision: 0,
+        };
+        if !events.is_empty() {
+            node.change(events);
+        }
+        node
+    }
+
+    /// A gateway with one route, `/*`, to this URL.
+    fn forwarding_to(url: &str) -> Self {
+        Self::start(&[route("all", "/*", url)])
+    }
+
+    /// Folds events as one commit and publishes what changed.
+    fn change(&mut self, events: &[Event]) {
+        self.revision += 1;
+        let stamp = Stamp {
+            revision: self.revision,
+            at: Timestamp::from_millis(0).unwrap(),
+        };
+        for event in events {
+            evolve(&mut self.state, event, &stamp);
+        }
+        let changed = Changed::Entities(events.iter().map(Event::entity).collect());
+        self.published.publish(&self.state, &changed, 1, self.revision);
+    }
+
+    fn addr(&self) -> SocketAddr {
+        self.gateway.local_addr()
+    }
+
+    async fn client(&self) -> Client {
+        Client::connect(self.addr()).await
+    }
+
+    /// One GET over a connection of its own.
+    async fn get(&self, path: &str) -> Message {
+        self.client().await.get(path, "").await
+    }
+
+    /// One request over a connection of its own.
+    async fn ask(&self, request: &str) -> Message {
+        self.client().await.ask(request).await
+    }
+}
+
+/// A route with defaults everywhere else.
+fn route(id: &str, path: &str, upstream: &str) -> Event {
+    route_with(id, path, upstream, "")
+}
+
+/// A route with further fields, written as JSON members.
+fn route_with(id: &str, path: &str, upstream: &str, more: &str) -> Event {
+    let comma = if more.is_empty() { "" } else { "," };
+    let json = format!(r#"{{"id":"{id}","path":"{path}","upstream":"{upstream}"{comma}{more}}}"#);
+    Event::RouteCreated(serde_json::from_str(&json).unwrap())
+}
+
+/// An upstream with further fields, written as JSON members.
+fn upstream(name: &str, url: &str, more: &str) -> Event {
+    let comma = if more.is_empty() { "" } else { "," };
+    let json = format!(r#"{{"name":"{name}","url":"{url}"{comma}{more}}}"#);
+    Event::UpstreamCreated(serde_json::from_str(&json).unwrap())
+}
+
+/// Global settings, written as JSON.
+fn settings(json: &str) -> Event {
+    Event::SettingsUpdated(serde_json::from_str(json).unwrap())
+}
+
+/// Checks everything that every refusal has.
+#[track_caller]
+fn assert_refused(response: &Message, status: u16, code: &str, proxy_status: &str) {
+    assert_eq!(response.status(), status, "{}", response.text());
+    assert_eq!(response.header("content-type"), Some("application/problem+json"));
+    let wanted = format!("flexgate; error={proxy_status}");
+    assert_eq!(response.header("proxy-status"), Some(&*wanted));
+    let problem = response.json();
+    assert_eq!(
+        (problem["status"].as_u64(), problem["code"].as_str()),
+        (Some(status.into()), Some(code))
+    );
+    assert_eq!(
+        problem["correlation_id"].as_str(),
+        response.header("x-correlation-id")
+    );
+    assert!(problem["instance"].as_str().is_some() && problem["revision"].as_u64().is_some());
+    assert_eq!(response.header("retry-after").is_some(), status == 503);
+}

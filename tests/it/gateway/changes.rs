@@ -1,0 +1,113 @@
+//! A new configuration while requests are under way.
+
+use std::sync::Arc;
+
+use flexgate::gateway::Changed;
+use flexgate_schemas::{Event, event::RouteDeleted};
+use tokio::sync::Notify;
+
+use super::{Node, assert_refused, route, route_with, upstream};
+use crate::upstream::Upstream;
+
+#[tokio::test]
+async fn the_next_request_follows_an_edit_and_the_one_under_way_does_not() {
+    let gate = Arc::new(Notify::new());
+    let old = Upstream::replying(200).gated(&gate).start().await;
+    let new = Upstream::replying(201).start().await;
+    let mut node = Node::forwarding_to(&old.url());
+    let mut under_way = node.client().await;
+    under_way.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    while old.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    node.change(&[route("all", "/*", &new.url())]);
+    assert_eq!(node.get("/").await.status(), 201);
+    gate.notify_one();
+    assert_eq!(under_way.receive("GET").await.status(), 200);
+    assert_eq!(under_way.get("/", "").await.status(), 201);
+}
+
+#[tokio::test]
+async fn connections_survive_edits() {
+    let backend = Upstream::replying(200).start().await;
+    let mut node = Node::start(&[upstream("u", &backend.url(), ""), route("all", "/*", "u")]);
+    assert_eq!(node.get("/").await.status(), 200);
+    node.change(&[upstream(
+        "u",
+        &format!("{}/v2", backend.url()),
+        r#""timeout":1000"#,
+    )]);
+    node.change(&[route_with("all", "/*", "u", r#""priority":5"#)]);
+    assert_eq!(node.get("/").await.status(), 200);
+    node.published.publish(&node.state, &Changed::All, 1, 9);
+    assert_eq!(node.get("/").await.status(), 200);
+    assert_eq!(backend.last().target(), "/v2/");
+    assert_eq!(backend.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_route_takes_nothing_any_more() {
+    let backend = Upstream::replying(200).start().await;
+    let mut node = Node::start(&[route("a", "/a", &backend.url()), route("b", "/b", &backend.url())]);
+    assert_eq!(node.get("/a").await.status(), 200);
+    node.change(&[Event::RouteDeleted(RouteDeleted {
+        id: "a".parse().unwrap(),
+    })]);
+    let response = node.get("/a").await;
+    assert_refused(&response, 404, "route_not_found", "destination_not_found");
+    assert_eq!(response.json()["revision"], 2);
+    node.change(&[route_with("b", "/b", &backend.url(), r#""enabled":false"#)]);
+    assert_eq!(node.get("/b").await.status(), 404);
+}
+
+#[tokio::test]
+async fn an_edit_is_as_good_as_building_everything_anew() {
+    let (a, b) = (
+        Upstream::replying(200).start().await,
+        Upstream::replying(201).start().await,
+    );
+    let mut node = Node::start(&[
+        upstream("u", &a.url(), ""),
+        route("one", "/one", "u"),
+        route("two", "/two", "u"),
+    ]);
+    node.change(&[upstream("u", &b.url(), "")]);
+    node.change(&[route("two", "/zwei", "u"), route("three", "/three", &a.url())]);
+    let answers = async |node: &Node| {
+        let mut answers = Vec::new();
+        for path in ["/one", "/two", "/zwei", "/three"] {
+            answers.push(node.get(path).await.status());
+        }
+        answers
+    };
+    let incremental = answers(&node).await;
+    assert_eq!(incremental, [201, 404, 201, 200]);
+    node.published
+        .publish(&node.state, &Changed::All, 1, node.revision);
+    assert_eq!(answers(&node).await, incremental);
+}
+
+#[tokio::test]
+async fn one_edit_among_many_routes_costs_little() {
+    let mut node = Node::start(&[]);
+    let routes: Vec<_> = (0..20_000)
+        .map(|n| route(&format!("r{n}"), &format!("/{n}/*"), "http://127.0.0.1:1"))
+        .collect();
+    node.change(&routes);
+    let whole = std::time::Instant::now();
+    node.published
+        .publish(&node.state, &Changed::All, 1, node.revision);
+    let whole = whole.elapsed();
+    let edits = std::time::Instant::now();
+    for n in 0..100 {
+        node.change(&[route(
+            &format!("r{n}"),
+            &format!("/edited/{n}"),
+            "http://127.0.0.1:1",
+        )]);
+    }
+    let one = edits.elapsed() / 100;
+    assert!(one < whole / 50, "one edit {one:?}, everything {whole:?}");
+    assert_eq!(node.get("/7/x").await.status(), 404);
+    assert_eq!(node.get("/edited/7").await.status(), 502);
+}
