@@ -38,7 +38,12 @@ mod trace;
 mod via;
 mod wire;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 
@@ -137,13 +142,13 @@ impl Gateway {
 
     /// How many requests were answered since the start.
     pub fn requests_served(&self) -> u64 {
-        self.cores.iter().map(Taken::served).sum()
+        self.request_count()()
     }
 
     /// The same as a question that can be asked from elsewhere, also when the gateway is gone.
     pub fn request_count(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
-        let served: Vec<_> = self.cores.iter().map(|core| Arc::clone(&core.served)).collect();
-        move || served.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+        let counters: Vec<_> = self.cores.iter().map(Taken::counter).collect();
+        move || counters.iter().map(|served| served.load(Ordering::Relaxed)).sum()
     }
 
     /// Goes on accepting for the drain delay while telling clients to close, serves what waits in the accept queues,

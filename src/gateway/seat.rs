@@ -4,11 +4,7 @@ use std::{
     io,
     net::TcpListener as StdListener,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
-    },
+    sync::{Arc, atomic::AtomicU64, mpsc},
     thread,
 };
 
@@ -102,9 +98,9 @@ impl Seat {
 }
 
 impl Taken {
-    /// How many requests it answered.
-    pub(super) fn served(&self) -> u64 {
-        self.served.load(Ordering::Relaxed)
+    /// How many requests it answered, also when it is gone.
+    pub(super) fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.served)
     }
 
     /// Waits until it is over, and says how many connections it cut off.

@@ -1,7 +1,23 @@
 //! The integration tests: one binary, fixtures that run real servers, one file per topic.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test stops where something is wrong, and is a crate of its own"
+)]
 
+mod admin;
+mod cli;
+mod client;
+mod cluster;
+mod config;
+mod devstack;
+mod fixtures;
 mod gateway;
+mod journal;
+mod projections;
+mod restart;
+mod tidy;
 mod upstream;
 mod wire;
