@@ -180,7 +180,7 @@ impl Members {
             Some(member) if !member.lost => return Err(ForgetError::Alive(node.clone())),
             Some(_) => {}
         }
-        heartbeat::goodbye(&self.link, &self.names, node)
+        heartbeat::goodbye(&self.link, &self.names, node, None)
             .await
             .map_err(ForgetError::Unavailable)?;
         self.gone(node);

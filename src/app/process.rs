@@ -4,7 +4,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::Router;
@@ -25,7 +25,7 @@ use crate::{
         snapshot::{self, Snapshots},
     },
     listener,
-    membership::{self, Identity, Members, Reporter, heartbeat},
+    membership::{self, Identity, Members, Reporter, heartbeat, identity::IdentityError},
     ops, telemetry,
 };
 
@@ -33,6 +33,8 @@ use crate::{
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The pause before a port is tried again that a draining process still has.
 const BIND_AGAIN: Duration = Duration::from_millis(50);
+/// How long a process that holds what we need may take to let go of it.
+const HOLDER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a start waits for the log when a snapshot can be served.
 const LOG_PATIENCE: Duration = Duration::from_millis(100);
 /// How long a start waits for the log when there is nothing to serve.
@@ -79,9 +81,9 @@ impl Process {
         if !roles.gateway && !roles.admin && !roles.projector {
             return Err(Error::NoRole);
         }
-        let identity = Identity::take(&config.data_dir, config.node_id.clone())?;
+        let identity = patiently(|| Ok(Identity::take(&config.data_dir, config.node_id.clone())?)).await?;
         let claim = if roles.gateway {
-            PortClaim::take(config.listen.proxy)?
+            patiently(|| PortClaim::take(config.listen.proxy)).await?
         } else {
             None
         };
@@ -175,12 +177,13 @@ impl Process {
     /// ports may start as soon as this has begun.
     pub async fn drain(self) {
         self.health.drain();
-        let mut tidy = self.membership.stop(STOP_DEADLINE).await;
         drop((self.folder, self.identity));
-        if let Some((gateway, claim)) = self.gateway {
-            if let Some(claim) = claim {
-                claim.hand_over();
-            }
+        let (gateway, claim) = self.gateway.unzip();
+        if let Some(claim) = claim.flatten() {
+            claim.hand_over();
+        }
+        let mut tidy = self.membership.stop(STOP_DEADLINE).await;
+        if let Some(gateway) = gateway {
             let report = gateway.drain().await;
             tracing::info!(?report, "the gateway has drained");
         }
@@ -277,6 +280,20 @@ impl Cluster {
             gateway.request_count(),
         );
         membership.spawn(reporter.run(journal.watch(), membership.clone()));
+    }
+}
+
+/// Takes what only one process can have. One that was told to stop lets go of it within moments, so a holder is given
+/// those before it counts as one that stays.
+async fn patiently<T>(take: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+    let until = Instant::now() + HOLDER_PATIENCE;
+    loop {
+        match take() {
+            Err(Error::Identity(IdentityError::Taken(_)) | Error::Port(_)) if Instant::now() < until => {
+                tokio::time::sleep(BIND_AGAIN).await;
+            }
+            taken => return taken,
+        }
     }
 }
 

@@ -55,13 +55,13 @@ impl Reporter {
     pub async fn run(self, mut view: watch::Receiver<Arc<View>>, tasks: Tasks) {
         let mut ticks = tokio::time::interval(HEARTBEAT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut requests, mut status) = ((self.requests)(), None);
+        let (mut requests, mut status, mut stored) = ((self.requests)(), None, None);
         loop {
             let before = requests;
             requests = (self.requests)();
             let rate = requests.saturating_sub(before) / HEARTBEAT_EVERY.as_secs();
             let latest = view.borrow_and_update().clone();
-            self.report(&latest, rate).await;
+            stored = self.report(&latest, rate).await.or(stored);
             status.replace(latest.status.clone());
             let changed = async {
                 tokio::select! {
@@ -73,7 +73,8 @@ impl Reporter {
                 break;
             }
         }
-        if let Err(reason) = goodbye(&self.link, &self.names, &self.node).await {
+        // Only our own report: a successor on the same data folder may have written its own already.
+        if let Err(reason) = goodbye(&self.link, &self.names, &self.node, stored).await {
             tracing::warn!(
                 reason,
                 "left without a goodbye: the others will call this node lost"
@@ -81,9 +82,10 @@ impl Reporter {
         }
     }
 
-    async fn report(&self, view: &View, requests_per_second: u64) {
+    /// Stores a report; its revision in the bucket if that is known.
+    async fn report(&self, view: &View, requests_per_second: u64) -> Option<u64> {
         if !self.link.is_up() {
-            return;
+            return None;
         }
         let heartbeat = Heartbeat {
             node: self.node.clone(),
@@ -116,10 +118,11 @@ impl Reporter {
                 .map_err(|error| error.to_string())
         };
         match tokio::time::timeout(REPORT_TIMEOUT, reporting).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(revision)) => return Some(revision),
             Ok(Err(reason)) => tracing::debug!(reason, "heartbeat not stored"),
             Err(_) => tracing::debug!("heartbeat not stored in time"),
         }
+        None
     }
 }
 
@@ -144,8 +147,13 @@ pub fn announce(link: &Link, names: &Names, node: &NodeId, fold: &Fold) {
     let _sent = futures_util::FutureExt::now_or_never(publishing);
 }
 
-/// Takes a node out of the bucket.
-pub(super) async fn goodbye(link: &Link, names: &Names, node: &NodeId) -> Result<(), String> {
+/// Takes a node out of the bucket; with a revision, only if that is still its last report.
+pub(super) async fn goodbye(
+    link: &Link,
+    names: &Names,
+    node: &NodeId,
+    last_report: Option<u64>,
+) -> Result<(), String> {
     if !link.is_up() {
         return Err("NATS is not connected".to_owned());
     }
@@ -156,7 +164,7 @@ pub(super) async fn goodbye(link: &Link, names: &Names, node: &NodeId) -> Result
             .await
             .map_err(|error| error.to_string())?;
         bucket
-            .delete(node.as_str())
+            .delete_expect_revision(node.as_str(), last_report)
             .await
             .map_err(|error| error.to_string())
     };
