@@ -19,6 +19,7 @@ use crate::{
 
 mod banner;
 mod checks;
+mod cluster;
 mod demo;
 mod file;
 mod ports;

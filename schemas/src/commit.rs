@@ -137,6 +137,27 @@ struct RawCommit {
 }
 
 impl Commit {
+    /// What FlexGate does by itself, at a place in the log: the cluster, the generation and the chain so far.
+    pub fn by_system(id: CommitId, place: (ClusterId, u64, Chain), at: Timestamp, event: Event) -> Self {
+        let (cluster, generation, parent) = place;
+        Self {
+            id,
+            cluster,
+            generation,
+            parent,
+            reader_level: event.reader_level(),
+            actor: Actor {
+                kind: ActorKind::System,
+                id: "flexgate".into(),
+            },
+            source: Source::System,
+            reason: None,
+            at,
+            idempotency: None,
+            events: Arc::new([event]),
+        }
+    }
+
     /// The stored form. Its bytes are what the chain hashes.
     pub fn to_payload(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a commit has string keys and finite numbers only")

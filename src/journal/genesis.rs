@@ -3,11 +3,7 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use flexgate_schemas::{
-    Chain, ClusterId, Commit, CommitId, Event,
-    commit::{Actor, ActorKind, Source},
-    event::HistoryStarted,
-};
+use flexgate_schemas::{Chain, ClusterId, Commit, CommitId, Event, event::HistoryStarted};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -24,24 +20,16 @@ pub(super) async fn begin_history<S: Store>(store: S, mut view: watch::Receiver<
         if generation > 0 {
             return;
         }
-        let commit = Commit {
-            id: CommitId::from_uuid(Uuid::now_v7()),
-            cluster: ClusterId::from_uuid(Uuid::new_v4()),
-            generation: 1,
-            parent: Chain::ZERO,
-            reader_level: 1,
-            actor: Actor {
-                kind: ActorKind::System,
-                id: "flexgate".into(),
-            },
-            source: Source::System,
-            reason: None,
-            at: Utc::now().into(),
-            idempotency: None,
-            events: Arc::new([Event::HistoryStarted(HistoryStarted {
-                reason: "first start".to_owned(),
-            })]),
-        };
+        let place = (ClusterId::from_uuid(Uuid::new_v4()), 1, Chain::ZERO);
+        let event = Event::HistoryStarted(HistoryStarted {
+            reason: "first start".to_owned(),
+        });
+        let commit = Commit::by_system(
+            CommitId::from_uuid(Uuid::now_v7()),
+            place,
+            Utc::now().into(),
+            event,
+        );
         // Expecting an empty log: of several processes that start together one wins, the others read its genesis.
         if let Err(error) = store.append(&outgoing(&commit), 0).await {
             tracing::debug!(%error, "no genesis written");

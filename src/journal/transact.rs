@@ -6,12 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use flexgate_schemas::{
-    Commit, CommitId, Event, NodeId,
-    commit::{Actor, ActorKind, Source},
-    envelope::Envelope,
-    event::LogFenced,
-};
+use flexgate_schemas::{Commit, CommitId, Event, NodeId, envelope::Envelope, event::LogFenced};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep, timeout_at},
@@ -231,22 +226,18 @@ impl<S: Store> Decider<S> {
     async fn fence(&self, id: &CommitId, expected_last: u64) -> Result<Fate, TransactError> {
         let unknown = || TransactError::Unknown { commit: id.clone() };
         let view = self.view.borrow().clone();
-        let fence = Commit {
-            id: CommitId::from_uuid(Uuid::now_v7()),
-            cluster: view.cluster().cloned().ok_or_else(unknown)?,
-            generation: view.generation(),
-            parent: view.chain(),
-            reader_level: 1,
-            actor: Actor {
-                kind: ActorKind::System,
-                id: "flexgate".into(),
-            },
-            source: Source::System,
-            reason: None,
-            at: Utc::now().into(),
-            idempotency: None,
-            events: Arc::new([Event::LogFenced(LogFenced { commit: id.clone() })]),
-        };
+        let place = (
+            view.cluster().cloned().ok_or_else(unknown)?,
+            view.generation(),
+            view.chain(),
+        );
+        let event = Event::LogFenced(LogFenced { commit: id.clone() });
+        let fence = Commit::by_system(
+            CommitId::from_uuid(Uuid::now_v7()),
+            place,
+            Utc::now().into(),
+            event,
+        );
         if view.fold.last_sequence != expected_last {
             return Ok(self.after_conflict(id, expected_last).await);
         }

@@ -1,0 +1,121 @@
+//! What a process shares with the others of its cluster: the connection, the log, the membership.
+
+use crate::{
+    config::Config,
+    drain::Tasks,
+    gateway::{Changed, Gateway, Published},
+    journal::{
+        self, Fold, Journal, Options, Served,
+        alerts::{self, Alerts},
+        jetstream::{JetStreamLog, Link, Names},
+        snapshot::{self, Snapshots},
+    },
+    membership::{self, Identity, Members, Reporter, heartbeat},
+};
+
+use super::{Endpoints, Error};
+
+/// What a process shares with the others of its cluster.
+pub(super) struct Cluster {
+    pub(super) link: Link,
+    names: Names,
+    pub(super) alerts: Alerts,
+    pub(super) members: Members,
+}
+
+impl Cluster {
+    /// Connects, and listens to the others where that is wanted.
+    pub(super) async fn join(
+        config: &Config,
+        endpoints: &Endpoints,
+        identity: &Identity,
+        control: &Tasks,
+    ) -> Result<Self, Error> {
+        let names = Names::new(config.streams.as_str())?;
+        let link = Link::open(&endpoints.nats, &format!("flexgate-{}", identity.node)).await?;
+        let (alerts, raised) = Alerts::channel(identity.node.clone());
+        control.spawn(alerts::publish(
+            link.clone(),
+            names.clone(),
+            raised,
+            control.clone(),
+        ));
+        let members = Members::new(link.clone(), names.clone());
+        if config.roles.admin {
+            control.spawn(membership::listen(
+                members.clone(),
+                alerts.clone(),
+                control.clone(),
+            ));
+        }
+        Ok(Self {
+            link,
+            names,
+            alerts,
+            members,
+        })
+    }
+
+    /// Follows the log from the newest snapshot on, and keeps snapshots.
+    pub(super) async fn follow(
+        &self,
+        config: &Config,
+        published: Option<Published>,
+        identity: &Identity,
+        control: &Tasks,
+    ) -> Journal {
+        let snapshots = Snapshots::in_folder(config.data_dir.join("snapshots"));
+        let options = Options {
+            store: JetStreamLog::new(self.link.clone(), &self.names),
+            snapshot: load(&snapshots).await,
+            serve: self.serve(published, identity),
+            alerts: self.alerts.clone(),
+            writer: config.roles.admin.then(|| self.members.lowest_reader()),
+        };
+        let journal = Journal::start(options, control);
+        control.spawn(snapshot::keep(snapshots, journal.watch(), control.clone()));
+        journal
+    }
+
+    /// Publishes each state to the data plane and announces it to whoever waits.
+    fn serve(&self, published: Option<Published>, identity: &Identity) -> journal::Serve {
+        let (link, names, node) = (self.link.clone(), self.names.clone(), identity.node.clone());
+        Box::new(move |fold: &Fold, served: Served| {
+            let Some(published) = &published else { return };
+            let changed = match served {
+                Served::All => Changed::All,
+                Served::Entities(entities) => Changed::Entities(entities),
+            };
+            published.publish(&fold.state, &changed, fold.generation, fold.revision);
+            heartbeat::announce(&link, &names, &node, fold);
+        })
+    }
+
+    /// Tells the others of the gateway of this process.
+    pub(super) fn report(
+        &self,
+        gateway: &Gateway,
+        journal: &Journal,
+        identity: &Identity,
+        membership: &Tasks,
+    ) {
+        let place = (self.link.clone(), self.names.clone());
+        let reporter = Reporter::new(
+            place,
+            identity,
+            gateway.local_addr().to_string(),
+            gateway.request_count(),
+        );
+        membership.spawn(reporter.run(journal.watch(), membership.clone()));
+    }
+}
+
+async fn load(snapshots: &Snapshots) -> Option<Fold> {
+    let snapshots = snapshots.clone();
+    tokio::task::spawn_blocking(move || snapshots.load())
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "the snapshot could not be read");
+            None
+        })
+}
