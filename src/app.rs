@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Gateway(#[from] GatewayError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {addr} ({what}): {error}")]
+    #[error("cannot listen on {addr} for {what}: {error}; choose another address with {variable}")]
     Listen {
         /// Where.
         addr: std::net::SocketAddr,
@@ -62,6 +62,8 @@ pub enum Error {
         what: &'static str,
         /// What the system said.
         error: std::io::Error,
+        /// The setting that moves it.
+        variable: &'static str,
     },
     /// There is no NATS, and there cannot be.
     #[error(transparent)]

@@ -26,6 +26,9 @@ use crate::{
 
 /// The version of the program.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// What the listeners beside the data plane are for.
+const ADMIN: &str = "the admin API";
+const OPS: &str = "health and metrics";
 /// The pause before a port is tried again that a draining process still has.
 const BIND_AGAIN: Duration = Duration::from_millis(50);
 /// How long a process that holds what we need may take to let go of it.
@@ -113,13 +116,9 @@ impl Process {
         let metrics = Metrics::new(move || recorded.render());
         let (wanted, what, router) = if roles.admin {
             let router = admin_router(config, (&journal, &cluster.members, &health), metrics, &edge)?;
-            (config.listen.admin, "the admin API", router)
+            (config.listen.admin, ADMIN, router)
         } else {
-            (
-                config.listen.ops,
-                "health and metrics",
-                ops::router(health.clone(), metrics),
-            )
+            (config.listen.ops, OPS, ops::router(health.clone(), metrics))
         };
         let bound = listen(wanted, what, router, (&edge, takes_over)).await?;
         let addresses = Addresses {
@@ -252,10 +251,16 @@ async fn listen(
     router: Router,
     (edge, takes_over): (&Tasks, bool),
 ) -> Result<SocketAddr, Error> {
+    let variable = if what == ADMIN {
+        "FLEXGATE_ADMIN_ADDR"
+    } else {
+        "FLEXGATE_OPS_ADDR"
+    };
     let failed = |error| Error::Listen {
         addr: wanted,
         what,
         error,
+        variable,
     };
     let tasks = edge.clone();
     let listener = match TcpListener::bind(wanted).await {
