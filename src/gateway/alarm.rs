@@ -7,6 +7,7 @@ use std::{
     time::Instant,
 };
 
+use futures_util::ready;
 use tokio::time::Sleep;
 
 /// One timer for everything that a client's connection waits for.
@@ -32,21 +33,18 @@ impl Alarm {
     /// Ready once the deadline has passed; until then the task is woken at the deadline, perhaps also before.
     pub(super) fn poll(&self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let mut sleep = self.sleep.borrow_mut();
-        let set = |sleep: &mut Pin<Box<Sleep>>| {
-            sleep.as_mut().reset(deadline.into());
-            self.set_to.set(Some(deadline));
-        };
-        if self.set_to.get().is_none_or(|time| time > deadline) {
-            set(&mut sleep);
+        if self.set_to.get().is_some_and(|time| time <= deadline) && !sleep.is_elapsed() {
+            return Poll::Pending; // the task is known to the timer already
         }
-        while sleep.as_mut().poll(cx).is_ready() {
+        loop {
             if Instant::now() >= deadline {
                 self.set_to.set(None);
                 return Poll::Ready(());
             }
-            set(&mut sleep);
+            sleep.as_mut().reset(deadline.into());
+            self.set_to.set(Some(deadline));
+            ready!(sleep.as_mut().poll(cx));
         }
-        Poll::Pending
     }
 }
 

@@ -32,7 +32,8 @@ static HOP_BY_HOP: [(Field, HeaderName); 8] = [
 fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
     let mut named = Vec::new(); // allocates only if something is named
     if look.has(Field::Connection) {
-        for value in headers.get_all(CONNECTION) {
+        let lists = headers.get_all(CONNECTION).iter();
+        for value in lists.filter(|value| !is_plain(value.as_bytes())) {
             let options = value
                 .as_bytes()
                 .split(|byte| *byte == b',')

@@ -7,7 +7,10 @@ use std::{
 
 use http::HeaderValue;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use uuid::{Builder, fmt::Hyphenated};
+use uuid::{
+    Builder, Uuid,
+    fmt::{Hyphenated, Simple},
+};
 
 /// Makes identifiers that are unique, not secret: a fast generator per core, seeded from the operating system.
 #[derive(Debug)]
@@ -47,11 +50,12 @@ impl Ids {
     pub(super) fn traceparent(&self) -> HeaderValue {
         let mut random = self.random.borrow_mut();
         // Neither id may be all zeros.
-        let (high, low, span) = (random.next_u64(), random.next_u64() | 1, random.next_u64() | 1);
-        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
-        hex(high, &mut text[3..19]);
-        hex(low, &mut text[19..35]);
-        hex(span, &mut text[36..52]);
+        let trace = Uuid::from_u64_pair(random.next_u64(), random.next_u64() | 1);
+        let span = Uuid::from_u64_pair(random.next_u64() | 1, 0);
+        let mut text = *b"00-................................-................-01";
+        trace.simple().encode_lower(&mut text[3..35]);
+        let mut digits = [0; Simple::LENGTH];
+        text[36..52].copy_from_slice(&span.simple().encode_lower(&mut digits).as_bytes()[..16]);
         visible(&text)
     }
 }
@@ -67,14 +71,6 @@ fn visible(text: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(text).expect("hexadecimal digits and dashes")
 }
 
-fn hex(number: u64, into: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (byte, pair) in number.to_be_bytes().into_iter().zip(into.chunks_exact_mut(2)) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +79,7 @@ mod tests {
     fn a_correlation_id_is_a_uuid_of_version_7_with_the_time_of_the_request() {
         let ids = Ids::new();
         let text = ids.correlation(Instant::now());
-        let id: uuid::Uuid = text.to_str().unwrap().parse().unwrap();
+        let id: Uuid = text.to_str().unwrap().parse().unwrap();
         assert_eq!(id.get_version_num(), 7);
         let (seconds, _) = id.get_timestamp().unwrap().to_unix();
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
@@ -100,8 +96,5 @@ mod tests {
             [2, 32, 16, 2]
         );
         assert_eq!((fields[0], fields[3]), ("00", "01"));
-        let mut digits = [0; 16];
-        hex(0x0123_4567_89ab_cdef, &mut digits);
-        assert_eq!(&digits, b"0123456789abcdef");
     }
 }
