@@ -60,8 +60,14 @@ impl FlexGate {
                 .env("FLEXGATE_STREAM_PREFIX", "BENCH")
                 .env("FLEXGATE_DATA_DIR", folder.join(data))
                 .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
-                .env("FLEXGATE_ADMIN_ADDR", format!("127.0.0.1:{admin_port}"))
-                .env("FLEXGATE_PROXY_ADDR", format!("127.0.0.1:{port}"))
+                .env(
+                    if role == "admin" {
+                        "FLEXGATE_ADMIN_ADDR"
+                    } else {
+                        "FLEXGATE_PROXY_ADDR"
+                    },
+                    format!("127.0.0.1:{port}"),
+                )
                 .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
                 .env("FLEXGATE_THREADS", threads.to_string())
                 .env("FLEXGATE_LOG", "warn")
