@@ -34,7 +34,7 @@ const BIND_AGAIN: Duration = Duration::from_millis(50);
 /// How long a process that holds what we need may take to let go of it.
 const HOLDER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a start waits for the log when a snapshot can be served.
-const LOG_PATIENCE: Duration = Duration::from_millis(100);
+const LOG_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a start waits for the log when there is nothing to serve.
 const FIRST_TABLE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long tasks may take to end once they were told.
