@@ -64,7 +64,9 @@ pub use self::{
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// Somebody else listens there.
-    #[error("{0} is taken: another process listens there")]
+    #[error(
+        "{0} is taken: another process listens there; stop it, or choose another address with FLEXGATE_PROXY_ADDR"
+    )]
     Taken(SocketAddr),
     /// The system does not let us listen there.
     #[error("cannot listen on {addr}: {source}")]

@@ -48,7 +48,10 @@ impl Endpoints {
             .await
             .is_err()
         {
-            return Err(Error::Unreachable(format!("{} does not answer", link.server())));
+            return Err(Error::Unreachable(format!(
+                "{} does not answer: is a nats-server with JetStream (`-js`) there? Without NATS_URL, `flexgate up` starts its own",
+                link.server()
+            )));
         }
         Ok(streams::provision(&link, &names, replicas).await?)
     }

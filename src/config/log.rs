@@ -55,7 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>, file: &NodeOverrides) -> Log {
     Log {
         filter: asked
             .or_else(|| file.log_level.clone())
-            .unwrap_or_else(|| "info,async_nats=warn".to_owned()),
+            .unwrap_or_else(|| "info,async_nats=warn,sqlx=warn".to_owned()),
         format: reader
             .parsed("FLEXGATE_LOG_FORMAT")
             .or(file.log_format)
