@@ -27,7 +27,7 @@ pub use decide::decide;
 pub use evolve::evolve;
 pub use hash::{FOLD_VERSION, StateHash};
 pub use refusal::Refusal;
-pub use state::{ConfigState, Entry, Stamp};
+pub use state::{Changed, ConfigState, Entry, Stamp};
 pub use warning::Warning;
 
 pub use crate::routing::{Protection, unmet_protection};

@@ -56,7 +56,7 @@ use self::{
 };
 pub use self::{
     options::Options,
-    snapshot::{Changed, Published, SecretMissing, Secrets, Snapshot},
+    snapshot::{Published, SecretMissing, Secrets, Snapshot},
     tls::Roots,
 };
 

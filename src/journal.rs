@@ -31,7 +31,7 @@ mod transact;
 
 pub use flexgate_schemas::commit::Recorded;
 pub use fold::Fold;
-pub use follow::{Serve, Served};
+pub use follow::Serve;
 pub use transact::LowestReader;
 
 /// How many transactions wait for their turn. Beyond that callers wait before they are queued.

@@ -2,10 +2,11 @@
 
 use crate::{
     config::Config,
+    domain::Changed,
     drain::Tasks,
-    gateway::{Changed, Gateway, Published},
+    gateway::{Gateway, Published},
     journal::{
-        self, Fold, Journal, Options, Served,
+        self, Fold, Journal, Options,
         alerts::{self, Alerts},
         jetstream::{JetStreamLog, Link, Names},
         snapshot::{self, Snapshots},
@@ -80,13 +81,9 @@ impl Cluster {
     /// Publishes each state to the data plane and announces it to whoever waits.
     fn serve(&self, published: Option<Published>, identity: &Identity) -> journal::Serve {
         let (link, names, node) = (self.link.clone(), self.names.clone(), identity.node.clone());
-        Box::new(move |fold: &Fold, served: Served| {
+        Box::new(move |fold: &Fold, changed: &Changed| {
             let Some(published) = &published else { return };
-            let changed = match served {
-                Served::All => Changed::All,
-                Served::Entities(entities) => Changed::Entities(entities),
-            };
-            published.publish(&fold.state, &changed, fold.generation, fold.revision);
+            published.publish(&fold.state, changed, fold.generation, fold.revision);
             heartbeat::announce(&link, &names, &node, fold);
         })
     }

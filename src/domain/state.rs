@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId};
+use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, event::Entity};
 use serde::{Deserialize, Serialize};
 
 use super::{StateHash, usage::Usage};
@@ -182,4 +182,13 @@ impl fmt::Debug for ConfigState {
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// What differs between a state and the one before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// Perhaps everything.
+    All,
+    /// Only these, possibly several times.
+    Entities(Vec<Entity>),
 }

@@ -16,7 +16,10 @@ use super::{
     compiled::{CompiledRoute, CompiledUpstream, Destination},
     origin::Origins,
 };
-use crate::{domain::ConfigState, routing::Table};
+use crate::{
+    domain::{Changed, ConfigState},
+    routing::Table,
+};
 
 /// One revision, ready to be served. A request keeps the one it started with.
 #[derive(Debug)]
@@ -41,15 +44,6 @@ pub type Secrets = Arc<dyn Fn(&Secret) -> Result<HeaderValue, SecretMissing> + S
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SecretMissing(pub String);
-
-/// What differs from what was published before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
-    /// Perhaps everything: build it anew.
-    All,
-    /// Only these.
-    Entities(Vec<Entity>),
-}
 
 /// The snapshot that is served now. A handle: clones share it.
 #[derive(Clone)]

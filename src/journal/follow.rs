@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flexgate_schemas::{Commit, Event, alert::AlertKind, event::Entity};
+use flexgate_schemas::{Commit, Event, alert::AlertKind};
 use tokio::sync::watch;
 
 use super::{
@@ -14,24 +14,15 @@ use super::{
     fold::{Applied, Freeze},
     store::{Head, Record, Store, StoreError, Subscription as _},
 };
-use crate::drain::Tasks;
+use crate::{domain::Changed, drain::Tasks};
 
 /// How often a frozen follower looks whether its history is back, and the pause after a failed read.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// How many messages that are there already are folded before the state is handed on.
 const FOLD_BATCH: usize = 256;
 
-/// What changed since the state that was handed on before.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Served {
-    /// Perhaps everything.
-    All,
-    /// These, possibly several times.
-    Entities(Vec<Entity>),
-}
-
 /// Takes each new state before anybody is told that it is served. Runs on the follower's task: must not block.
-pub type Serve = Box<dyn FnMut(&Fold, Served) + Send + Sync>;
+pub type Serve = Box<dyn FnMut(&Fold, &Changed) + Send + Sync>;
 
 /// Reads the log for one process.
 pub(super) struct Follower<S> {
@@ -66,7 +57,7 @@ impl<S: Store> Follower<S> {
         let from_snapshot = snapshot.is_some();
         let fold = snapshot.unwrap_or_default();
         if from_snapshot {
-            serve(&fold, Served::All);
+            serve(&fold, &Changed::All);
         }
         let status = Status::Disconnected {
             reason: "the log has not been reached yet".to_owned(),
@@ -132,7 +123,7 @@ impl<S: Store> Follower<S> {
         while ahead.last_sequence.max(after) < head.last {
             let record = subscription.next().await?;
             if let Err(freeze) = ahead.apply(&record) {
-                self.hand_on(ahead, Served::All);
+                self.hand_on(ahead, &Changed::All);
                 return Err(freeze.into());
             }
             unchanged &= record.subject.starts_with("part.");
@@ -141,7 +132,7 @@ impl<S: Store> Follower<S> {
             self.fold = ahead;
             self.show(Status::Following);
         } else {
-            self.hand_on(ahead, Served::All);
+            self.hand_on(ahead, &Changed::All);
         }
         loop {
             let record = subscription.next().await?;
@@ -194,7 +185,7 @@ impl<S: Store> Follower<S> {
     /// Folds a message and those that are here already, then hands the state on once.
     fn take(&mut self, first: Record, subscription: &mut S::Subscription) -> Result<(), Interruption> {
         let mut ahead = self.fold.clone();
-        let mut served = Served::Entities(Vec::new());
+        let mut changed = Changed::Entities(Vec::new());
         let mut next = Some(Ok(first));
         let mut interruption = None;
         for _ in 0..FOLD_BATCH {
@@ -204,7 +195,7 @@ impl<S: Store> Follower<S> {
                 Some(Ok(record)) => ahead.apply(&record).map_err(Interruption::from),
             };
             match applied {
-                Ok(applied) => served.add(&applied),
+                Ok(applied) => note(&mut changed, &applied),
                 Err(stop) => {
                     interruption = Some(stop);
                     break;
@@ -212,13 +203,13 @@ impl<S: Store> Follower<S> {
             }
             next = subscription.ready();
         }
-        self.hand_on(ahead, served);
+        self.hand_on(ahead, &changed);
         interruption.map_or(Ok(()), Err)
     }
 
     /// Lets the state be served, then tells everybody.
-    fn hand_on(&mut self, ahead: Fold, served: Served) {
-        (self.serve)(&ahead, served);
+    fn hand_on(&mut self, ahead: Fold, changed: &Changed) {
+        (self.serve)(&ahead, changed);
         self.fold = ahead;
         self.show(Status::Following);
     }
@@ -275,14 +266,13 @@ impl<S: Store> Follower<S> {
     }
 }
 
-impl Served {
-    fn add(&mut self, applied: &Applied) {
-        match (applied, &mut *self) {
-            (Applied::Nothing, _) | (Applied::Commit(_), Self::All) => {}
-            (Applied::Genesis(_), _) => *self = Self::All,
-            (Applied::Commit(commit), Self::Entities(entities)) => {
-                entities.extend(commit.events.iter().map(Event::entity));
-            }
+/// Adds what a message changed to what changed before it.
+fn note(changed: &mut Changed, applied: &Applied) {
+    match (applied, &mut *changed) {
+        (Applied::Nothing, _) | (Applied::Commit(_), Changed::All) => {}
+        (Applied::Genesis(_), _) => *changed = Changed::All,
+        (Applied::Commit(commit), Changed::Entities(entities)) => {
+            entities.extend(commit.events.iter().map(Event::entity));
         }
     }
 }

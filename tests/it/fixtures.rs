@@ -10,8 +10,13 @@ use std::{
 
 use flexgate::{
     devstack::{Binaries, Durability, Server, ServerOptions},
-    journal::jetstream::{Link, Names, streams},
+    domain::{Command, Expect},
+    journal::{
+        Transaction,
+        jetstream::{Link, Names, streams},
+    },
 };
+use flexgate_schemas::commit::{Actor, ActorKind, Source};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
@@ -144,4 +149,19 @@ pub async fn connected(url: &str) -> Link {
         .await
         .expect("NATS to be there");
     link
+}
+
+/// A command that somebody sends through the API, under no condition.
+pub fn transaction(command: Command) -> Transaction {
+    Transaction {
+        command,
+        expect: Expect::Any,
+        actor: Actor {
+            kind: ActorKind::Token,
+            id: "test".into(),
+        },
+        source: Source::Api,
+        reason: None,
+        idempotency: None,
+    }
 }

@@ -11,8 +11,8 @@ mod names;
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use flexgate::{
-    domain::{ConfigState, Stamp, evolve},
-    gateway::{Changed, Gateway, Options, Published, SecretMissing},
+    domain::{Changed, ConfigState, Stamp, evolve},
+    gateway::{Gateway, Options, Published, SecretMissing},
 };
 use flexgate_schemas::{Event, Secret, Timestamp};
 use http::HeaderValue;

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc};
 
 use flexgate::{
-    domain::{Command, Expect, Refusal},
+    domain::{Command, Refusal},
     drain::Tasks,
     journal::{
         Journal, Options, Status, TransactError, Transaction, View,
@@ -13,10 +13,7 @@ use flexgate::{
         store::{AppendError, Head, Outgoing, Record, Store, Subscription as _},
     },
 };
-use flexgate_schemas::{
-    Alert, Route, RouteId,
-    commit::{Actor, ActorKind, Source},
-};
+use flexgate_schemas::{Alert, Route, RouteId};
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -219,15 +216,5 @@ fn route_id(id: &str) -> RouteId {
 fn creation(id: &str) -> Transaction {
     let path = format!("/{id}").parse().unwrap();
     let route = Route::new(route_id(id), path, "http://localhost:1".parse().unwrap());
-    Transaction {
-        command: Command::CreateRoute(route),
-        expect: Expect::Any,
-        actor: Actor {
-            kind: ActorKind::Token,
-            id: "test".into(),
-        },
-        source: Source::Api,
-        reason: None,
-        idempotency: None,
-    }
+    fixtures::transaction(Command::CreateRoute(route))
 }

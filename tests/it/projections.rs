@@ -5,11 +5,11 @@ use std::sync::Arc;
 use flexgate::{
     app::{Endpoints, Process, projector},
     config::{Config, Layer, Purpose, Sources},
-    domain::{Command, Expect},
+    domain::Command,
     drain::Tasks,
     health::{Health, Readiness, Verdict},
     journal::{
-        Journal, Options, Status, Transaction,
+        Journal, Options, Status,
         alerts::Alerts,
         jetstream::Names,
         memory::MemoryLog,
@@ -17,11 +17,7 @@ use flexgate::{
     },
 };
 use flexgate_projections::{Error, Projector, connect};
-use flexgate_schemas::{
-    Chain, Commit, Event, Route, Settings, Upstream,
-    commit::{Actor, ActorKind, Source},
-    event::HistoryStarted,
-};
+use flexgate_schemas::{Chain, Commit, Event, Route, Settings, Upstream, event::HistoryStarted};
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
 use tokio::{sync::watch, time::timeout};
@@ -357,7 +353,7 @@ async fn a_process_may_be_a_projector_and_nothing_else() {
     let (idle, _folder) = start("projector", None).await;
     let created = admin
         .journal()
-        .transact(transaction(Command::CreateRoute(route("a", "/a"))));
+        .transact(fixtures::transaction(Command::CreateRoute(route("a", "/a"))));
     let revision = following(admin.journal(), created).await.unwrap().revision;
     assert_eq!(
         reached(&url, revision, ROUTES).await,
@@ -405,7 +401,7 @@ impl Cluster {
 
     async fn execute(&self, command: Command) -> u64 {
         self.journal
-            .transact(transaction(command))
+            .transact(fixtures::transaction(command))
             .await
             .unwrap()
             .revision
@@ -471,20 +467,6 @@ async fn following<T>(journal: &Journal, then: impl Future<Output = T>) -> T {
 fn route(id: &str, path: &str) -> Route {
     let upstream = "http://localhost:1".parse().unwrap();
     Route::new(id.parse().unwrap(), path.parse().unwrap(), upstream)
-}
-
-fn transaction(command: Command) -> Transaction {
-    Transaction {
-        command,
-        expect: Expect::Any,
-        actor: Actor {
-            kind: ActorKind::Token,
-            id: "test".into(),
-        },
-        source: Source::Api,
-        reason: None,
-        idempotency: None,
-    }
 }
 
 fn outgoing(commit: &Commit) -> Outgoing {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flexgate::gateway::Changed;
+use flexgate::domain::Changed;
 use flexgate_schemas::{Event, event::RouteDeleted};
 use tokio::sync::Notify;
 
