@@ -37,6 +37,7 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Frame<'a> {
     run: Run,
+    times: Option<(i64, i64)>,
     body: Read<'a>,
 }
 
@@ -81,7 +82,8 @@ impl Opened {
         };
         check_counts(&body, &self.announced)?;
         check_ranges(&body)?;
-        Ok(Frame { run, body })
+        let times = times(&body)?;
+        Ok(Frame { run, times, body })
     }
 }
 
@@ -94,6 +96,11 @@ impl Frame<'_> {
     /// What is counted of the outcomes without a row.
     pub fn left_out(&self) -> &[LeftOut] {
         &self.body.left_out
+    }
+
+    /// The first and the last arrival in it, in microseconds since 1970; of outcomes without a row the hour counts.
+    pub fn times(&self) -> Option<(i64, i64)> {
+        self.times
     }
 
     /// How many outcomes have a row.
@@ -274,21 +281,6 @@ fn check_ranges(body: &Read<'_>) -> Result<(), FrameError> {
     {
         return Err(FrameError::Range("status"));
     }
-    // 1970 to 9999, which is what an RFC 3339 time can say.
-    let in_time = |micros: i64| (0..253_402_300_800_000_000).contains(&micros);
-    let mut at = body.from;
-    for row in 0..body.rows as usize {
-        at = at.wrapping_add(body.after.at(row).copied().unwrap_or_default());
-        if !in_time(at) {
-            return Err(FrameError::Range("after"));
-        }
-    }
-    let hours = body.left_out.iter().map(|group| group.hour);
-    for hour in hours {
-        if !in_time(hour.saturating_mul(crate::outcome::MICROS_PER_HOUR)) {
-            return Err(FrameError::Range("hour"));
-        }
-    }
     let sums = body
         .left_out
         .iter()
@@ -297,4 +289,28 @@ fn check_ranges(body: &Read<'_>) -> Result<(), FrameError> {
         return Err(FrameError::Range("leftOut"));
     }
     Ok(())
+}
+
+/// See [`Frame::times`].
+fn times(body: &Read<'_>) -> Result<Option<(i64, i64)>, FrameError> {
+    // 1970 to 9999, which is what an RFC 3339 time can say.
+    let in_time = |micros: i64| (0..253_402_300_800_000_000).contains(&micros);
+    let mut times = None;
+    let mut note = |at: i64, name| {
+        if !in_time(at) {
+            return Err(FrameError::Range(name));
+        }
+        let (first, last) = times.unwrap_or((at, at));
+        times = Some((at.min(first), at.max(last)));
+        Ok(())
+    };
+    let mut at = body.from;
+    for row in 0..body.rows as usize {
+        at = at.wrapping_add(body.after.at(row).copied().unwrap_or_default());
+        note(at, "after")?;
+    }
+    for group in &body.left_out {
+        note(group.hour.saturating_mul(crate::outcome::MICROS_PER_HOUR), "hour")?;
+    }
+    Ok(times)
 }

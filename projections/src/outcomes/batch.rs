@@ -1,0 +1,195 @@
+//! The fold: frames in, what is to be written out. No database, no clock.
+
+use std::{collections::HashMap, ops::Range};
+
+use flexgate_schemas::{
+    Outcome, Timestamp,
+    frame::{Delivered, Frame, FrameError, Opened, Source},
+    outcome::LeftOut,
+};
+
+use super::{rows::Rows, seen::Seen, sums::Sums, symbols::{Symbol, Symbols}};
+
+/// How far a node's clock may be ahead of the server's before its outcomes are put aside: they would open partitions that
+/// belong to a future which other nodes do not live in.
+const AHEAD_MAX_MILLIS: i64 = 24 * 3_600_000;
+
+/// What is known of a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) seen: Seen,
+    /// Outcomes that were applied.
+    pub(super) outcomes: u64,
+    /// How many of them have a row.
+    pub(super) rows: u64,
+    /// First and last arrival, in microseconds since 1970.
+    pub(super) times: Option<(i64, i64)>,
+}
+
+/// The sources, as far as they have been folded. Runs ahead of the database by the batches that are being written.
+#[derive(Debug, Default)]
+pub(super) struct Fold {
+    pub(super) sources: HashMap<Source, Progress>,
+}
+
+/// Several messages, folded: what one transaction writes.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// The sequence of the last message.
+    pub(super) through: u64,
+    pub(super) messages: usize,
+    pub(super) rows: Rows,
+    pub(super) symbols: Symbols,
+    /// By hour and route.
+    pub(super) hours: HashMap<(i64, Symbol), Sums>,
+    pub(super) statuses: HashMap<Status, u64>,
+    /// By hour and API key.
+    pub(super) usage: HashMap<(i64, Symbol), Sums>,
+    /// The sources that went on, as they are afterwards.
+    pub(super) sources: HashMap<Source, Progress>,
+    pub(super) dead: Vec<Dead>,
+    pub(super) outcomes: u64,
+    /// Outcomes that had been applied before.
+    pub(super) repeated: u64,
+}
+
+/// A row of `flexgate.status_hourly`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Status {
+    pub(super) hour: i64,
+    pub(super) route: Symbol,
+    pub(super) upstream: Symbol,
+    pub(super) class: u8,
+    pub(super) refused: Symbol,
+}
+
+/// A message that cannot be applied, and why.
+#[derive(Debug)]
+pub(super) struct Dead {
+    pub(super) message: Delivered,
+    pub(super) error: String,
+}
+
+/// Why a frame that can be read is put aside nevertheless.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("its last request arrived at {at}, more than a day after the server stored it: the node's clock is wrong")]
+    Clock { at: Timestamp },
+    #[error("it repeats some of what was applied before, and what it has summed up cannot be taken apart")]
+    PartlyRepeated,
+}
+
+impl Fold {
+    /// Folds messages, in the order of the stream.
+    pub(super) fn fold(&mut self, messages: Vec<Delivered>) -> Batch {
+        let mut batch = Batch::default();
+        for message in messages {
+            batch.through = message.sequence;
+            batch.messages += 1;
+            if let Err(error) = self.add(&message, &mut batch) {
+                let error = error.to_string();
+                batch.dead.push(Dead { message, error });
+            }
+        }
+        batch
+    }
+
+    fn add(&mut self, delivered: &Delivered, batch: &mut Batch) -> Result<(), Unfit> {
+        let opened = Opened::new(&delivered.message)?;
+        let frame = opened.read()?;
+        check_clock(&frame, delivered.stored_at)?;
+        let run = frame.run();
+        let progress = self.sources.entry(run.source.clone()).or_default();
+        let fresh = progress.seen.fresh(&run.counters());
+        let fresh_count: u64 = fresh.iter().map(|part| part.end - part.start).sum();
+        let whole = fresh_count == u64::from(run.count);
+        if !whole && fresh_count > 0 && !frame.left_out().is_empty() {
+            return Err(Unfit::PartlyRepeated);
+        }
+        batch.repeated += u64::from(run.count) - fresh_count;
+        if fresh_count == 0 {
+            return Ok(());
+        }
+        let rows_before = batch.rows.count();
+        batch.add_frame(&frame, (!whole).then_some(&*fresh));
+        batch.outcomes += fresh_count;
+        progress.seen.see(&run.counters());
+        progress.outcomes += fresh_count;
+        progress.rows += batch.rows.count() - rows_before;
+        progress.widen(&frame);
+        batch.sources.insert(run.source.clone(), progress.clone());
+        Ok(())
+    }
+}
+
+impl Progress {
+    fn widen(&mut self, frame: &Frame<'_>) {
+        if let Some((first, last)) = frame.times() {
+            let held = self.times.unwrap_or((first, last));
+            self.times = Some((held.0.min(first), held.1.max(last)));
+        }
+    }
+}
+
+impl Batch {
+    /// Only the outcomes in `parts`, if some were applied before.
+    fn add_frame(&mut self, frame: &Frame<'_>, parts: Option<&[Range<u64>]>) {
+        for outcome in frame.rows() {
+            if parts.is_none_or(|parts| parts.iter().any(|part| part.contains(&outcome.counter))) {
+                self.rows.push(frame, &outcome);
+                self.add_outcome(&outcome);
+            }
+        }
+        for group in frame.left_out() {
+            self.add_left_out(group);
+        }
+    }
+
+    fn add_outcome(&mut self, outcome: &Outcome<'_>) {
+        let hour = outcome.hour();
+        let route = self.symbols.of(outcome.route);
+        let status = Status {
+            hour,
+            route,
+            upstream: self.symbols.of(outcome.upstream),
+            class: outcome.status_class(),
+            refused: self.symbols.of(outcome.refused),
+        };
+        *self.statuses.entry(status).or_default() += 1;
+        self.hours.entry((hour, route)).or_default().add(outcome);
+        if outcome.key.is_some() {
+            let key = self.symbols.of(outcome.key);
+            self.usage.entry((hour, key)).or_default().add(outcome);
+        }
+    }
+
+    fn add_left_out(&mut self, group: &LeftOut) {
+        let hour = group.hour;
+        let route = self.symbols.of(group.route.as_deref());
+        let status = Status {
+            hour,
+            route,
+            upstream: self.symbols.of(group.upstream.as_deref()),
+            class: group.status_class,
+            refused: self.symbols.of(group.refused.as_deref()),
+        };
+        let count = self.statuses.entry(status).or_default();
+        *count = count.saturating_add(group.requests);
+        self.hours.entry((hour, route)).or_default().add_left_out(group);
+        if group.key.is_some() {
+            let key = self.symbols.of(group.key.as_deref());
+            self.usage.entry((hour, key)).or_default().add_left_out(group);
+        }
+    }
+}
+
+fn check_clock(frame: &Frame<'_>, stored_at: Timestamp) -> Result<(), Unfit> {
+    let last = frame.times().map_or(0, |(_, last)| last.div_euclid(1000));
+    if last - stored_at.as_millis() > AHEAD_MAX_MILLIS {
+        let at = Timestamp::from_millis(last).unwrap_or_default();
+        return Err(Unfit::Clock { at });
+    }
+    Ok(())
+}

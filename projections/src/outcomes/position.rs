@@ -1,0 +1,75 @@
+//! Up to where the stream has been read, and who may move it.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::{NAME, VERSION};
+use crate::{Error, checkpoint::bigint};
+
+pub(super) const STATEMENTS: [&str; 2] = [TAKE, ADVANCE];
+
+/// No row comes back from another version's: its rows would have to be made anew.
+const TAKE: &str = "
+    INSERT INTO flexgate.projection_checkpoint AS held (projection, version) VALUES ($1, $2)
+    ON CONFLICT (projection) DO UPDATE SET epoch = held.epoch + 1 WHERE held.version = EXCLUDED.version
+    RETURNING stream_created, sequence, epoch";
+
+/// The fence: it moves only for the projector that took it last, and only from where that one has left it.
+const ADVANCE: &str = "
+    UPDATE flexgate.projection_checkpoint
+    SET stream_created = $4, sequence = $5, updated_at = now()
+    WHERE projection = $1 AND epoch = $2 AND sequence = $3";
+
+/// A place in a stream; the default is before any.
+///
+/// Sequences begin anew when a stream is made anew, so they mean nothing without the time of its creation. To read from too
+/// early a place does no harm: outcomes are recognised by their counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// When the stream was created, to the microsecond; `None` before any was read.
+    pub stream_created: Option<DateTime<Utc>>,
+    /// The sequence of the last message that was applied; 0 before the first.
+    pub sequence: u64,
+}
+
+impl Position {
+    /// Takes over: where the projection is, and the epoch that begins with this.
+    pub(super) async fn take(connection: &mut PgConnection) -> Result<(Self, i64), Error> {
+        let held: Option<(Option<DateTime<Utc>>, i64, i64)> = sqlx::query_as(TAKE)
+            .bind(NAME)
+            .bind(VERSION)
+            .fetch_optional(connection)
+            .await?;
+        let (stream_created, sequence, epoch) = held.ok_or(Error::Newer { projection: NAME })?;
+        let sequence = u64::try_from(sequence).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        Ok((
+            Self {
+                stream_created,
+                sequence,
+            },
+            epoch,
+        ))
+    }
+
+    /// Moves on from here, as part of a transaction.
+    pub(super) async fn advance(
+        &self,
+        to: &Self,
+        epoch: i64,
+        transaction: &mut PgConnection,
+    ) -> Result<(), Error> {
+        let moved = sqlx::query(ADVANCE)
+            .bind(NAME)
+            .bind(epoch)
+            .bind(bigint(self.sequence)?)
+            .bind(to.stream_created)
+            .bind(bigint(to.sequence)?)
+            .execute(transaction)
+            .await?;
+        if moved.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(Error::Fenced)
+        }
+    }
+}
