@@ -17,11 +17,18 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "configuration",
-    include_str!("../../migrations/0001_configuration.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "configuration",
+        include_str!("../../migrations/0001_configuration.sql"),
+    ),
+    (
+        2,
+        "outcomes",
+        include_str!("../../migrations/0002_outcomes.sql"),
+    ),
+];
 
 /// Connects, and runs the migrations that are missing. Processes that start together take turns.
 pub async fn connect(url: &str) -> Result<PgConnection, Error> {
