@@ -210,14 +210,14 @@ COMMENT ON COLUMN flexgate.dead_letter.noticed_at IS 'When it was put here, by t
 CREATE TABLE flexgate.rollup_closed (
     hour    timestamptz PRIMARY KEY,
     version integer NOT NULL,
-    through bigint NOT NULL,
+    through bigint,
     stale   boolean NOT NULL DEFAULT false
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE flexgate.rollup_closed IS 'The hours whose counts have been published on the stream ROLLUPS, from which they can be had when the outcomes are gone.';
+COMMENT ON TABLE flexgate.rollup_closed IS 'The hours, and what of them was published on the stream ROLLUPS, from which their counts can be had when the frames are gone.';
 COMMENT ON COLUMN flexgate.rollup_closed.hour IS 'When the hour began.';
-COMMENT ON COLUMN flexgate.rollup_closed.version IS 'How often it was published; a later one replaces those before.';
-COMMENT ON COLUMN flexgate.rollup_closed.through IS 'The sequence on OUTCOMES up to which outcomes are in what was published.';
-COMMENT ON COLUMN flexgate.rollup_closed.stale IS 'Whether outcomes of the hour came in afterwards, so that it is to be published again.';
+COMMENT ON COLUMN flexgate.rollup_closed.version IS 'How often it was published, 0 if it was not yet; a later one replaces those before.';
+COMMENT ON COLUMN flexgate.rollup_closed.through IS 'The sequence on OUTCOMES up to which outcomes are in what was published; null while it has yet to be.';
+COMMENT ON COLUMN flexgate.rollup_closed.stale IS 'Whether outcomes of the hour came in since, so that it is to be published once more when it is over.';
 
 ALTER TABLE flexgate.projection_checkpoint ADD COLUMN stream_created timestamptz;
 COMMENT ON COLUMN flexgate.projection_checkpoint.stream_created IS 'When the stream that is read was created: one that was made anew begins its sequences again. Null for CONFIG, whose chain says more.';

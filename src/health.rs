@@ -26,7 +26,7 @@ struct Inner {
     draining: AtomicBool,
     routing: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
     journal: OnceLock<watch::Receiver<Arc<View>>>,
-    checks: Mutex<[Check; 4]>,
+    checks: Mutex<[Check; CHECKS]>,
 }
 
 /// What this process has to do with and can serve requests without.
@@ -38,9 +38,14 @@ pub enum Dependency {
     Redis,
     /// NATS JetStream.
     Jetstream,
-    /// The read models, as far as this process keeps them.
+    /// The read models of the configuration, as far as this process keeps them.
     Projections,
+    /// The read models of outcomes, as far as this process keeps them.
+    Outcomes,
 }
+
+/// How many dependencies there are.
+const CHECKS: usize = 5;
 
 /// What is known of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]

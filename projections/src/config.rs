@@ -3,6 +3,8 @@
 //! The same fold as the one that nodes route by, in SQL: what comes to be replaces what is there, and what is not there
 //! cannot be missed.
 
+mod projector;
+
 use flexgate_schemas::{
     Event, Route, Settings, Timestamp, Upstream, commit::Recorded, host::HostPattern, route::Name,
 };
@@ -16,10 +18,12 @@ use sqlx::{
 
 use crate::checkpoint::bigint;
 
+pub use projector::ConfigProjector;
+
 /// Never changes: the checkpoint is kept under it.
-pub(crate) const NAME: &str = "config";
+const NAME: &str = "config";
 /// One more whenever the same events make other rows: then they are made anew.
-pub(crate) const VERSION: i32 = 1;
+const VERSION: i32 = 1;
 
 pub(crate) const STATEMENTS: [&str; 8] = [
     PUT_ROUTE,
@@ -73,7 +77,7 @@ struct Stamp {
 }
 
 /// Takes every row away: a history begins.
-pub(crate) async fn clear(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn clear(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
     for statement in CLEAR {
         sqlx::query(statement).execute(&mut *transaction).await?;
     }
@@ -81,7 +85,7 @@ pub(crate) async fn clear(transaction: &mut PgConnection) -> Result<(), sqlx::Er
 }
 
 /// Applies what happened in a commit.
-pub(crate) async fn apply(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
+async fn apply(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
     let (revision, at) = (bigint(recorded.revision)?, recorded.commit.at);
     let (created, updated) = (Stamp::created(revision, at), Stamp::updated(revision, at));
     let transaction = &mut *transaction;

@@ -1,20 +1,24 @@
-//! The read models in PostgreSQL, and the runner that keeps them.
+//! The read models in PostgreSQL, and the projectors that keep them.
 //!
-//! A projection is a fold of the log into tables of schema `flexgate`. Its rows and its checkpoint move in one
+//! A projection is a fold of a stream into tables of schema `flexgate`. Its rows and its checkpoint move in one
 //! transaction, so that a crash loses nothing and repeats nothing.
 
 mod checkpoint;
 mod config;
 mod error;
 mod migrate;
-mod runner;
+mod outcomes;
 
 pub use checkpoint::Checkpoint;
+pub use config::ConfigProjector;
 pub use error::Error;
 pub use migrate::connect;
-pub use runner::Projector;
+pub use outcomes::{Applied, OutcomeProjector, Position};
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {
-    checkpoint::STATEMENTS.into_iter().chain(config::STATEMENTS)
+    checkpoint::STATEMENTS
+        .into_iter()
+        .chain(config::STATEMENTS)
+        .chain(outcomes::statements())
 }

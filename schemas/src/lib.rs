@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod path;
 pub mod policy;
 pub mod request_id;
+pub mod rollup;
 pub mod route;
 pub mod secret;
 pub mod settings;

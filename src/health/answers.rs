@@ -4,7 +4,7 @@ use flexgate_schemas::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Check;
+use super::{CHECKS, Check};
 use crate::journal::{self, View};
 
 /// Good or not, in the original's words.
@@ -59,8 +59,10 @@ pub struct Checks {
     pub redis: Verdict,
     /// NATS JetStream.
     pub jetstream: Verdict,
-    /// The read models, where this process keeps them.
+    /// The read models of the configuration, where this process keeps them.
     pub projections: Verdict,
+    /// The read models of outcomes, where this process keeps them.
+    pub outcomes: Verdict,
 }
 
 /// Why a check is not `UP`, by its name.
@@ -75,33 +77,38 @@ pub struct Reasons {
     /// NATS JetStream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jetstream: Option<Box<str>>,
-    /// The read models.
+    /// The read models of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projections: Option<Box<str>>,
+    /// The read models of outcomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Box<str>>,
 }
 
 impl Checks {
     /// In the order of [`super::Dependency`].
-    pub(super) fn of(checks: &[Check; 4]) -> Self {
-        let [database, redis, jetstream, projections] = checks.each_ref().map(Check::verdict);
+    pub(super) fn of(checks: &[Check; CHECKS]) -> Self {
+        let [database, redis, jetstream, projections, outcomes] = checks.each_ref().map(Check::verdict);
         Self {
             database,
             redis,
             jetstream,
             projections,
+            outcomes,
         }
     }
 }
 
 impl Reasons {
     /// In the order of [`super::Dependency`].
-    pub(super) fn of(checks: [Check; 4]) -> Self {
-        let [database, redis, jetstream, projections] = checks.map(Check::reason);
+    pub(super) fn of(checks: [Check; CHECKS]) -> Self {
+        let [database, redis, jetstream, projections, outcomes] = checks.map(Check::reason);
         Self {
             database,
             redis,
             jetstream,
             projections,
+            outcomes,
         }
     }
 

@@ -19,10 +19,12 @@ use flexgate_schemas::Timestamp;
 use super::store::{AppendError, Head, Outgoing, Record, Store, StoreError};
 
 mod link;
+mod reader;
 pub mod streams;
 mod subscription;
 
 pub use link::{ConnectError, Link, login};
+pub use reader::{Reader, Stored};
 pub use streams::Names;
 pub use subscription::JetStreamSubscription;
 
@@ -53,14 +55,14 @@ impl JetStreamLog {
         sequence: u64,
         subject: &str,
         payload: bytes::Bytes,
-        stored_at: chrono::DateTime<chrono::Utc>,
+        stored_at: Timestamp,
     ) -> Record {
         let subject = subject.strip_prefix(&self.prefix).unwrap_or(subject);
         Record {
             sequence,
             subject: subject.into(),
             payload,
-            stored_at: Timestamp::from(stored_at),
+            stored_at,
         }
     }
 
@@ -160,7 +162,7 @@ impl Store for JetStreamLog {
                 message.sequence,
                 &message.subject,
                 message.payload,
-                message.time,
+                message.time.into(),
             ))),
             Err(error) => match error.kind() {
                 RawMessageErrorKind::NoMessageFound => Ok(None),

@@ -1,7 +1,5 @@
 //! `flexgate.dead_letter`: messages that could not be applied, kept whole.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
 
@@ -25,7 +23,7 @@ pub(super) async fn put(
     // `jsonb` and `text` take no NUL, and headers are whatever somebody sent.
     let readable = |text: &str| text.replace('\0', "\u{fffd}");
     let headers = delivered.message.headers.iter();
-    let headers: BTreeMap<_, _> = headers.map(|(name, value)| (readable(name), readable(value))).collect();
+    let headers: Vec<_> = headers.map(|(name, value)| (readable(name), readable(value))).collect();
     sqlx::query(PUT)
         .bind(NAME)
         .bind(stream_created.unwrap_or_default())

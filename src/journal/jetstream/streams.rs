@@ -62,6 +62,11 @@ impl Names {
         format!("{}_ALERTS", self.streams)
     }
 
+    /// The stream of outcomes.
+    pub fn outcomes(&self) -> String {
+        format!("{}_OUTCOMES", self.streams)
+    }
+
     /// The bucket of nodes.
     pub fn nodes(&self) -> String {
         format!("{}_NODES", self.streams)

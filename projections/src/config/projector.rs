@@ -1,4 +1,4 @@
-//! The runner: takes commits as they come and applies them, rows and checkpoint in one transaction.
+//! Takes commits as they come and applies them, rows and checkpoint in one transaction.
 
 use std::{pin::pin, slice, time::Duration};
 
@@ -7,10 +7,10 @@ use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
+use super::{NAME, VERSION, apply, clear};
 use crate::{
     Checkpoint, Error,
     checkpoint::{self, Turn},
-    config,
     migrate::late,
 };
 
@@ -24,23 +24,23 @@ const TAKE_WITHIN: Duration = Duration::from_secs(10);
 /// The projector that acts: of several, the one that holds the lock. Should two ever believe that they do, only the
 /// later one's transactions commit. After an error it is dropped, and another one begins at the checkpoint.
 #[derive(Debug)]
-pub struct Projector {
+pub struct ConfigProjector {
     connection: PgConnection,
     checkpoint: Checkpoint,
     /// Which of those that took over it is.
     epoch: i64,
 }
 
-impl Projector {
+impl ConfigProjector {
     /// Whether the projector with this connection may act. No: another one does; ask again.
     pub async fn may_act(connection: &mut PgConnection) -> Result<bool, Error> {
-        let asking = checkpoint::lock(connection, config::NAME);
+        let asking = checkpoint::lock(connection, NAME);
         timeout(TAKE_WITHIN, asking).await.map_err(late)?
     }
 
     /// Takes over, with a connection that [may](Self::may_act).
     pub async fn take_over(mut connection: PgConnection) -> Result<Self, Error> {
-        let taking = Checkpoint::take(&mut connection, config::NAME, config::VERSION);
+        let taking = Checkpoint::take(&mut connection, NAME, VERSION);
         let (checkpoint, epoch) = timeout(TAKE_WITHIN, taking).await.map_err(late)??;
         Ok(Self {
             connection,
@@ -98,13 +98,13 @@ impl Projector {
         let mut transaction = self.connection.begin().await?;
         // The fence first: whoever is behind it does no work, and two never wait for each other's rows.
         self.checkpoint
-            .advance(&ahead, config::NAME, self.epoch, &mut transaction)
+            .advance(&ahead, NAME, self.epoch, &mut transaction)
             .await?;
         for (turn, recorded) in due {
             if turn == Turn::Beginning {
-                config::clear(&mut transaction).await?;
+                clear(&mut transaction).await?;
             }
-            config::apply(&mut transaction, recorded)
+            apply(&mut transaction, recorded)
                 .await
                 .map_err(|error| Error::of_event(recorded.revision, error))?;
         }

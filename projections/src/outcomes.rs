@@ -1,0 +1,287 @@
+//! The projection `outcomes`: what became of every request, as rows for days and as counts for years.
+//!
+//! Frames are folded ([`batch`]) while the batch before is written, so that the database and we work at the same time. A
+//! batch is one transaction: its rows, the counts, what has been seen of each source, and the position in the stream.
+
+mod batch;
+mod closing;
+mod dead;
+mod position;
+mod rollups;
+mod rows;
+mod seen;
+mod sources;
+mod sums;
+mod symbols;
+
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use flexgate_schemas::frame::Delivered;
+use futures_util::stream::{Stream, StreamExt as _};
+use sqlx::{Connection as _, PgConnection};
+use tokio::{
+    sync::mpsc,
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
+
+use self::batch::{Batch, Dead, Fold};
+pub use self::{
+    closing::{Closing, DueHour},
+    position::Position,
+};
+use crate::{Error, Retention, checkpoint, migrate::late, partitions, retention};
+
+/// Never changes: the position is kept under it.
+const NAME: &str = "outcomes";
+/// One more whenever the same frames make other rows.
+const VERSION: i32 = 1;
+
+/// How long a batch waits for more frames: most of how late a row is.
+const LINGER: Duration = Duration::from_millis(200);
+/// How many bytes of frames share a transaction: about fifty thousand outcomes.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How many frames share a transaction, however small they are.
+const BATCH_FRAMES_MAX: usize = 1024;
+/// How long one transaction may take. A database that is silent for longer is asked again over a new connection.
+const APPLY_WITHIN: Duration = Duration::from_secs(60);
+/// How long the database may take to say who acts, and what has been seen.
+const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// How often partitions are looked after.
+const KEEP_HOUSE_EVERY: Duration = Duration::from_mins(1);
+/// How many messages are applied one by one after a batch that the database refused: the one that it refused is among them.
+const CAREFUL_MESSAGES: usize = 2 * BATCH_FRAMES_MAX;
+
+pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
+    position::STATEMENTS
+        .into_iter()
+        .chain(sources::STATEMENTS)
+        .chain(rollups::STATEMENTS)
+        .chain(closing::STATEMENTS)
+        .chain(dead::STATEMENTS)
+}
+
+/// The projector that acts: of several, the one that holds the lock. Should two ever believe that they do, only the
+/// later one's transactions commit. After an error it is dropped, and another one begins at the position.
+#[derive(Debug)]
+pub struct OutcomeProjector {
+    connection: PgConnection,
+    position: Position,
+    /// Which of those that took over it is.
+    epoch: i64,
+    fold: Fold,
+    retention: Retention,
+    /// How many messages are still applied one by one.
+    careful: usize,
+    house_kept: Option<Instant>,
+}
+
+/// What a transaction has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Up to where.
+    pub position: Position,
+    /// Messages.
+    pub messages: usize,
+    /// Outcomes that count now and did not before.
+    pub outcomes: u64,
+    /// How many of them have a row.
+    pub rows: u64,
+    /// Outcomes that had been applied before.
+    pub repeated: u64,
+    /// Messages that could not be applied and are kept as dead letters.
+    pub dead: usize,
+}
+
+impl OutcomeProjector {
+    /// Whether the projector with this connection may act. No: another one does; ask again.
+    pub async fn may_act(connection: &mut PgConnection) -> Result<bool, Error> {
+        let asking = checkpoint::lock(connection, NAME);
+        timeout(TAKE_WITHIN, asking).await.map_err(late)?
+    }
+
+    /// Takes over, with a connection that [may](Self::may_act).
+    pub async fn take_over(mut connection: PgConnection, retention: Retention) -> Result<Self, Error> {
+        let taking = async {
+            let (position, epoch) = Position::take(&mut connection).await?;
+            let sources = sources::load(&mut connection).await?;
+            Ok::<_, Error>((position, epoch, Fold { sources }))
+        };
+        let (position, epoch, fold) = timeout(TAKE_WITHIN, taking).await.map_err(late)??;
+        Ok(Self {
+            connection,
+            position,
+            epoch,
+            fold,
+            retention,
+            careful: 0,
+            house_kept: None,
+        })
+    }
+
+    /// Applies the next messages one by one, so that the one which the database refuses becomes a dead letter and no other.
+    /// For after an error that [stops](Error::stops).
+    #[must_use]
+    pub fn careful(mut self) -> Self {
+        self.careful = CAREFUL_MESSAGES;
+        self
+    }
+
+    /// Up to where the stream has been applied.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Applies the messages of a stream that was created then, in order, until they end. Tells `applied` after each
+    /// transaction.
+    pub async fn run(
+        &mut self,
+        stream_created: DateTime<Utc>,
+        messages: impl Stream<Item = Delivered>,
+        mut applied: impl FnMut(&Applied),
+    ) -> Result<(), Error> {
+        let mut messages = pin!(messages);
+        while self.careful > 0 {
+            let Some(message) = messages.next().await else { return Ok(()) };
+            let done = self.apply_one(stream_created, message).await?;
+            applied(&done);
+            self.careful -= 1;
+        }
+        // One batch waits while one is written and one is folded: the three most that are in memory.
+        let (folded, mut batches) = mpsc::channel(1);
+        let fold = std::mem::take(&mut self.fold);
+        let folding = fold_all(fold, messages.as_mut(), folded);
+        let applying = async {
+            while let Some(batch) = batches.recv().await {
+                let done = self.apply(stream_created, batch).await?;
+                applied(&done);
+            }
+            Ok::<_, Error>(())
+        };
+        let (fold, ()) = tokio::try_join!(async { Ok(folding.await) }, applying)?;
+        self.fold = fold;
+        Ok(())
+    }
+
+    /// A message that the database refuses is put aside.
+    async fn apply_one(&mut self, stream_created: DateTime<Utc>, message: Delivered) -> Result<Applied, Error> {
+        let mut fold = self.fold.clone();
+        match self.apply(stream_created, fold.fold(vec![message.clone()])).await {
+            Err(Error::Inapplicable { error, .. }) => {
+                let dead = Batch {
+                    through: message.sequence,
+                    messages: 1,
+                    dead: vec![Dead {
+                        message,
+                        error: error.to_string(),
+                    }],
+                    ..Batch::default()
+                };
+                self.apply(stream_created, dead).await
+            }
+            done => {
+                self.fold = fold;
+                done
+            }
+        }
+    }
+
+    async fn apply(&mut self, stream_created: DateTime<Utc>, batch: Batch) -> Result<Applied, Error> {
+        let to = Position {
+            stream_created: Some(stream_created),
+            sequence: batch.through,
+        };
+        let done = Applied {
+            position: to,
+            messages: batch.messages,
+            outcomes: batch.outcomes,
+            rows: batch.rows.count(),
+            repeated: batch.repeated,
+            dead: batch.dead.len(),
+        };
+        let writing = async {
+            self.keep_house().await?;
+            self.transact(to, batch).await
+        };
+        timeout(APPLY_WITHIN, writing).await.map_err(late)??;
+        self.position = to;
+        Ok(done)
+    }
+
+    /// All of the batch, or nothing.
+    async fn transact(&mut self, to: Position, batch: Batch) -> Result<(), Error> {
+        let refused = |error| Error::of_event(to.sequence, error);
+        if let Some(times) = batch.rows.times() {
+            partitions::ensure(&mut self.connection, times).await?;
+        }
+        let mut transaction = self.connection.begin().await?;
+        // The fence first: whoever is behind it does no work, and two never wait for each other's rows.
+        self.position.advance(&to, self.epoch, &mut transaction).await?;
+        rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
+        sources::put(&mut transaction, &batch.sources).await.map_err(refused)?;
+        for dead in &batch.dead {
+            dead::put(&mut transaction, to.stream_created, dead).await.map_err(refused)?;
+        }
+        if batch.rows.count() > 0 {
+            let mut copy = transaction.copy_in_raw(rows::COPY).await?;
+            copy.send(batch.rows.finish()).await?;
+            copy.finish().await.map_err(refused)?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn keep_house(&mut self) -> Result<(), Error> {
+        if self.house_kept.is_some_and(|at| at.elapsed() < KEEP_HOUSE_EVERY) {
+            return Ok(());
+        }
+        retention::keep_house(&mut self.connection, &self.retention, Utc::now()).await?;
+        self.house_kept = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// Folds what comes, until nothing more comes or nobody takes it.
+async fn fold_all(
+    mut fold: Fold,
+    mut messages: Pin<&mut impl Stream<Item = Delivered>>,
+    folded: mpsc::Sender<Batch>,
+) -> Fold {
+    loop {
+        let chunk = gather(messages.as_mut()).await;
+        if chunk.is_empty() {
+            return fold;
+        }
+        let folding = spawn_blocking(move || {
+            let batch = fold.fold(chunk);
+            (fold, batch)
+        });
+        let (ahead, batch) = folding.await.expect("the fold does not panic, and is not cancelled");
+        fold = ahead;
+        if folded.send(batch).await.is_err() {
+            return fold;
+        }
+    }
+}
+
+/// What shares a transaction; nothing when nothing more comes.
+async fn gather(mut messages: Pin<&mut impl Stream<Item = Delivered>>) -> Vec<Delivered> {
+    let Some(first) = messages.next().await else { return Vec::new() };
+    let deadline = Instant::now() + LINGER;
+    let mut bytes = first.message.payload.len();
+    let mut chunk = vec![first];
+    while bytes < BATCH_BYTES_MAX && chunk.len() < BATCH_FRAMES_MAX {
+        match timeout_at(deadline, messages.next()).await {
+            Ok(Some(message)) => {
+                bytes += message.message.payload.len();
+                chunk.push(message);
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    chunk
+}

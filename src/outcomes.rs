@@ -1,0 +1,3 @@
+//! What became of every request, on its way from the core that served it to whoever reads the stream.
+
+pub mod feed;
