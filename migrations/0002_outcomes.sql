@@ -2,7 +2,77 @@
 -- for some days, and a count for years: by hour, day and week, with sketches of how long it took, so that "how slow was
 -- billing last month, at the 99th percentile?" is one SELECT over a few hundred rows.
 
-CREATE DOMAIN flexgate.sketch AS numeric;
+-- A sketch is one number, so that merging is one addition, in C: thirty times as fast as adding up arrays in SQL. Text
+-- shows its digits in place, which is how the functions below find their way in it.
+CREATE DOMAIN flexgate.sketch AS numeric
+    CHECK (VALUE >= 0 AND VALUE < '1e65568' AND scale(VALUE) = 0);
+COMMENT ON TYPE flexgate.sketch IS 'How long things took: a histogram with 64 buckets a doubling, as a number in base 10^16. Digit 0 counts zeros; digit i counts the values above 2^((i-2)/64) and up to 2^((i-1)/64) microseconds, i up to 4097. A sum of sketches is the sketch of all; no bucket of it may come to 10^16.';
+
+CREATE AGGREGATE flexgate.merge(flexgate.sketch) (
+    sfunc = pg_catalog.numeric_add, stype = numeric, combinefunc = pg_catalog.numeric_add, parallel = safe
+);
+COMMENT ON AGGREGATE flexgate.merge(flexgate.sketch) IS 'The sketch of everything that is in any of them, whatever their order; null of none.';
+
+CREATE FUNCTION flexgate.sketch_count(sketch flexgate.sketch) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+-- The sum of a number's digits is what remains when it is divided by the base less one.
+RETURN sketch % 9999999999999999;
+COMMENT ON FUNCTION flexgate.sketch_count IS 'How many values a sketch has counted.';
+
+CREATE FUNCTION flexgate.percentile(sketch flexgate.sketch, q double precision) RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog AS $$
+DECLARE
+    -- Zeros at the low end would be most of the digits. Sent as bytes, a number has none: it says how many digits in base
+    -- 10^4 it has, and which power of that the first stands for.
+    sent  CONSTANT bytea   := numeric_send(sketch);
+    low   CONSTANT integer := (256 * get_byte(sent, 2) + get_byte(sent, 3) + 1
+                                - 256 * get_byte(sent, 0) - get_byte(sent, 1)) / 4;
+    short CONSTANT numeric := div(sketch, ('1e' || 16 * low)::numeric);
+    -- Bytes, since text in UTF-8 is walked through from its beginning.
+    digits CONSTANT bytea  := decode(short::text, 'escape');
+    total CONSTANT bigint  := short % 9999999999999999;
+    -- By nearest rank, counted from above, where digits begin and percentiles are asked for.
+    above bigint  := total - greatest(ceil(least(greatest(q, 0), 1) * total::double precision)::bigint, 1);
+    digit integer := (length(digits) + 15) / 16 - 1;
+    place integer := length(digits) - 16 * digit - 15;
+    empty CONSTANT bytea := decode(repeat('0', 1024), 'escape');
+BEGIN
+    IF total = 0 THEN
+        RETURN NULL;
+    END IF;
+    LOOP
+        IF substring(digits, place, 1024) = empty THEN
+            place := place + 1024;
+            digit := digit - 64;
+        ELSE
+            above := above - encode(substring(digits, place, 16), 'escape')::bigint;
+            EXIT WHEN above < 0;
+            place := place + 16;
+            digit := digit - 1;
+        END IF;
+    END LOOP;
+    digit := digit + low;
+    -- The harmonic mean of the bucket's bounds is at most 0.54 % from everything between them.
+    RETURN CASE WHEN digit = 0 THEN 0 ELSE 2 / (2 ^ ((2 - digit) / 64::double precision) + 2 ^ ((1 - digit) / 64::double precision)) END;
+END
+$$;
+COMMENT ON FUNCTION flexgate.percentile IS 'The microseconds below or at which a share q (0 to 1) of all values lie, by nearest rank, within 0.54 %; null of an empty sketch.';
+
+CREATE FUNCTION flexgate.buckets(sketch flexgate.sketch)
+RETURNS TABLE (lower_us double precision, upper_us double precision, requests bigint)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog
+BEGIN ATOMIC
+    SELECT CASE digit WHEN 0 THEN 0 ELSE 2 ^ ((digit - 2) / 64::double precision) END,
+           CASE digit WHEN 0 THEN 0 ELSE 2 ^ ((digit - 1) / 64::double precision) END,
+           held.requests
+    FROM (SELECT decode(sketch::text, 'escape') AS digits) written,
+         generate_series(0, (length(digits) - 1) / 16) digit,
+         LATERAL (SELECT encode(substring(digits, greatest(length(digits) - 16 * digit - 15, 1),
+                                          least(16, length(digits) - 16 * digit)), 'escape')::bigint AS requests) held
+    WHERE held.requests > 0
+    ORDER BY digit;
+END;
+COMMENT ON FUNCTION flexgate.buckets IS 'What is in a sketch, for people: how many values were above lower_us and up to upper_us, in microseconds, ascending. 0 and 0: how many were zero.';
 
 CREATE TABLE flexgate.requests (
     id             uuid NOT NULL,
