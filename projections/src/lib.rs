@@ -8,12 +8,16 @@ mod config;
 mod error;
 mod migrate;
 mod outcomes;
+mod partitions;
+mod retention;
+mod sketch;
 
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
 pub use migrate::connect;
-pub use outcomes::{Applied, OutcomeProjector, Position};
+pub use outcomes::{Applied, Closing, DueHour, OutcomeProjector, Position};
+pub use retention::Retention;
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {

@@ -23,11 +23,7 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         "configuration",
         include_str!("../../migrations/0001_configuration.sql"),
     ),
-    (
-        2,
-        "outcomes",
-        include_str!("../../migrations/0002_outcomes.sql"),
-    ),
+    (2, "outcomes", include_str!("../../migrations/0002_outcomes.sql")),
 ];
 
 /// Connects, and runs the migrations that are missing. Processes that start together take turns.

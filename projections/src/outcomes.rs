@@ -146,7 +146,9 @@ impl OutcomeProjector {
     ) -> Result<(), Error> {
         let mut messages = pin!(messages);
         while self.careful > 0 {
-            let Some(message) = messages.next().await else { return Ok(()) };
+            let Some(message) = messages.next().await else {
+                return Ok(());
+            };
             let done = self.apply_one(stream_created, message).await?;
             applied(&done);
             self.careful -= 1;
@@ -168,7 +170,11 @@ impl OutcomeProjector {
     }
 
     /// A message that the database refuses is put aside.
-    async fn apply_one(&mut self, stream_created: DateTime<Utc>, message: Delivered) -> Result<Applied, Error> {
+    async fn apply_one(
+        &mut self,
+        stream_created: DateTime<Utc>,
+        message: Delivered,
+    ) -> Result<Applied, Error> {
         let mut fold = self.fold.clone();
         match self.apply(stream_created, fold.fold(vec![message.clone()])).await {
             Err(Error::Inapplicable { error, .. }) => {
@@ -222,9 +228,13 @@ impl OutcomeProjector {
         // The fence first: whoever is behind it does no work, and two never wait for each other's rows.
         self.position.advance(&to, self.epoch, &mut transaction).await?;
         rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
-        sources::put(&mut transaction, &batch.sources).await.map_err(refused)?;
+        sources::put(&mut transaction, &batch.sources)
+            .await
+            .map_err(refused)?;
         for dead in &batch.dead {
-            dead::put(&mut transaction, to.stream_created, dead).await.map_err(refused)?;
+            dead::put(&mut transaction, to.stream_created, dead)
+                .await
+                .map_err(refused)?;
         }
         if batch.rows.count() > 0 {
             let mut copy = transaction.copy_in_raw(rows::COPY).await?;
@@ -260,7 +270,9 @@ async fn fold_all(
             let batch = fold.fold(chunk);
             (fold, batch)
         });
-        let (ahead, batch) = folding.await.expect("the fold does not panic, and is not cancelled");
+        let (ahead, batch) = folding
+            .await
+            .expect("the fold does not panic, and is not cancelled");
         fold = ahead;
         if folded.send(batch).await.is_err() {
             return fold;
@@ -270,7 +282,9 @@ async fn fold_all(
 
 /// What shares a transaction; nothing when nothing more comes.
 async fn gather(mut messages: Pin<&mut impl Stream<Item = Delivered>>) -> Vec<Delivered> {
-    let Some(first) = messages.next().await else { return Vec::new() };
+    let Some(first) = messages.next().await else {
+        return Vec::new();
+    };
     let deadline = Instant::now() + LINGER;
     let mut bytes = first.message.payload.len();
     let mut chunk = vec![first];

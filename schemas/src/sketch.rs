@@ -41,6 +41,19 @@ pub struct Sparse {
 }
 
 impl Sketch {
+    /// What was counted: zeros, and how many values are in each of some buckets. Buckets that no value can be in count in
+    /// the nearest that one can.
+    pub fn new(zeros: u64, buckets: impl IntoIterator<Item = (i16, u64)>) -> Self {
+        let mut sketch = Self {
+            zeros,
+            ..Self::default()
+        };
+        for (bucket, count) in buckets {
+            sketch.add(bucket.clamp(Self::BUCKET_MIN, Self::BUCKET_MAX).into(), count);
+        }
+        sketch
+    }
+
     /// The lowest bucket that a value can be in: that of 1.
     pub const BUCKET_MIN: i16 = -1;
     /// The highest bucket that a value can be in: that of 2^64 - 1.
@@ -122,16 +135,8 @@ impl Sketch {
 }
 
 impl From<Sparse> for Sketch {
-    /// Buckets that no value can be in count in the nearest that one can.
-    fn from(sparse: Sparse) -> Self {
-        let mut sketch = Self {
-            zeros: sparse.zeros,
-            ..Self::default()
-        };
-        for (bucket, count) in sparse.buckets {
-            sketch.add(bucket.clamp(Self::BUCKET_MIN, Self::BUCKET_MAX).into(), count);
-        }
-        sketch
+    fn from(Sparse { zeros, buckets }: Sparse) -> Self {
+        Self::new(zeros, buckets)
     }
 }
 

@@ -19,7 +19,7 @@ use super::{Endpoints, Error};
 /// What a process shares with the others of its cluster.
 pub(super) struct Cluster {
     pub(super) link: Link,
-    names: Names,
+    pub(super) names: Names,
     pub(super) alerts: Alerts,
     pub(super) members: Members,
 }

@@ -1,15 +1,11 @@
 //! The role `projector`: fills the tables of a database from the streams, one task per projection.
 
-use super::Endpoints;
+use super::{Endpoints, cluster::Cluster};
 use crate::{
     config::Roles,
     drain::Tasks,
     health::{Check, Dependency, Health},
-    journal::{
-        Journal,
-        alerts::Alerts,
-        jetstream::{Link, Names},
-    },
+    journal::Journal,
     outcomes::feed::Feed,
 };
 
@@ -24,8 +20,7 @@ pub use outcomes::keep as keep_outcomes;
 pub(super) fn start(
     (roles, endpoints): (Roles, &Endpoints),
     journal: &Journal,
-    (link, names): (&Link, &Names),
-    alerts: &Alerts,
+    cluster: &Cluster,
     health: &Health,
     tasks: &Tasks,
 ) {
@@ -44,7 +39,7 @@ pub(super) fn start(
     };
     let keeping = keep_configuration(url.clone(), journal.clone(), health.clone(), tasks.clone());
     tasks.spawn(keeping);
-    let feed = Feed::new(link.clone(), names);
-    let keeping = keep_outcomes(url, feed, alerts.clone(), health.clone(), tasks.clone());
+    let feed = Feed::new(cluster.link.clone(), &cluster.names);
+    let keeping = keep_outcomes(url, feed, cluster.alerts.clone(), health.clone(), tasks.clone());
     tasks.spawn(keeping);
 }

@@ -50,13 +50,7 @@ impl JetStreamLog {
         }
     }
 
-    fn record(
-        &self,
-        sequence: u64,
-        subject: &str,
-        payload: bytes::Bytes,
-        stored_at: Timestamp,
-    ) -> Record {
+    fn record(&self, sequence: u64, subject: &str, payload: bytes::Bytes, stored_at: Timestamp) -> Record {
         let subject = subject.strip_prefix(&self.prefix).unwrap_or(subject);
         Record {
             sequence,

@@ -109,7 +109,12 @@ fn float(number: u64) -> f64 {
 }
 
 fn delivered(stored: Stored) -> Delivered {
-    let headers = stored.message.headers.as_ref().into_iter().flat_map(|headers| headers.iter());
+    let headers = stored
+        .message
+        .headers
+        .as_ref()
+        .into_iter()
+        .flat_map(|headers| headers.iter());
     let each = |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| {
         let value = values.first().map(|value| value.as_str().to_owned());
         (name.to_string(), value.unwrap_or_default())

@@ -16,6 +16,7 @@ mod devstack;
 mod fixtures;
 mod gateway;
 mod journal;
+mod outcomes;
 mod projections;
 mod restart;
 mod tidy;

@@ -16,7 +16,7 @@ use flexgate::{
         store::{Outgoing, Store as _},
     },
 };
-use flexgate_projections::{Error, ConfigProjector, connect};
+use flexgate_projections::{ConfigProjector, Error, connect};
 use flexgate_schemas::{Chain, Commit, Event, Route, Settings, Upstream, event::HistoryStarted};
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, SqlSafeStr as _};
@@ -132,9 +132,13 @@ async fn a_projector_that_was_taken_over_from_changes_nothing() {
     let (cluster, url) = (Cluster::begin().await, Postgres::database().await);
     cluster.create_routes(["a"]).await;
     let commits = cluster.journal.follow(0).await.unwrap();
-    let mut first = ConfigProjector::take_over(connect(&url).await.unwrap()).await.unwrap();
+    let mut first = ConfigProjector::take_over(connect(&url).await.unwrap())
+        .await
+        .unwrap();
     first.run(commits.take(2), |_| {}).await.unwrap();
-    let _second = ConfigProjector::take_over(connect(&url).await.unwrap()).await.unwrap();
+    let _second = ConfigProjector::take_over(connect(&url).await.unwrap())
+        .await
+        .unwrap();
     let before = query(&url, ROWS).await;
     cluster.create_routes(["b"]).await;
     let commits = cluster.journal.follow(2).await.unwrap();
@@ -233,7 +237,9 @@ async fn a_commit_that_cannot_be_read_is_not_skipped() {
     });
     (fourth.revision, fourth.chain) = (4, parent.then(&fourth.commit.to_payload()));
     commits.push(fourth);
-    let mut projector = ConfigProjector::take_over(connect(&url).await.unwrap()).await.unwrap();
+    let mut projector = ConfigProjector::take_over(connect(&url).await.unwrap())
+        .await
+        .unwrap();
     let stopped = projector.run(futures_util::stream::iter(commits), |_| {}).await;
     assert!(
         matches!(
@@ -422,7 +428,12 @@ impl Cluster {
     fn project_into(&self, url: &str) -> Running {
         let (health, tasks) = (Health::new("test"), Tasks::new());
         let (url, journal) = (url.to_owned(), self.journal.clone());
-        tasks.spawn(projector::keep(url, journal, health.clone(), tasks.clone()));
+        tasks.spawn(projector::keep_configuration(
+            url,
+            journal,
+            health.clone(),
+            tasks.clone(),
+        ));
         Running { health, tasks }
     }
 

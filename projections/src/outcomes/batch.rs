@@ -8,7 +8,12 @@ use flexgate_schemas::{
     outcome::LeftOut,
 };
 
-use super::{rows::Rows, seen::Seen, sums::Sums, symbols::{Symbol, Symbols}};
+use super::{
+    rows::Rows,
+    seen::Seen,
+    sums::Sums,
+    symbols::{Symbol, Symbols},
+};
 
 /// How far a node's clock may be ahead of the server's before its outcomes are put aside: they would open partitions that
 /// belong to a future which other nodes do not live in.
@@ -27,7 +32,7 @@ pub(super) struct Progress {
 }
 
 /// The sources, as far as they have been folded. Runs ahead of the database by the batches that are being written.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Fold {
     pub(super) sources: HashMap<Source, Progress>,
 }
@@ -75,7 +80,9 @@ pub(super) struct Dead {
 enum Unfit {
     #[error(transparent)]
     Frame(#[from] FrameError),
-    #[error("its last request arrived at {at}, more than a day after the server stored it: the node's clock is wrong")]
+    #[error(
+        "its last request arrived at {at}, more than a day after the server stored it: the node's clock is wrong"
+    )]
     Clock { at: Timestamp },
     #[error("it repeats some of what was applied before, and what it has summed up cannot be taken apart")]
     PartlyRepeated,

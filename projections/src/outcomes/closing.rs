@@ -70,7 +70,9 @@ impl Closing {
     /// The oldest hour that is to be published. `read_up_to` is the time up to which everything on the stream was applied:
     /// while a projection is made anew from old frames, no hour is closed by the clock on the wall.
     pub async fn next(&mut self, read_up_to: DateTime<Utc>) -> Result<Option<DueHour>, Error> {
-        timeout(TAKE_WITHIN, self.claim_and_read(read_up_to)).await.map_err(late)?
+        timeout(TAKE_WITHIN, self.claim_and_read(read_up_to))
+            .await
+            .map_err(late)?
     }
 
     /// All parts are on the stream.
@@ -87,12 +89,23 @@ impl Closing {
 
     async fn claim_and_read(&mut self, read_up_to: DateTime<Utc>) -> Result<Option<DueHour>, Error> {
         let ended_by = read_up_to - GRACE - TimeDelta::hours(1);
-        let due: Option<(DateTime<Utc>, i32)> =
-            sqlx::query_as(DUE).bind(ended_by).fetch_optional(&mut self.0).await?;
-        let Some((hour, version)) = due else { return Ok(None) };
+        let due: Option<(DateTime<Utc>, i32)> = sqlx::query_as(DUE)
+            .bind(ended_by)
+            .fetch_optional(&mut self.0)
+            .await?;
+        let Some((hour, version)) = due else {
+            return Ok(None);
+        };
         let version = version.saturating_add(1);
-        sqlx::query(CLAIM).bind(hour).bind(version).execute(&mut self.0).await?;
-        let mut snapshot = self.0.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        sqlx::query(CLAIM)
+            .bind(hour)
+            .bind(version)
+            .execute(&mut self.0)
+            .await?;
+        let mut snapshot = self
+            .0
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
         let whole = read(&mut snapshot, hour, version.unsigned_abs()).await?;
         snapshot.commit().await?;
         Ok(Some(DueHour {
@@ -104,16 +117,30 @@ impl Closing {
 }
 
 /// Everything that is counted in an hour, as one part.
-async fn read(snapshot: &mut PgConnection, hour: DateTime<Utc>, version: u32) -> Result<ClosedHour, sqlx::Error> {
-    let (stream_created, through): (Option<DateTime<Utc>>, i64) =
-        sqlx::query_as(POSITION).bind(NAME).fetch_one(&mut *snapshot).await?;
-    let routes: Vec<(Option<String>, i64, i64, i64, i64, Stored, Stored)> =
-        sqlx::query_as(ROUTES).bind(hour).fetch_all(&mut *snapshot).await?;
-    let statuses: Vec<(Option<String>, Option<String>, i16, Option<String>, i64)> =
-        sqlx::query_as(STATUSES).bind(hour).fetch_all(&mut *snapshot).await?;
-    let keys: Vec<(String, i64, i64, i64, i64)> = sqlx::query_as(KEYS).bind(hour).fetch_all(&mut *snapshot).await?;
+async fn read(
+    snapshot: &mut PgConnection,
+    hour: DateTime<Utc>,
+    version: u32,
+) -> Result<ClosedHour, sqlx::Error> {
+    let (stream_created, through): (Option<DateTime<Utc>>, i64) = sqlx::query_as(POSITION)
+        .bind(NAME)
+        .fetch_one(&mut *snapshot)
+        .await?;
+    let routes: Vec<(Option<String>, i64, i64, i64, i64, Stored, Stored)> = sqlx::query_as(ROUTES)
+        .bind(hour)
+        .fetch_all(&mut *snapshot)
+        .await?;
+    let statuses: Vec<(Option<String>, Option<String>, i16, Option<String>, i64)> = sqlx::query_as(STATUSES)
+        .bind(hour)
+        .fetch_all(&mut *snapshot)
+        .await?;
+    let keys: Vec<(String, i64, i64, i64, i64)> =
+        sqlx::query_as(KEYS).bind(hour).fetch_all(&mut *snapshot).await?;
     let sources = sources::load(snapshot).await?.into_iter();
-    let (from, to) = (hour.timestamp_micros(), (hour + TimeDelta::hours(1)).timestamp_micros());
+    let (from, to) = (
+        hour.timestamp_micros(),
+        (hour + TimeDelta::hours(1)).timestamp_micros(),
+    );
     let within = |times: Option<(i64, i64)>| times.is_some_and(|(first, last)| first < to && last >= from);
     let mut covers: Vec<_> = sources
         .filter(|(_, progress)| within(progress.times))
@@ -122,7 +149,12 @@ async fn read(snapshot: &mut PgConnection, hour: DateTime<Utc>, version: u32) ->
             boot: source.boot,
             core: source.core,
             mark: progress.seen.mark(),
-            holes: progress.seen.holes().iter().map(|hole| (hole.start, hole.end)).collect(),
+            holes: progress
+                .seen
+                .holes()
+                .iter()
+                .map(|hole| (hole.start, hole.end))
+                .collect(),
         })
         .collect();
     covers.sort_by(|a, b| (&a.node, &a.boot, a.core).cmp(&(&b.node, &b.boot, b.core)));
@@ -155,7 +187,10 @@ fn parts(mut whole: ClosedHour) -> Vec<ClosedHour> {
             covers: covers.by_ref().take(10 * PART_ROUTES).collect(),
             ..whole.clone()
         };
-        let is_empty = part.routes.is_empty() && part.statuses.is_empty() && part.keys.is_empty() && part.covers.is_empty();
+        let is_empty = part.routes.is_empty()
+            && part.statuses.is_empty()
+            && part.keys.is_empty()
+            && part.covers.is_empty();
         if is_empty && !parts.is_empty() {
             break;
         }

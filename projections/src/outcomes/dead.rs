@@ -23,7 +23,9 @@ pub(super) async fn put(
     // `jsonb` and `text` take no NUL, and headers are whatever somebody sent.
     let readable = |text: &str| text.replace('\0', "\u{fffd}");
     let headers = delivered.message.headers.iter();
-    let headers: Vec<_> = headers.map(|(name, value)| (readable(name), readable(value))).collect();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (readable(name), readable(value)))
+        .collect();
     sqlx::query(PUT)
         .bind(NAME)
         .bind(stream_created.unwrap_or_default())

@@ -10,7 +10,14 @@ use sqlx::PgConnection;
 use super::{batch::Batch, sums::Sums};
 use crate::{checkpoint::bigint, sketch::Stored};
 
-pub(super) const STATEMENTS: [&str; 6] = [ADD_HOURS, ADD_DAYS, ADD_WEEKS, ADD_STATUSES, ADD_USAGE, MARK_STALE];
+pub(super) const STATEMENTS: [&str; 6] = [
+    ADD_HOURS,
+    ADD_DAYS,
+    ADD_WEEKS,
+    ADD_STATUSES,
+    ADD_USAGE,
+    MARK_STALE,
+];
 
 /// Adds to a table by span of time and route; `$span` is the column, `$of` what it holds of a point in time.
 macro_rules! add {
@@ -83,8 +90,18 @@ async fn add_spans(
         return Ok(());
     }
     let (begins, routes): (Vec<_>, Vec<_>) = spans.keys().copied().unzip();
-    let column = |of: fn(&Sums) -> u64| spans.values().map(|sums| bigint(of(sums))).collect::<Result<Vec<_>, _>>();
-    let sketches = |of: fn(&Sums) -> &Sketch| spans.values().map(|sums| Stored(of(sums).clone())).collect::<Vec<_>>();
+    let column = |of: fn(&Sums) -> u64| {
+        spans
+            .values()
+            .map(|sums| bigint(of(sums)))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let sketches = |of: fn(&Sums) -> &Sketch| {
+        spans
+            .values()
+            .map(|sums| Stored(of(sums).clone()))
+            .collect::<Vec<_>>()
+    };
     sqlx::query(statement)
         .bind(begins)
         .bind(routes)
@@ -105,12 +122,26 @@ async fn add_statuses(transaction: &mut PgConnection, batch: &Batch) -> Result<(
     }
     let each = || batch.statuses.iter();
     let name = |symbol| batch.symbols.name(symbol);
-    let counts = each().map(|(_, count)| bigint(*count)).collect::<Result<Vec<_>, _>>()?;
+    let counts = each()
+        .map(|(_, count)| bigint(*count))
+        .collect::<Result<Vec<_>, _>>()?;
     sqlx::query(ADD_STATUSES)
-        .bind(each().map(|(status, _)| beginning_of(status.hour)).collect::<Vec<_>>())
+        .bind(
+            each()
+                .map(|(status, _)| beginning_of(status.hour))
+                .collect::<Vec<_>>(),
+        )
         .bind(each().map(|(status, _)| name(status.route)).collect::<Vec<_>>())
-        .bind(each().map(|(status, _)| name(status.upstream)).collect::<Vec<_>>())
-        .bind(each().map(|(status, _)| i16::from(status.class)).collect::<Vec<_>>())
+        .bind(
+            each()
+                .map(|(status, _)| name(status.upstream))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            each()
+                .map(|(status, _)| i16::from(status.class))
+                .collect::<Vec<_>>(),
+        )
         .bind(each().map(|(status, _)| name(status.refused)).collect::<Vec<_>>())
         .bind(counts)
         .execute(transaction)
@@ -123,10 +154,22 @@ async fn add_usage(transaction: &mut PgConnection, batch: &Batch) -> Result<(), 
         return Ok(());
     }
     let each = || batch.usage.iter();
-    let column = |of: fn(&Sums) -> u64| each().map(|(_, sums)| bigint(of(sums))).collect::<Result<Vec<_>, _>>();
+    let column = |of: fn(&Sums) -> u64| {
+        each()
+            .map(|(_, sums)| bigint(of(sums)))
+            .collect::<Result<Vec<_>, _>>()
+    };
     sqlx::query(ADD_USAGE)
-        .bind(each().map(|((hour, _), _)| beginning_of(*hour)).collect::<Vec<_>>())
-        .bind(each().map(|((_, key), _)| batch.symbols.name(*key)).collect::<Vec<_>>())
+        .bind(
+            each()
+                .map(|((hour, _), _)| beginning_of(*hour))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            each()
+                .map(|((_, key), _)| batch.symbols.name(*key))
+                .collect::<Vec<_>>(),
+        )
         .bind(column(|sums| sums.requests)?)
         .bind(column(|sums| sums.errors)?)
         .bind(column(|sums| sums.bytes_in)?)
@@ -141,7 +184,11 @@ async fn mark_stale(transaction: &mut PgConnection, batch: &Batch) -> Result<(),
     let mut hours: Vec<_> = batch.hours.keys().map(|(hour, _)| beginning_of(*hour)).collect();
     hours.sort_unstable();
     hours.dedup();
-    sqlx::query(MARK_STALE).bind(hours).execute(transaction).await.map(drop)
+    sqlx::query(MARK_STALE)
+        .bind(hours)
+        .execute(transaction)
+        .await
+        .map(drop)
 }
 
 /// Frames were seen to lie between 1970 and 9999.

@@ -71,7 +71,9 @@ impl Rows {
         self.bigint(outcome.generation.cast_signed());
         self.bigint(outcome.revision.cast_signed());
         self.bigint(outcome.micros.cast_signed());
-        self.optional(outcome.upstream_micros, |rows, micros| rows.bigint(micros.cast_signed()));
+        self.optional(outcome.upstream_micros, |rows, micros| {
+            rows.bigint(micros.cast_signed())
+        });
         self.bigint(outcome.bytes_in.cast_signed());
         self.bigint(outcome.bytes_out.cast_signed());
         self.optional(outcome.status, |rows, status| rows.field(&status.to_be_bytes()));

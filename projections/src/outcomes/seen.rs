@@ -70,7 +70,10 @@ impl Seen {
             let after = hole.start.max(run.end)..hole.end;
             [before, after].into_iter().filter(|part| !part.is_empty())
         };
-        self.holes = std::mem::take(&mut self.holes).into_iter().flat_map(outside).collect();
+        self.holes = std::mem::take(&mut self.holes)
+            .into_iter()
+            .flat_map(outside)
+            .collect();
         let too_many = self.holes.len().saturating_sub(HOLES_MAX);
         self.holes.drain(..too_many);
     }

@@ -76,7 +76,9 @@ fn read(stored: Stored) -> Result<(Source, Progress), sqlx::Error> {
     };
     let number = |number: i64| u64::try_from(number).map_err(unreadable);
     let holes = holes.iter().filter_map(|hole| match (hole.start, hole.end) {
-        (Bound::Included(start), Bound::Excluded(end)) => Some(u64::try_from(start).ok()?..u64::try_from(end).ok()?),
+        (Bound::Included(start), Bound::Excluded(end)) => {
+            Some(u64::try_from(start).ok()?..u64::try_from(end).ok()?)
+        }
         _ => None, // the database writes every finite range of integers in the one form above
     });
     let times = first_at.zip(last_at);

@@ -1,9 +1,6 @@
 //! What is kept of many requests.
 
-use flexgate_schemas::{
-    Outcome, Sketch,
-    outcome::LeftOut,
-};
+use flexgate_schemas::{Outcome, Sketch, outcome::LeftOut};
 
 /// Requests of one route in one span of time, added up.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -79,12 +79,18 @@ impl Outcomes {
             stream_created,
             sequence,
         } = projector.position();
-        let messages = match self.feed.after(extent.continuation(stream_created, sequence)).await {
+        let messages = match self
+            .feed
+            .after(extent.continuation(stream_created, sequence))
+            .await
+        {
             Ok(messages) => messages,
             Err(error) => return Ok(Err(error)),
         };
         shown.up();
-        let done = projector.run(extent.created, messages, |applied| note(applied)).await;
+        let done = projector
+            .run(extent.created, messages, |applied| note(applied))
+            .await;
         self.refused = done.as_ref().is_err_and(Error::stops);
         done.map(Ok)
     }

@@ -30,10 +30,15 @@ impl JetStreamSubscription {
             message,
         } = stored;
         if sequence != self.last + 1 {
-            return Err(broken(&format_args!("sequence {sequence} came after {}", self.last)));
+            return Err(broken(&format_args!(
+                "sequence {sequence} came after {}",
+                self.last
+            )));
         }
         self.last = sequence;
-        Ok(self.log.record(sequence, &message.subject, message.payload, stored_at))
+        Ok(self
+            .log
+            .record(sequence, &message.subject, message.payload, stored_at))
     }
 }
 

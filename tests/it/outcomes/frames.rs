@@ -1,0 +1,113 @@
+//! Frames as a gateway ships them, made by hand.
+
+use chrono::Utc;
+use flexgate_schemas::{
+    IdKey, Outcome,
+    frame::{Delivered, Run, Sealed, Source, Writer},
+    outcome::LeftOut,
+};
+
+/// A core whose outcomes are sealed into frames.
+#[derive(Clone)]
+pub struct Core {
+    source: Source,
+    next: u64,
+}
+
+impl Core {
+    /// The first core of a start of the node `node-a`.
+    pub fn of_boot(boot: &str) -> Self {
+        Self {
+            source: Source {
+                node: "node-a".parse().unwrap(),
+                boot: boot.parse().unwrap(),
+                core: 0,
+            },
+            next: 0,
+        }
+    }
+
+    /// The next outcomes of this core, numbered.
+    pub fn numbered(&mut self, outcomes: &[Outcome<'static>]) -> Vec<Outcome<'static>> {
+        let numbered = outcomes.iter().map(|outcome| {
+            self.next += 1;
+            Outcome {
+                counter: self.next - 1,
+                arrival: self.next - 1,
+                ..*outcome
+            }
+        });
+        numbered.collect()
+    }
+
+    /// A frame of numbered outcomes that are all there.
+    pub fn seal(&self, outcomes: &[Outcome<'_>]) -> Sealed {
+        let (first, last) = (outcomes[0].counter, outcomes[outcomes.len() - 1].counter);
+        self.seal_sample(
+            first,
+            u32::try_from(last - first + 1).unwrap(),
+            outcomes,
+            Vec::new(),
+        )
+    }
+
+    /// A frame of which some outcomes have no row.
+    pub fn seal_sample(
+        &self,
+        first: u64,
+        count: u32,
+        rows: &[Outcome<'_>],
+        left_out: Vec<LeftOut>,
+    ) -> Sealed {
+        let run = Run {
+            source: self.source.clone(),
+            id_key: IdKey::new(7),
+            first,
+            count,
+        };
+        Writer::new()
+            .unwrap()
+            .seal(&run, rows, left_out)
+            .unwrap()
+            .unwrap()
+    }
+}
+
+/// An ordinary outcome of this moment.
+pub fn plain() -> Outcome<'static> {
+    Outcome {
+        at: now(),
+        generation: 1,
+        revision: 2,
+        route: Some("users"),
+        upstream: Some("api"),
+        target: Some("10.0.0.1:80"),
+        method: "GET",
+        host: Some("shop.test"),
+        path: "/users/1",
+        status: Some(200),
+        attempts: 1,
+        micros: 1500,
+        upstream_micros: Some(1200),
+        bytes_in: 10,
+        bytes_out: 2000,
+        client: Some("10.9.8.7"),
+        user_agent: Some("curl/8"),
+        ..Outcome::default()
+    }
+}
+
+/// Microseconds since 1970.
+pub fn now() -> i64 {
+    Utc::now().timestamp_micros()
+}
+
+/// Messages as they lie in a stream, stored just now.
+pub fn delivered(messages: Vec<Sealed>) -> Vec<Delivered> {
+    let each = (1..).zip(messages).map(|(sequence, message)| Delivered {
+        sequence,
+        stored_at: Utc::now().into(),
+        message,
+    });
+    each.collect()
+}
