@@ -281,13 +281,17 @@ CREATE TABLE flexgate.rollup_closed (
     hour    timestamptz PRIMARY KEY,
     version integer NOT NULL,
     through bigint,
-    stale   boolean NOT NULL DEFAULT false
+    stale   boolean NOT NULL DEFAULT false,
+    restored_created timestamptz,
+    restored_through bigint
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE flexgate.rollup_closed IS 'The hours, and what of them was published on the stream ROLLUPS, from which their counts can be had when the frames are gone.';
 COMMENT ON COLUMN flexgate.rollup_closed.hour IS 'When the hour began.';
 COMMENT ON COLUMN flexgate.rollup_closed.version IS 'How often it was published, 0 if it was not yet; a later one replaces those before.';
 COMMENT ON COLUMN flexgate.rollup_closed.through IS 'The sequence on OUTCOMES up to which outcomes are in what was published; null while it has yet to be.';
 COMMENT ON COLUMN flexgate.rollup_closed.stale IS 'Whether outcomes of the hour came in since, so that it is to be published once more when it is over.';
+COMMENT ON COLUMN flexgate.rollup_closed.restored_created IS 'When the stream OUTCOMES was created whose sequences the next column counts; null if the hour was not brought back from ROLLUPS.';
+COMMENT ON COLUMN flexgate.rollup_closed.restored_through IS 'The sequence up to which the counts that were brought back are complete: frames up to it have only brought rows since.';
 
 ALTER TABLE flexgate.projection_checkpoint ADD COLUMN stream_created timestamptz;
 COMMENT ON COLUMN flexgate.projection_checkpoint.stream_created IS 'When the stream that is read was created: one that was made anew begins its sequences again. Null for CONFIG, whose chain says more.';

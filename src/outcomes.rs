@@ -1,3 +1,5 @@
 //! What became of every request, on its way from the core that served it to whoever reads the stream.
 
+pub mod closed_hours;
+pub mod dead_letters;
 pub mod feed;

@@ -1,5 +1,5 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
-//! `... --bench load -- edits` measures how soon edits take effect.
+//! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows.
 
 #![expect(
     clippy::print_stdout,
@@ -15,6 +15,7 @@ mod client;
 mod cluster;
 mod edits;
 mod nginx;
+mod projector;
 mod side_by_side;
 mod turn;
 
@@ -24,8 +25,12 @@ mod fixtures {
 }
 
 fn main() {
-    if std::env::args().any(|argument| argument == "edits") {
-        tokio::runtime::Runtime::new().unwrap().block_on(edits::run());
+    let asked = |what: &str| std::env::args().any(|argument| argument == what);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    if asked("edits") {
+        runtime.block_on(edits::run());
+    } else if asked("projector") {
+        runtime.block_on(projector::run());
     } else {
         side_by_side::run();
     }

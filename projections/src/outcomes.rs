@@ -7,6 +7,7 @@ mod batch;
 mod closing;
 mod dead;
 mod position;
+mod restoring;
 mod rollups;
 mod rows;
 mod seen;
@@ -20,7 +21,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use flexgate_schemas::frame::Delivered;
+use flexgate_schemas::{Timestamp, frame::Delivered, rollup::ClosedHour};
 use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
@@ -29,8 +30,9 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use self::batch::{Batch, Dead, Fold};
+use self::batch::{Batch, Fold};
 pub use self::{
+    batch::{Dead, Skew},
     closing::{Closing, DueHour},
     position::Position,
 };
@@ -62,6 +64,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
         .chain(sources::STATEMENTS)
         .chain(rollups::STATEMENTS)
         .chain(closing::STATEMENTS)
+        .chain(restoring::STATEMENTS)
         .chain(dead::STATEMENTS)
 }
 
@@ -81,10 +84,12 @@ pub struct OutcomeProjector {
 }
 
 /// What a transaction has written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
     /// Up to where.
     pub position: Position,
+    /// When the server stored the last message.
+    pub stored_at: Timestamp,
     /// Messages.
     pub messages: usize,
     /// Outcomes that count now and did not before.
@@ -94,7 +99,9 @@ pub struct Applied {
     /// Outcomes that had been applied before.
     pub repeated: u64,
     /// Messages that could not be applied and are kept as dead letters.
-    pub dead: usize,
+    pub dead: Vec<Dead>,
+    /// The clock that is furthest from the server's, if one is more than a minute off.
+    pub skew: Option<Skew>,
 }
 
 impl OutcomeProjector {
@@ -109,7 +116,8 @@ impl OutcomeProjector {
         let taking = async {
             let (position, epoch) = Position::take(&mut connection).await?;
             let sources = sources::load(&mut connection).await?;
-            Ok::<_, Error>((position, epoch, Fold { sources }))
+            let complete = restoring::load(&mut connection, position.stream_created).await?;
+            Ok::<_, Error>((position, epoch, Fold { sources, complete }))
         };
         let (position, epoch, fold) = timeout(TAKE_WITHIN, taking).await.map_err(late)??;
         Ok(Self {
@@ -136,6 +144,36 @@ impl OutcomeProjector {
         self.position
     }
 
+    /// Whether nothing was ever applied.
+    pub fn is_new(&self) -> bool {
+        self.position.stream_created.is_none()
+    }
+
+    /// Brings back what was counted before the frames that are left: the newest version of every closed hour, each with
+    /// all of its parts. For a projector that [is new](Self::is_new), and about to read the stream that was created then.
+    pub async fn restore(
+        &mut self,
+        stream_created: DateTime<Utc>,
+        hours: impl IntoIterator<Item = Vec<ClosedHour>>,
+    ) -> Result<(), Error> {
+        let to = Position {
+            stream_created: Some(stream_created),
+            sequence: self.position.sequence,
+        };
+        let mut transaction = self.connection.begin().await?;
+        self.position.advance(&to, self.epoch, &mut transaction).await?;
+        for parts in hours {
+            rollups::merge(&mut transaction, &restoring::counts(&parts)).await?;
+            if let Some(first) = parts.first() {
+                restoring::note(&mut transaction, first).await?;
+            }
+        }
+        transaction.commit().await?;
+        self.position = to;
+        self.fold.complete = restoring::load(&mut self.connection, to.stream_created).await?;
+        Ok(())
+    }
+
     /// Applies the messages of a stream that was created then, in order, until they end. Tells `applied` after each
     /// transaction.
     pub async fn run(
@@ -144,6 +182,9 @@ impl OutcomeProjector {
         messages: impl Stream<Item = Delivered>,
         mut applied: impl FnMut(&Applied),
     ) -> Result<(), Error> {
+        if self.position.stream_created != Some(stream_created) {
+            self.fold.complete.clear(); // sequences of another stream
+        }
         let mut messages = pin!(messages);
         while self.careful > 0 {
             let Some(message) = messages.next().await else {
@@ -181,6 +222,7 @@ impl OutcomeProjector {
                 let dead = Batch {
                     through: message.sequence,
                     messages: 1,
+                    stored_at: message.stored_at,
                     dead: vec![Dead {
                         message,
                         error: error.to_string(),
@@ -201,25 +243,27 @@ impl OutcomeProjector {
             stream_created: Some(stream_created),
             sequence: batch.through,
         };
-        let done = Applied {
+        let mut done = Applied {
             position: to,
+            stored_at: batch.stored_at,
             messages: batch.messages,
             outcomes: batch.outcomes,
             rows: batch.rows.count(),
             repeated: batch.repeated,
-            dead: batch.dead.len(),
+            dead: Vec::new(),
+            skew: batch.skew.clone(),
         };
         let writing = async {
             self.keep_house().await?;
             self.transact(to, batch).await
         };
-        timeout(APPLY_WITHIN, writing).await.map_err(late)??;
+        done.dead = timeout(APPLY_WITHIN, writing).await.map_err(late)??;
         self.position = to;
         Ok(done)
     }
 
-    /// All of the batch, or nothing.
-    async fn transact(&mut self, to: Position, batch: Batch) -> Result<(), Error> {
+    /// All of the batch, or nothing. Returns what was put aside.
+    async fn transact(&mut self, to: Position, batch: Batch) -> Result<Vec<Dead>, Error> {
         let refused = |error| Error::of_event(to.sequence, error);
         if let Some(times) = batch.rows.times() {
             partitions::ensure(&mut self.connection, times).await?;
@@ -242,7 +286,7 @@ impl OutcomeProjector {
             copy.finish().await.map_err(refused)?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(batch.dead)
     }
 
     async fn keep_house(&mut self) -> Result<(), Error> {

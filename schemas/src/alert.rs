@@ -33,6 +33,34 @@ pub enum AlertKind {
         /// For how long, in milliseconds.
         silent_ms: u64,
     },
+    /// A projector has read less than half of what its stream keeps: it loses events unless it gets faster.
+    #[serde(rename = "projection.behind")]
+    ProjectionBehind {
+        /// Which projection.
+        projection: String,
+        /// How many messages it has yet to read.
+        messages: u64,
+        /// How much of the stream's age or bytes they are, in percent.
+        percent: u32,
+    },
+    /// Messages could not be applied and are kept as dead letters.
+    #[serde(rename = "projection.dead_letter")]
+    DeadLetter {
+        /// Which projection.
+        projection: String,
+        /// The sequence of the last of them.
+        sequence: u64,
+        /// How many there were at once.
+        messages: u64,
+    },
+    /// The clock of a node is not that of the server.
+    #[serde(rename = "node.clock")]
+    NodeClock {
+        /// Which node.
+        node: NodeId,
+        /// How far it is ahead, in milliseconds; below 0 if it is behind.
+        ahead_ms: i64,
+    },
 }
 
 /// One message on ALERTS. Standard Webhooks sends the same body.
@@ -56,6 +84,9 @@ impl AlertKind {
             Self::JournalFrozen { .. } => "journal.frozen",
             Self::ConfigRejected { .. } => "config.rejected",
             Self::NodeLost { .. } => "node.lost",
+            Self::ProjectionBehind { .. } => "projection.behind",
+            Self::DeadLetter { .. } => "projection.dead_letter",
+            Self::NodeClock { .. } => "node.clock",
         }
     }
 }

@@ -19,6 +19,8 @@ pub use write::Writer;
 
 /// `ce-type` of a frame.
 pub const TYPE: &str = "io.flexgate.outcomes.v1";
+/// The header that says when a node sent a message, by its own clock; another one each time that it is sent.
+pub const SENT: &str = "Flexgate-Sent";
 /// The most bytes of payload that a writer puts into one message, unless a single outcome is longer.
 pub const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 /// The most bytes that a reader unpacks from one: forty times what the longest honest one needs.

@@ -6,9 +6,9 @@ use crate::{
     drain::Tasks,
     health::{Check, Dependency, Health},
     journal::Journal,
-    outcomes::feed::Feed,
 };
 
+mod closing;
 mod configuration;
 mod keeper;
 mod outcomes;
@@ -39,7 +39,13 @@ pub(super) fn start(
     };
     let keeping = keep_configuration(url.clone(), journal.clone(), health.clone(), tasks.clone());
     tasks.spawn(keeping);
-    let feed = Feed::new(cluster.link.clone(), &cluster.names);
-    let keeping = keep_outcomes(url, feed, cluster.alerts.clone(), health.clone(), tasks.clone());
+    let streams = (cluster.link.clone(), cluster.names.clone());
+    let keeping = keep_outcomes(
+        url,
+        streams,
+        cluster.alerts.clone(),
+        health.clone(),
+        tasks.clone(),
+    );
     tasks.spawn(keeping);
 }

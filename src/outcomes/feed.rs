@@ -82,6 +82,11 @@ impl Extent {
         if continues { sequence } else { 0 }
     }
 
+    /// When the oldest message that is still there was stored.
+    pub fn oldest(&self) -> DateTime<Utc> {
+        self.state.first_timestamp
+    }
+
     /// How many messages there are after a sequence.
     pub fn waiting(&self, sequence: u64) -> u64 {
         let gone = sequence.max(self.state.first_sequence.saturating_sub(1));

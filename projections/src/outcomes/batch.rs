@@ -3,8 +3,8 @@
 use std::{collections::HashMap, ops::Range};
 
 use flexgate_schemas::{
-    Outcome, Timestamp,
-    frame::{Delivered, Frame, FrameError, Opened, Source},
+    NodeId, Outcome, Timestamp,
+    frame::{Delivered, Frame, FrameError, Opened, SENT, Source},
     outcome::LeftOut,
 };
 
@@ -18,6 +18,9 @@ use super::{
 /// How far a node's clock may be ahead of the server's before its outcomes are put aside: they would open partitions that
 /// belong to a future which other nodes do not live in.
 const AHEAD_MAX_MILLIS: i64 = 24 * 3_600_000;
+
+/// How far a node's clock may be from the server's before somebody hears of it: its requests count in the wrong hour.
+const SKEW_MILLIS: i64 = 60_000;
 
 /// What is known of a source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(super) struct Progress {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fold {
     pub(super) sources: HashMap<Source, Progress>,
+    /// Hours whose counts were restored, and up to which sequence they are complete: earlier frames only bring rows.
+    pub(super) complete: HashMap<i64, u64>,
 }
 
 /// Several messages, folded: what one transaction writes.
@@ -56,6 +61,19 @@ pub(super) struct Batch {
     pub(super) outcomes: u64,
     /// Outcomes that had been applied before.
     pub(super) repeated: u64,
+    /// When the last message was stored.
+    pub(super) stored_at: Timestamp,
+    /// The clock that is furthest from the server's, if one is too far.
+    pub(super) skew: Option<Skew>,
+}
+
+/// A node whose clock is not the server's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skew {
+    /// The node.
+    pub node: NodeId,
+    /// How far it is ahead, in milliseconds; below 0 if it is behind.
+    pub ahead_millis: i64,
 }
 
 /// A row of `flexgate.status_hourly`.
@@ -69,10 +87,12 @@ pub(super) struct Status {
 }
 
 /// A message that cannot be applied, and why.
-#[derive(Debug)]
-pub(super) struct Dead {
-    pub(super) message: Delivered,
-    pub(super) error: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dead {
+    /// The message, whole.
+    pub message: Delivered,
+    /// Why.
+    pub error: String,
 }
 
 /// Why a frame that can be read is put aside nevertheless.
@@ -94,6 +114,7 @@ impl Fold {
         let mut batch = Batch::default();
         for message in messages {
             batch.through = message.sequence;
+            batch.stored_at = message.stored_at;
             batch.messages += 1;
             if let Err(error) = self.add(&message, &mut batch) {
                 let error = error.to_string();
@@ -106,8 +127,9 @@ impl Fold {
     fn add(&mut self, delivered: &Delivered, batch: &mut Batch) -> Result<(), Unfit> {
         let opened = Opened::new(&delivered.message)?;
         let frame = opened.read()?;
-        check_clock(&frame, delivered.stored_at)?;
         let run = frame.run();
+        batch.note_clock(&run.source.node, delivered);
+        check_times(&frame, delivered.stored_at)?;
         let progress = self.sources.entry(run.source.clone()).or_default();
         let fresh = progress.seen.fresh(&run.counters());
         let fresh_count: u64 = fresh.iter().map(|part| part.end - part.start).sum();
@@ -120,7 +142,10 @@ impl Fold {
             return Ok(());
         }
         let rows_before = batch.rows.count();
-        batch.add_frame(&frame, (!whole).then_some(&*fresh));
+        let sequence = delivered.sequence;
+        let complete = &self.complete;
+        let counts = |hour| complete.get(&hour).is_none_or(|through| sequence > *through);
+        batch.add_frame(&frame, (!whole).then_some(&*fresh), counts);
         batch.outcomes += fresh_count;
         progress.seen.see(&run.counters());
         progress.outcomes += fresh_count;
@@ -141,15 +166,38 @@ impl Progress {
 }
 
 impl Batch {
-    /// Only the outcomes in `parts`, if some were applied before.
-    fn add_frame(&mut self, frame: &Frame<'_>, parts: Option<&[Range<u64>]>) {
+    /// Compares the times at which a message was sent and stored, of which nothing else lies in between.
+    fn note_clock(&mut self, node: &NodeId, delivered: &Delivered) {
+        let sent = delivered
+            .message
+            .header(SENT)
+            .and_then(|sent| sent.parse::<Timestamp>().ok());
+        let Some(sent) = sent else { return };
+        let ahead_millis = sent.as_millis() - delivered.stored_at.as_millis();
+        let known = self
+            .skew
+            .as_ref()
+            .map_or(SKEW_MILLIS, |known| known.ahead_millis.abs());
+        if ahead_millis.abs() > known {
+            self.skew = Some(Skew {
+                node: node.clone(),
+                ahead_millis,
+            });
+        }
+    }
+
+    /// Only the outcomes in `parts`, if some were applied before; only the rows of those in an hour that does not count.
+    fn add_frame(&mut self, frame: &Frame<'_>, parts: Option<&[Range<u64>]>, counts: impl Fn(i64) -> bool) {
         for outcome in frame.rows() {
-            if parts.is_none_or(|parts| parts.iter().any(|part| part.contains(&outcome.counter))) {
-                self.rows.push(frame, &outcome);
+            if parts.is_some_and(|parts| !parts.iter().any(|part| part.contains(&outcome.counter))) {
+                continue;
+            }
+            self.rows.push(frame, &outcome);
+            if counts(outcome.hour()) {
                 self.add_outcome(&outcome);
             }
         }
-        for group in frame.left_out() {
+        for group in frame.left_out().iter().filter(|group| counts(group.hour)) {
             self.add_left_out(group);
         }
     }
@@ -192,7 +240,7 @@ impl Batch {
     }
 }
 
-fn check_clock(frame: &Frame<'_>, stored_at: Timestamp) -> Result<(), Unfit> {
+fn check_times(frame: &Frame<'_>, stored_at: Timestamp) -> Result<(), Unfit> {
     let last = frame.times().map_or(0, |(_, last)| last.div_euclid(1000));
     if last - stored_at.as_millis() > AHEAD_MAX_MILLIS {
         let at = Timestamp::from_millis(last).unwrap_or_default();

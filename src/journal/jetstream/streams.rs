@@ -67,6 +67,16 @@ impl Names {
         format!("{}_OUTCOMES", self.streams)
     }
 
+    /// The stream of closed hours.
+    pub fn rollups(&self) -> String {
+        format!("{}_ROLLUPS", self.streams)
+    }
+
+    /// The stream of what projections could not apply.
+    pub fn dead_letters(&self) -> String {
+        format!("{}_DEADLETTER", self.streams)
+    }
+
     /// The bucket of nodes.
     pub fn nodes(&self) -> String {
         format!("{}_NODES", self.streams)
@@ -82,12 +92,28 @@ impl Names {
         format!("{}.alert.{type_name}", self.subjects)
     }
 
+    /// The subject of the frames of a node; `*` for all nodes.
+    pub fn outcome_subject(&self, node: &str) -> String {
+        format!("{}.outcome.{node}", self.subjects)
+    }
+
+    /// The subject of a closed hour, written `yyyymmddhh`; `*` for all hours.
+    pub fn rollup_subject(&self, hour: &str) -> String {
+        format!("{}.rollup.hour.{hour}", self.subjects)
+    }
+
+    /// The subject of what a projection could not apply; `*` for all projections.
+    pub fn dead_letter_subject(&self, projection: &str) -> String {
+        format!("{}.deadletter.{projection}", self.subjects)
+    }
+
     /// The core subject on which a node says what it serves; `*` for all nodes.
     pub fn serving_subject(&self, node: &str) -> String {
         format!("{}.serving.{node}", self.subjects)
     }
 
-    fn stream_configs(&self, replicas: usize) -> [Config; 2] {
+    /// CONFIG first, then those that may let go of what is old.
+    fn stream_configs(&self, replicas: usize) -> Vec<Config> {
         // Limits are set aside when a stream is made, so they should fit on a laptop too; an operator may raise them.
         const MIB: i64 = 1 << 20;
         let base = Config {
@@ -97,29 +123,59 @@ impl Names {
             allow_direct: false, // reads must come from the leader: they decide whether our history is the log's
             ..Config::default()
         };
-        [
-            Config {
-                name: self.config(),
-                description: Some("The configuration: one message is one commit".to_owned()),
-                subjects: vec![format!("{}>", self.config_subject_prefix())],
-                discard: DiscardPolicy::New,
-                max_bytes: 1024 * MIB, // about a million commits
-                deny_delete: true,
-                deny_purge: true,
-                // Longer than any retry of one append.
-                duplicate_window: Duration::from_mins(2),
-                ..base.clone()
-            },
-            Config {
-                name: self.alerts(),
-                description: Some("What a person or a webhook should hear of".to_owned()),
-                subjects: vec![self.alert_subject(">")],
-                discard: DiscardPolicy::Old,
-                max_age: Duration::from_hours(400 * 24),
-                max_bytes: 64 * MIB,
-                duplicate_window: Duration::from_hours(1),
-                ..base
-            },
+        let config = Config {
+            name: self.config(),
+            description: Some("The configuration: one message is one commit".to_owned()),
+            subjects: vec![format!("{}>", self.config_subject_prefix())],
+            discard: DiscardPolicy::New,
+            max_bytes: 1024 * MIB, // about a million commits
+            deny_delete: true,
+            deny_purge: true,
+            // Longer than any retry of one append.
+            duplicate_window: Duration::from_mins(2),
+            ..base.clone()
+        };
+        let expiring = |name: String, what: &str, subject: String, days: u64, mib: i64| Config {
+            name,
+            description: Some(what.to_owned()),
+            subjects: vec![subject],
+            discard: DiscardPolicy::Old,
+            max_age: Duration::from_hours(24 * days),
+            max_bytes: mib * MIB,
+            // Longer than a server is away for a restart, after which everything unacknowledged is sent again.
+            duplicate_window: Duration::from_mins(10),
+            ..base.clone()
+        };
+        vec![
+            config,
+            expiring(
+                self.outcomes(),
+                "What became of each request: one message is a frame of many",
+                self.outcome_subject("*"),
+                3,
+                1024, // forty million outcomes
+            ),
+            expiring(
+                self.rollups(),
+                "What was counted in each hour, for the time when its frames are gone",
+                self.rollup_subject("*"),
+                3650,
+                256, // fifty routes for some years
+            ),
+            expiring(
+                self.alerts(),
+                "What a person or a webhook should hear of",
+                self.alert_subject(">"),
+                400,
+                64,
+            ),
+            expiring(
+                self.dead_letters(),
+                "What a projection could not apply, with the reason",
+                self.dead_letter_subject("*"),
+                400,
+                64,
+            ),
         ]
     }
 }
@@ -219,26 +275,27 @@ mod tests {
     #[test]
     fn a_stream_that_forgets_commits_is_not_accepted() {
         let names = Names::new("FLEXGATE").unwrap();
-        let [config, alerts] = names.stream_configs(1);
-        assert_eq!(broken_promise(&config, &config), None);
+        let streams = names.stream_configs(1);
+        let (config, alerts) = (&streams[0], &streams[3]);
+        assert_eq!(broken_promise(config, config), None);
         let expiring = Config {
             max_age: Duration::from_secs(1),
             ..config.clone()
         };
-        assert_eq!(broken_promise(&config, &expiring), Some("its messages expire"));
+        assert_eq!(broken_promise(config, &expiring), Some("its messages expire"));
         let deletable = Config {
             deny_delete: false,
             ..config.clone()
         };
         assert_eq!(
-            broken_promise(&config, &deletable),
+            broken_promise(config, &deletable),
             Some("messages can be deleted from it")
         );
         let shorter = Config {
             max_age: Duration::from_secs(1),
             ..alerts.clone()
         };
-        assert_eq!(broken_promise(&alerts, &shorter), None);
+        assert_eq!(broken_promise(alerts, &shorter), None);
     }
 
     #[test]

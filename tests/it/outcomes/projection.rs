@@ -59,7 +59,7 @@ async fn an_outcome_is_a_row_and_counts() {
         },
     ]);
     let applied = database.apply(vec![core.seal(&outcomes)]).await;
-    assert_eq!((applied.outcomes, applied.rows, applied.dead), (4, 4, 0));
+    assert_eq!((applied.outcomes, applied.rows, applied.dead.len()), (4, 4, 0));
 
     let rows = "SELECT concat_ws(' ', route, status, refused, error, query, api_key, correlation_id, matched)
         FROM flexgate.requests ORDER BY route NULLS LAST, status, error NULLS FIRST";
@@ -163,7 +163,7 @@ async fn a_sum_that_repeats_only_in_part_is_put_aside() {
     let left_out = sum(&outcomes[5..]);
     let sample = core.seal_sample(0, 50, &outcomes[..5], vec![left_out]);
     let applied = database.apply(vec![core.seal(&outcomes[..10]), sample]).await;
-    assert_eq!((applied.outcomes, applied.dead), (10, 1));
+    assert_eq!((applied.outcomes, applied.dead.len()), (10, 1));
     assert!(database.rows(DEAD).await[0].contains("cannot be taken apart"));
 }
 
@@ -290,7 +290,7 @@ async fn what_cannot_be_read_is_kept_whole_and_stops_nothing() {
         Sealed::default(),
     ];
     let applied = database.apply(messages).await;
-    assert_eq!((applied.outcomes, applied.dead), (10, 5));
+    assert_eq!((applied.outcomes, applied.dead.len()), (10, 5));
     let dead = database.rows(DEAD).await;
     let expected = [
         "1 it cannot be unpacked",
@@ -319,7 +319,7 @@ async fn a_clock_an_hour_ahead_is_believed_and_one_a_day_ahead_is_not() {
     let applied = database
         .apply(vec![core.seal(&outcomes[..1]), core.seal(&outcomes[1..])])
         .await;
-    assert_eq!((applied.outcomes, applied.dead), (1, 1));
+    assert_eq!((applied.outcomes, applied.dead.len()), (1, 1));
     assert!(database.rows(DEAD).await[0].contains("the node's clock is wrong"));
 }
 
@@ -431,7 +431,7 @@ impl Database {
             all.outcomes += applied.outcomes;
             all.rows += applied.rows;
             all.repeated += applied.repeated;
-            all.dead += applied.dead;
+            all.dead.extend(applied.dead.iter().cloned());
         };
         projector.run(created(), stream::iter(messages), note).await?;
         Ok(all)

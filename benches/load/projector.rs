@@ -1,0 +1,168 @@
+//! How fast a projector takes a filled stream into PostgreSQL, everything as it is by default.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use async_nats::HeaderMap;
+use flexgate::{
+    devstack::{Binaries, Durability, Server, ServerOptions},
+    journal::jetstream::{Link, Names, streams},
+};
+use flexgate_schemas::{
+    IdKey, Outcome,
+    frame::{Run, Source, Writer},
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use sqlx::Connection as _;
+
+use crate::cluster::Running;
+
+/// How many outcomes are projected.
+const OUTCOMES: u64 = 3_000_000;
+/// How many a frame has.
+const FRAME: u64 = 2000;
+/// How often it is looked how far the projector is.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long it may take at all.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Fills a stream, then lets a projector empty it.
+pub async fn run() {
+    let folder = tempfile::tempdir().unwrap();
+    let binaries = Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
+    let options = |name: &str, binary| ServerOptions {
+        data_dir: folder.path().join(name),
+        binary,
+        port: None,
+        durability: Durability::Safe,
+    };
+    let nats = Server::nats(options("nats", binaries.nats().await.unwrap()))
+        .await
+        .unwrap();
+    let postgres = Server::postgres(options("postgres", binaries.postgres().await.unwrap()))
+        .await
+        .unwrap();
+    let link = Link::open(nats.url(), "bench").await.unwrap();
+    link.connected().await;
+    let names = Names::new("BENCH").unwrap();
+    streams::provision(&link, &names, 1).await.unwrap();
+    let bytes = fill(&link, &names).await;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let each = bytes as f64 / OUTCOMES as f64;
+    println!("{OUTCOMES} outcomes on the stream, {each:.1} bytes each");
+
+    let mut database = flexgate_projections::connect(postgres.url()).await.unwrap();
+    let began = Instant::now();
+    let projector = Command::new(env!("CARGO_BIN_EXE_flexgate"))
+        .args(["serve", "--role", "projector"])
+        .env("NATS_URL", nats.url())
+        .env("DATABASE_URL", postgres.url())
+        .env("FLEXGATE_STREAM_PREFIX", "BENCH")
+        .env("FLEXGATE_DATA_DIR", folder.path().join("projector"))
+        .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
+        .env("FLEXGATE_LOG", "warn")
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let projector = Running(projector);
+    let (mut first, mut before) = (None, 0);
+    loop {
+        assert!(began.elapsed() < PATIENCE, "the projector takes too long");
+        let done: i64 =
+            sqlx::query_scalar("SELECT coalesce(sum(outcomes), 0)::bigint FROM flexgate.outcome_sources")
+                .fetch_one(&mut database)
+                .await
+                .unwrap();
+        if done > 0 && first.is_none() {
+            first = Some((Instant::now(), done));
+        }
+        if done != before {
+            before = done;
+        }
+        if done.unsigned_abs() == OUTCOMES {
+            break;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let (since, already) = first.unwrap();
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let rate = (OUTCOMES - already.unsigned_abs()) as f64 / since.elapsed().as_secs_f64();
+    println!(
+        "projected in {:.1} s: {rate:.0} outcomes/s once it ran",
+        began.elapsed().as_secs_f64()
+    );
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM flexgate.requests")
+        .fetch_one(&mut database)
+        .await
+        .unwrap();
+    assert_eq!(rows.unsigned_abs(), OUTCOMES);
+    drop(projector);
+    database.close().await.unwrap();
+    postgres.stop().await;
+    nats.stop().await;
+}
+
+/// Returns how many bytes the payloads have.
+async fn fill(link: &Link, names: &Names) -> usize {
+    let mut random = SmallRng::seed_from_u64(1);
+    let mut writer = Writer::new().unwrap();
+    let paths: Vec<String> = (0..500).map(|n| format!("/users/{n}/orders")).collect();
+    let routes: Vec<String> = (0..50).map(|n| format!("route-{n}")).collect();
+    let mut at = chrono::Utc::now().timestamp_micros() - 600_000_000;
+    let mut bytes = 0;
+    for first in (0..OUTCOMES).step_by(usize::try_from(FRAME).unwrap()) {
+        let outcome = |counter: u64| {
+            at += 50 + random.random_range(0..40);
+            let upstream = 300 + random.random_range(0..2000_u64).pow(2) / 500;
+            Outcome {
+                counter,
+                arrival: counter + random.random_range(0..20),
+                at,
+                generation: 1,
+                revision: 412,
+                route: Some(&routes[random.random_range(0..50)]),
+                upstream: Some("api"),
+                target: Some(["10.0.0.1:80", "10.0.0.2:80"][random.random_range(0..2)]),
+                method: "GET",
+                host: Some("shop.example"),
+                path: &paths[random.random_range(0..500)],
+                status: Some(if random.random_range(0..50) == 0 { 404 } else { 200 }),
+                attempts: 1,
+                micros: upstream + 40 + random.random_range(0..100),
+                upstream_micros: Some(upstream),
+                bytes_out: random.random_range(0..3000),
+                client: Some("10.1.2.3"),
+                user_agent: Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+                ..Outcome::default()
+            }
+        };
+        let outcomes: Vec<_> = (first..first + FRAME).map(outcome).collect();
+        let run = Run {
+            source: Source {
+                node: "bench".parse().unwrap(),
+                boot: "boot".parse().unwrap(),
+                core: 0,
+            },
+            id_key: IdKey::new(1),
+            first,
+            count: u32::try_from(FRAME).unwrap(),
+        };
+        let sealed = writer.seal(&run, &outcomes, Vec::new()).unwrap().unwrap();
+        bytes += sealed.payload.len();
+        let mut headers = HeaderMap::new();
+        for (name, value) in &sealed.headers {
+            headers.insert(&**name, &**value);
+        }
+        let subject = format!("bench.outcome.{}", run.source.node);
+        let ack = link
+            .jetstream()
+            .publish_with_headers(subject, headers, sealed.payload.into())
+            .await;
+        ack.unwrap().await.unwrap();
+    }
+    let _names = names;
+    bytes
+}
