@@ -33,11 +33,15 @@ const PATIENCE: Duration = Duration::from_mins(5);
 pub async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let binaries = Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
-    let options = |name: &str, binary| ServerOptions {
-        data_dir: folder.path().join(name),
-        binary,
-        port: None,
-        durability: Durability::Safe,
+    let options = |name: &str, binary| {
+        let data_dir = folder.path().join(name);
+        std::fs::create_dir(&data_dir).unwrap();
+        ServerOptions {
+            data_dir,
+            binary,
+            port: None,
+            durability: Durability::Safe,
+        }
     };
     let nats = Server::nats(options("nats", binaries.nats().await.unwrap()))
         .await

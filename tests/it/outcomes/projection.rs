@@ -1,18 +1,18 @@
 //! Frames become rows and counts, once each, whatever comes on the stream.
 
-use chrono::{DateTime, TimeDelta, Utc};
-use flexgate_projections::{Applied, Error, OutcomeProjector, Retention, connect};
+use flexgate_projections::{Error, OutcomeProjector};
 use flexgate_schemas::{
     Outcome,
-    frame::{Delivered, Sealed},
+    frame::Sealed,
     outcome::{CLIENT_GONE, LeftOut, UPSTREAM_GONE},
 };
 use futures_util::stream;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::frames::{Core, delivered, now, plain};
-use crate::fixtures::Postgres;
+use super::{
+    database::{Database, created},
+    frames::{Core, delivered, now, plain},
+};
 
 const SUMS: &str = "
     SELECT concat_ws(' ', route, requests, errors, bytes_in, bytes_out, flexgate.sketch_count(latency),
@@ -396,59 +396,4 @@ fn sum(outcomes: &[Outcome<'_>]) -> LeftOut {
         sum.add(outcome);
     }
     sum
-}
-
-fn created() -> DateTime<Utc> {
-    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
-}
-
-/// A migrated database of one's own.
-struct Database {
-    url: String,
-}
-
-impl Database {
-    async fn new() -> Self {
-        Self {
-            url: Postgres::database().await,
-        }
-    }
-
-    async fn projector(&self) -> OutcomeProjector {
-        let connection = connect(&self.url).await.unwrap();
-        OutcomeProjector::take_over(connection, Retention::default())
-            .await
-            .unwrap()
-    }
-
-    async fn project(&self, messages: Vec<Delivered>, careful: bool) -> Result<Applied, Error> {
-        let mut projector = self.projector().await;
-        if careful {
-            projector = projector.careful();
-        }
-        let mut all = Applied::default();
-        let note = |applied: &Applied| {
-            all.outcomes += applied.outcomes;
-            all.rows += applied.rows;
-            all.repeated += applied.repeated;
-            all.dead.extend(applied.dead.iter().cloned());
-        };
-        projector.run(created(), stream::iter(messages), note).await?;
-        Ok(all)
-    }
-
-    /// A projector takes over and applies these.
-    async fn apply(&self, messages: Vec<Sealed>) -> Applied {
-        self.project(delivered(messages), false).await.unwrap()
-    }
-
-    async fn rows(&self, sql: &str) -> Vec<String> {
-        let mut connection = PgConnection::connect(&self.url).await.unwrap();
-        let rows = sqlx::query_scalar(AssertSqlSafe(sql))
-            .fetch_all(&mut connection)
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-        rows
-    }
 }

@@ -1,0 +1,69 @@
+//! A database, and projectors that are handed their messages.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flexgate_projections::{Applied, Error, OutcomeProjector, Retention, connect};
+use flexgate_schemas::frame::{Delivered, Sealed};
+use futures_util::stream;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::frames::delivered;
+use crate::fixtures::Postgres;
+
+/// When the stream was made that the tests read.
+pub fn created() -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
+}
+
+/// A migrated database of one's own.
+pub struct Database {
+    pub url: String,
+}
+
+impl Database {
+    pub async fn new() -> Self {
+        Self {
+            url: Postgres::database().await,
+        }
+    }
+
+    /// A projector that has taken over.
+    pub async fn projector(&self) -> OutcomeProjector {
+        let connection = connect(&self.url).await.unwrap();
+        OutcomeProjector::take_over(connection, Retention::default())
+            .await
+            .unwrap()
+    }
+
+    /// A projector takes over and applies these, one by one if it is to be careful.
+    pub async fn project(&self, messages: Vec<Delivered>, careful: bool) -> Result<Applied, Error> {
+        let mut projector = self.projector().await;
+        if careful {
+            projector = projector.careful();
+        }
+        let mut all = Applied::default();
+        let note = |applied: &Applied| {
+            all.outcomes += applied.outcomes;
+            all.rows += applied.rows;
+            all.repeated += applied.repeated;
+            all.dead.extend(applied.dead.iter().cloned());
+        };
+        projector.run(created(), stream::iter(messages), note).await?;
+        Ok(all)
+    }
+
+    /// A projector takes over and applies these.
+    pub async fn apply(&self, messages: Vec<Sealed>) -> Applied {
+        self.project(delivered(messages), false).await.unwrap()
+    }
+
+    /// The answer of a query, a text for each row.
+    pub async fn rows(&self, sql: &str) -> Vec<String> {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows
+    }
+}
