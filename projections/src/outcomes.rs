@@ -3,6 +3,7 @@
 //! Frames are folded ([`batch`]) while the batch before is written, so that the database and we work at the same time. A
 //! batch is one transaction: its rows, the counts, what has been seen of each source, and the position in the stream.
 
+mod accounts;
 mod batch;
 mod closing;
 mod dead;
@@ -32,6 +33,7 @@ use tokio::{
 
 use self::batch::{Batch, Fold};
 pub use self::{
+    accounts::Accounts,
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
     position::Position,
@@ -63,6 +65,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(sources::STATEMENTS)
         .chain(rollups::STATEMENTS)
+        .chain(accounts::STATEMENTS)
         .chain(closing::STATEMENTS)
         .chain(restoring::STATEMENTS)
         .chain(dead::STATEMENTS)

@@ -4,3 +4,4 @@ mod closed_hours;
 mod database;
 mod frames;
 mod projection;
+mod projector;
