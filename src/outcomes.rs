@@ -2,4 +2,5 @@
 
 pub mod closed_hours;
 pub mod dead_letters;
+pub mod equation;
 pub mod feed;

@@ -16,7 +16,9 @@ pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
 pub use migrate::connect;
-pub use outcomes::{Accounts, Applied, Closing, Dead, DueHour, OutcomeProjector, Position, Skew};
+pub use outcomes::{
+    Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
+};
 pub use retention::Retention;
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.

@@ -33,7 +33,7 @@ use tokio::{
 
 use self::batch::{Batch, Fold};
 pub use self::{
-    accounts::Accounts,
+    accounts::{Accounts, Counts, Taken},
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
     position::Position,

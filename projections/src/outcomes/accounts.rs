@@ -17,21 +17,33 @@ const COUNT_WITHIN: Duration = Duration::from_mins(10);
 const POSITION: &str =
     "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
 
-/// Hours and days that are kept for a shorter time are held against the longer ones from their own beginning on.
+/// The fields of [`Counts`], in their order. What is kept for a shorter time is held against what is kept for longer from
+/// the first week, day or hour on that it has whole.
 const COUNTS: &str = "
-    SELECT
+    WITH weeks AS (
+        SELECT CASE WHEN EXISTS (SELECT FROM flexgate.rollup_weekly WHERE week < first) THEN first + 7 ELSE first END
+            AS since
+        FROM (SELECT date_trunc('week', min(day))::date AS first FROM flexgate.rollup_daily) AS daily),
+    days AS (
+        SELECT CASE WHEN EXISTS (SELECT FROM flexgate.rollup_daily WHERE day < first) THEN first + 1 ELSE first END
+            AS since
+        FROM (SELECT (min(hour) AT TIME ZONE 'UTC')::date AS first FROM flexgate.rollup_hourly) AS hourly),
+    hours AS (SELECT date_trunc('hour', min(at)) + interval '1 hour' AS since FROM flexgate.requests)
+    SELECT ARRAY[
         (SELECT count(*) FROM flexgate.requests),
-        (SELECT count(*) FROM flexgate.requests) = (SELECT count(DISTINCT id) FROM flexgate.requests),
-        (SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_weekly),
-        (SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_daily),
-        (SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_hourly),
-        (SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.status_hourly),
-        (SELECT coalesce(sum(flexgate.sketch_count(latency)), 0)::bigint FROM flexgate.rollup_hourly),
+        (SELECT count(DISTINCT id) FROM flexgate.requests),
+        (SELECT count(*) FROM flexgate.requests, hours WHERE at >= since),
+        (SELECT sum(requests) FROM flexgate.rollup_hourly, hours WHERE hour >= since),
+        (SELECT sum(requests) FROM flexgate.rollup_hourly),
+        (SELECT sum(flexgate.sketch_count(latency)) FROM flexgate.rollup_hourly),
+        (SELECT sum(requests) FROM flexgate.status_hourly),
+        (SELECT sum(requests) FROM flexgate.rollup_hourly, days WHERE hour >= since::timestamp AT TIME ZONE 'UTC'),
+        (SELECT sum(requests) FROM flexgate.rollup_daily, days WHERE day >= since),
+        (SELECT sum(requests) FROM flexgate.rollup_daily, weeks WHERE day >= since),
+        (SELECT sum(requests) FROM flexgate.rollup_weekly, weeks WHERE week >= since),
+        (SELECT sum(requests) FROM flexgate.rollup_weekly),
         (SELECT count(*) FROM flexgate.dead_letter WHERE projection = $1),
-        (SELECT count(*) FROM flexgate.rollup_closed WHERE restored_through IS NOT NULL)";
-
-/// A row of [`COUNTS`].
-type Counts = (i64, bool, i64, i64, i64, i64, i64, i64, i64);
+        (SELECT count(*) FROM flexgate.rollup_closed WHERE restored_through IS NOT NULL)]::bigint[]";
 
 /// What the tables say, all at one moment.
 #[derive(Debug, Clone)]
@@ -40,24 +52,8 @@ pub struct Accounts {
     pub position: Position,
     /// What has been applied of each source.
     pub sources: HashMap<Source, Taken>,
-    /// Rows in `requests`.
-    pub rows: u64,
-    /// Whether no two of them have the same id.
-    pub rows_are_distinct: bool,
-    /// Requests in `rollup_weekly`.
-    pub weekly: u64,
-    /// Requests in `rollup_daily`.
-    pub daily: u64,
-    /// Requests in `rollup_hourly`.
-    pub hourly: u64,
-    /// Requests in `status_hourly`.
-    pub by_status: u64,
-    /// Requests that the sketches of `rollup_hourly` have counted.
-    pub in_sketches: u64,
-    /// Messages that were put aside.
-    pub dead_letters: u64,
-    /// Hours whose counts were brought back from ROLLUPS.
-    pub restored_hours: u64,
+    /// How many requests the tables have.
+    pub counts: Counts,
 }
 
 /// What has been applied of a source.
@@ -70,10 +66,85 @@ pub struct Taken {
     pub rows: u64,
 }
 
+/// How many requests the tables have, in each of the ways in which they are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Rows.
+    pub rows: u64,
+    /// Different ids among them.
+    pub ids: u64,
+    /// Rows of the hours of which all rows are there.
+    pub rows_of_hours: u64,
+    /// What those hours count.
+    pub hours_with_rows: u64,
+    /// All hours.
+    pub hours: u64,
+    /// All hours, as their sketches have it.
+    pub hours_in_sketches: u64,
+    /// All hours, as the classes of status have it.
+    pub hours_by_status: u64,
+    /// The hours of the days of which all hours are there.
+    pub hours_of_days: u64,
+    /// Those days.
+    pub days_with_hours: u64,
+    /// The days of the weeks of which all days are there.
+    pub days_of_weeks: u64,
+    /// Those weeks.
+    pub weeks_with_days: u64,
+    /// All weeks.
+    pub weeks: u64,
+    /// Messages that were put aside.
+    pub dead_letters: u64,
+    /// Hours that were brought back from ROLLUPS.
+    pub restored_hours: u64,
+}
+
+impl Accounts {
+    /// Counts. Reads all of `requests`.
+    pub async fn read(connection: &mut PgConnection) -> Result<Self, Error> {
+        timeout(COUNT_WITHIN, Self::read_snapshot(connection))
+            .await
+            .map_err(late)?
+    }
+
+    async fn read_snapshot(connection: &mut PgConnection) -> Result<Self, Error> {
+        let mut snapshot = connection
+            .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            .await?;
+        let held: Option<(_, i64)> = sqlx::query_as(POSITION)
+            .bind(NAME)
+            .fetch_optional(&mut *snapshot)
+            .await?;
+        let position = held.map_or(Position::default(), |(stream_created, sequence)| Position {
+            stream_created,
+            sequence: sequence.unsigned_abs(),
+        });
+        let sources = sources::load(&mut snapshot).await?.into_iter();
+        let counts: Vec<Option<i64>> = sqlx::query_scalar(COUNTS)
+            .bind(NAME)
+            .fetch_one(&mut *snapshot)
+            .await?;
+        snapshot.commit().await?;
+        let sources = sources.map(|(source, progress)| {
+            let taken = Taken {
+                seen: progress.seen,
+                outcomes: progress.outcomes,
+                rows: progress.rows,
+            };
+            (source, taken)
+        });
+        Ok(Self {
+            position,
+            sources: sources.collect(),
+            counts: Counts::of(&counts),
+        })
+    }
+}
+
 impl Taken {
-    /// The counters from 0 on that have not been applied, as far as the highest that has.
-    pub fn holes(&self) -> &[Range<u64>] {
-        self.seen.holes()
+    /// The counter after the highest that has been applied.
+    pub fn mark(&self) -> u64 {
+        self.seen.mark()
     }
 
     /// The parts of a run that have not been applied.
@@ -82,44 +153,26 @@ impl Taken {
     }
 }
 
-impl Accounts {
-    /// Counts. Reads all of `requests`.
-    pub async fn read(connection: &mut PgConnection) -> Result<Self, Error> {
-        timeout(COUNT_WITHIN, Self::read_snapshot(connection)).await.map_err(late)?
-    }
-
-    async fn read_snapshot(connection: &mut PgConnection) -> Result<Self, Error> {
-        let mut snapshot = connection.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        let position = sqlx::query_as(POSITION).bind(NAME).fetch_optional(&mut *snapshot).await?;
-        let position = position.map_or(Position::default(), |(stream_created, sequence): (_, i64)| Position {
-            stream_created,
-            sequence: sequence.unsigned_abs(),
-        });
-        let sources = sources::load(&mut snapshot).await?.into_iter();
-        let counts: Counts = sqlx::query_as(COUNTS).bind(NAME).fetch_one(&mut *snapshot).await?;
-        let (rows, rows_are_distinct, weekly, daily, hourly, by_status, in_sketches, dead_letters, restored_hours) = counts;
-        snapshot.commit().await?;
-        Ok(Self {
-            position,
-            sources: sources
-                .map(|(source, progress)| {
-                    let taken = Taken {
-                        seen: progress.seen,
-                        outcomes: progress.outcomes,
-                        rows: progress.rows,
-                    };
-                    (source, taken)
-                })
-                .collect(),
-            rows: rows.unsigned_abs(),
-            rows_are_distinct,
-            weekly: weekly.unsigned_abs(),
-            daily: daily.unsigned_abs(),
-            hourly: hourly.unsigned_abs(),
-            by_status: by_status.unsigned_abs(),
-            in_sketches: in_sketches.unsigned_abs(),
-            dead_letters: dead_letters.unsigned_abs(),
-            restored_hours: restored_hours.unsigned_abs(),
-        })
+impl Counts {
+    /// The sum of no rows is null.
+    fn of(row: &[Option<i64>]) -> Self {
+        let mut numbers = row.iter().map(|number| number.unwrap_or_default().unsigned_abs());
+        let mut next = || numbers.next().unwrap_or_default();
+        Self {
+            rows: next(),
+            ids: next(),
+            rows_of_hours: next(),
+            hours_with_rows: next(),
+            hours: next(),
+            hours_in_sketches: next(),
+            hours_by_status: next(),
+            hours_of_days: next(),
+            days_with_hours: next(),
+            days_of_weeks: next(),
+            weeks_with_days: next(),
+            weeks: next(),
+            dead_letters: next(),
+            restored_hours: next(),
+        }
     }
 }

@@ -32,14 +32,28 @@ async fn an_hour_is_published_when_it_is_over_and_again_when_it_has_changed() {
         let outcomes = core.numbered(&vec![outcome; count]);
         core.seal(&outcomes)
     };
-    database.apply(vec![hours_ago(5, 3), hours_ago(3, 4), hours_ago(0, 5)]).await;
-    assert_eq!(publish_all(&mut closing, &stream, Utc::now()).await, 2, "the running hour is not over");
-    assert_eq!(publish_all(&mut closing, &stream, Utc::now()).await, 0, "nothing has changed");
+    database
+        .apply(vec![hours_ago(5, 3), hours_ago(3, 4), hours_ago(0, 5)])
+        .await;
+    assert_eq!(
+        publish_all(&mut closing, &stream, Utc::now()).await,
+        2,
+        "the running hour is not over"
+    );
+    assert_eq!(
+        publish_all(&mut closing, &stream, Utc::now()).await,
+        0,
+        "nothing has changed"
+    );
     assert_eq!(totals(&stream).await, [(1, 3), (1, 4)]);
 
     database.apply(vec![hours_ago(5, 10)]).await;
     assert_eq!(publish_all(&mut closing, &stream, Utc::now()).await, 1);
-    assert_eq!(totals(&stream).await, [(2, 13), (1, 4)], "a later version replaces");
+    assert_eq!(
+        totals(&stream).await,
+        [(2, 13), (1, 4)],
+        "a later version replaces"
+    );
 }
 
 #[tokio::test]
@@ -86,10 +100,16 @@ async fn counts_are_rebuilt_from_closed_hours_whatever_frames_are_left() {
         let rebuilt = Database::new().await;
         let mut projector = rebuilt.projector().await;
         assert!(projector.is_new());
-        projector.restore(created(), stream.newest().await.unwrap()).await.unwrap();
+        projector
+            .restore(created(), stream.newest().await.unwrap())
+            .await
+            .unwrap();
         assert!(!projector.is_new());
         let left = delivered(frames.clone()).into_iter().skip(gone);
-        projector.run(created(), stream::iter(left), |_| {}).await.unwrap();
+        projector
+            .run(created(), stream::iter(left), |_| {})
+            .await
+            .unwrap();
         assert_eq!(rebuilt.rows(COUNTS).await, counts, "{gone} frames were gone");
         let rows_left = rebuilt.rows(ROWS).await;
         assert_eq!(rows_left.len(), rows.len() - 10 * gone);
@@ -108,7 +128,10 @@ async fn a_stream_that_was_made_anew_counts_beside_what_was_restored() {
 
     let rebuilt = Database::new().await;
     let mut projector = rebuilt.projector().await;
-    projector.restore(created(), stream.newest().await.unwrap()).await.unwrap();
+    projector
+        .restore(created(), stream.newest().await.unwrap())
+        .await
+        .unwrap();
     let mut other = Core::of_boot("b2");
     let outcomes = other.numbered(&[Outcome {
         at: now() - 5 * 3_600_000_000,
@@ -116,7 +139,10 @@ async fn a_stream_that_was_made_anew_counts_beside_what_was_restored() {
     }]);
     let later = created() + TimeDelta::days(1);
     let messages = delivered(vec![other.seal(&outcomes)]);
-    projector.run(later, stream::iter(messages), |_| {}).await.unwrap();
+    projector
+        .run(later, stream::iter(messages), |_| {})
+        .await
+        .unwrap();
     let restored: u64 = rebuilt.rows(requests).await[0].parse().unwrap();
     assert_eq!(restored, 201);
 }

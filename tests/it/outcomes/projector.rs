@@ -26,7 +26,10 @@ const DEAD: &str = "SELECT count(*) FROM flexgate.dead_letter";
 
 #[tokio::test]
 async fn frames_on_the_stream_become_rows() {
-    let (cluster, url) = (Cluster::new(Nats::shared_url().await).await, Postgres::database().await);
+    let (cluster, url) = (
+        Cluster::new(Nats::shared_url().await).await,
+        Postgres::database().await,
+    );
     let running = cluster.project_into(&url);
     let mut core = Core::of_boot("b1");
     cluster.publish(frame(&mut core, 10)).await;
@@ -38,7 +41,10 @@ async fn frames_on_the_stream_become_rows() {
 
 #[tokio::test]
 async fn when_a_projector_ends_another_takes_over_where_it_was() {
-    let (cluster, url) = (Cluster::new(Nats::shared_url().await).await, Postgres::database().await);
+    let (cluster, url) = (
+        Cluster::new(Nats::shared_url().await).await,
+        Postgres::database().await,
+    );
     let mut core = Core::of_boot("b1");
     let first = cluster.project_into(&url);
     cluster.publish(frame(&mut core, 10)).await;
@@ -73,7 +79,10 @@ async fn a_database_that_dies_is_caught_up_with() {
 
 #[tokio::test]
 async fn a_stream_that_is_made_anew_is_read_from_its_beginning() {
-    let (cluster, url) = (Cluster::new(Nats::shared_url().await).await, Postgres::database().await);
+    let (cluster, url) = (
+        Cluster::new(Nats::shared_url().await).await,
+        Postgres::database().await,
+    );
     let running = cluster.project_into(&url);
     let mut core = Core::of_boot("b1");
     let frames: Vec<_> = (0..5).map(|_| frame(&mut core, 10)).collect();
@@ -93,7 +102,10 @@ async fn a_stream_that_is_made_anew_is_read_from_its_beginning() {
 
 #[tokio::test]
 async fn what_cannot_be_applied_is_on_a_stream_and_raises_an_alert() {
-    let (cluster, url) = (Cluster::new(Nats::shared_url().await).await, Postgres::database().await);
+    let (cluster, url) = (
+        Cluster::new(Nats::shared_url().await).await,
+        Postgres::database().await,
+    );
     let running = cluster.project_into(&url);
     let mut core = Core::of_boot("b1");
     let broken = Sealed {
@@ -117,7 +129,10 @@ async fn what_cannot_be_applied_is_on_a_stream_and_raises_an_alert() {
 #[tokio::test]
 async fn a_clock_that_is_off_raises_an_alert_and_its_requests_count() {
     for hours in [1, -1] {
-        let (cluster, url) = (Cluster::new(Nats::shared_url().await).await, Postgres::database().await);
+        let (cluster, url) = (
+            Cluster::new(Nats::shared_url().await).await,
+            Postgres::database().await,
+        );
         let running = cluster.project_into(&url);
         let mut core = Core::of_boot("b1");
         let off = chrono::TimeDelta::hours(hours);
@@ -125,12 +140,17 @@ async fn a_clock_that_is_off_raises_an_alert_and_its_requests_count() {
         let outcomes = core.numbered(&[Outcome { at, ..plain() }]);
         let mut frame = core.seal(&outcomes);
         let sent = flexgate_schemas::Timestamp::from(chrono::Utc::now() + off);
-        frame.headers.push((flexgate_schemas::frame::SENT.to_owned(), sent.to_string()));
+        frame
+            .headers
+            .push((flexgate_schemas::frame::SENT.to_owned(), sent.to_string()));
         cluster.publish(frame).await;
         reaches(&url, COUNTED, 1).await;
         let alert = cluster.first_of(&cluster.names.alerts()).await;
         let alert: serde_json::Value = serde_json::from_slice(&alert.payload).unwrap();
-        assert_eq!((&alert["type"], &alert["data"]["node"]), (&"node.clock".into(), &"node-a".into()));
+        assert_eq!(
+            (&alert["type"], &alert["data"]["node"]),
+            (&"node.clock".into(), &"node-a".into())
+        );
         let ahead = alert["data"]["aheadMs"].as_i64().unwrap();
         assert!((ahead - hours * 3_600_000).abs() < 60_000, "{ahead}");
         running.stop().await;
@@ -164,7 +184,9 @@ impl Cluster {
         }
         let subject = self.names.outcome_subject("node-a");
         let jetstream = self.link.jetstream();
-        let ack = jetstream.publish_with_headers(subject, headers, frame.payload.into()).await;
+        let ack = jetstream
+            .publish_with_headers(subject, headers, frame.payload.into())
+            .await;
         ack.unwrap().await.unwrap();
     }
 
@@ -173,7 +195,13 @@ impl Cluster {
         let first = async {
             let stream = self.link.jetstream().get_stream(stream).await.unwrap();
             let config = async_nats::jetstream::consumer::pull::Config::default();
-            let mut messages = stream.create_consumer(config).await.unwrap().messages().await.unwrap();
+            let mut messages = stream
+                .create_consumer(config)
+                .await
+                .unwrap()
+                .messages()
+                .await
+                .unwrap();
             messages.next().await.unwrap().unwrap().message
         };
         timeout(PATIENCE, first).await.expect("a message")
@@ -182,9 +210,15 @@ impl Cluster {
     fn project_into(&self, url: &str) -> Running {
         let (health, tasks) = (Health::new("test"), Tasks::new());
         let (alerts, raised) = Alerts::channel("test-node".parse().unwrap());
-        tasks.spawn(alerts::publish(self.link.clone(), self.names.clone(), raised, tasks.clone()));
+        tasks.spawn(alerts::publish(
+            self.link.clone(),
+            self.names.clone(),
+            raised,
+            tasks.clone(),
+        ));
         let streams = (self.link.clone(), self.names.clone());
-        let keeping = projector::keep_outcomes(url.to_owned(), streams, alerts, health.clone(), tasks.clone());
+        let keeping =
+            projector::keep_outcomes(url.to_owned(), streams, alerts, health.clone(), tasks.clone());
         tasks.spawn(keeping);
         Running { health, tasks }
     }
