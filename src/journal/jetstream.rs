@@ -24,7 +24,7 @@ pub mod streams;
 mod subscription;
 
 pub use link::{ConnectError, Link, login};
-pub use reader::{Reader, Stored};
+pub use reader::{Content, Reader, Stored};
 pub use streams::Names;
 pub use subscription::JetStreamSubscription;
 

@@ -1,19 +1,18 @@
 //! The stream ROLLUPS: what was counted in each hour, for the time when the frames are gone.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use async_nats::HeaderMap;
 use chrono::Utc;
 use flexgate_projections::DueHour;
 use flexgate_schemas::{Timestamp, rollup::ClosedHour};
 
+use super::feed::in_time;
 use crate::journal::{
-    jetstream::{Link, Names, Reader},
+    jetstream::{Content, Link, Names, Reader},
     store::StoreError,
 };
 
-/// How long the server may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How fast, and how well, closed hours are packed: there is one an hour.
 const LEVEL: i32 = 9;
 /// The most bytes that a part unpacks to.
@@ -48,7 +47,7 @@ impl ClosedHours {
         let mut hours: BTreeMap<Timestamp, BTreeMap<u32, BTreeMap<u32, ClosedHour>>> = BTreeMap::new();
         if last > 0 {
             let stream = self.names.rollups();
-            let mut reader = in_time(Reader::open(&self.link, &stream, 0)).await??;
+            let mut reader = in_time(Reader::open(&self.link, &stream, 0, Content::Whole)).await??;
             loop {
                 let stored = in_time(reader.next()).await??;
                 match unpacked(&stored.message.payload) {
@@ -105,9 +104,4 @@ impl ClosedHours {
 fn unpacked(payload: &[u8]) -> Result<ClosedHour, String> {
     let text = zstd::bulk::decompress(payload, TEXT_BYTES_MAX).map_err(|error| error.to_string())?;
     serde_json::from_slice(&text).map_err(|error| error.to_string())
-}
-
-async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, StoreError> {
-    let late = |_| StoreError::Failed("no answer from NATS in time".to_owned());
-    tokio::time::timeout(ANSWER_WITHIN, asking).await.map_err(late)
 }

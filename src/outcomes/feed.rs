@@ -1,14 +1,15 @@
 //! Reading OUTCOMES, for the projector: everything after a place, as long as it is there.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use async_nats::jetstream::stream::{Config, State};
 use chrono::{DateTime, SubsecRound as _, Utc};
-use flexgate_schemas::frame::{Delivered, Sealed};
+use flexgate_schemas::frame::{Delivered, Sealed, Source};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use super::equation::Message;
 use crate::journal::{
-    jetstream::{Link, Names, Reader, Stored},
+    jetstream::{Content, Link, Names, Reader, Stored},
     store::StoreError,
 };
 
@@ -42,12 +43,8 @@ impl Feed {
 
     /// Where the stream is now.
     pub async fn extent(&self) -> Result<Extent, StoreError> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Failed(error.to_string());
-        let asking = self.link.jetstream().get_stream(&self.stream);
-        let stream = tokio::time::timeout(ANSWER_WITHIN, asking)
-            .await
-            .map_err(|_| failed(&"no answer from NATS in time"))?
-            .map_err(|error| failed(&error))?;
+        let asking = in_time(self.link.jetstream().get_stream(&self.stream)).await?;
+        let stream = asking.map_err(|error| StoreError::Failed(error.to_string()))?;
         let info = stream.cached_info();
         Ok(Extent {
             created: info.created.trunc_subsecs(6),
@@ -59,10 +56,7 @@ impl Feed {
     /// What comes after a sequence, until the connection or the subscription breaks. The server may have let go of some of
     /// it: then it begins later.
     pub async fn after(&self, sequence: u64) -> Result<BoxStream<'static, Delivered>, StoreError> {
-        let opening = Reader::open(&self.link, &self.stream, sequence);
-        let reader = tokio::time::timeout(ANSWER_WITHIN, opening)
-            .await
-            .map_err(|_| StoreError::Failed("no answer from NATS in time".to_owned()))??;
+        let reader = in_time(Reader::open(&self.link, &self.stream, sequence, Content::Whole)).await??;
         let messages = stream::unfold(reader, async |mut reader| match reader.next().await {
             Ok(stored) => Some((delivered(stored), reader)),
             Err(error) => {
@@ -72,6 +66,45 @@ impl Feed {
         });
         Ok(messages.boxed())
     }
+
+    /// What is on the stream now, as the headers have it. For who counts and does not read.
+    pub async fn listed(&self) -> Result<Vec<Message>, StoreError> {
+        let state = self.extent().await?.state;
+        let (last, mut listed) = (state.last_sequence, Vec::new());
+        if state.messages == 0 {
+            return Ok(listed);
+        }
+        let mut reader = in_time(Reader::open(&self.link, &self.stream, 0, Content::Headers)).await??;
+        loop {
+            let message = in_time(reader.next()).await??;
+            listed.push(Message {
+                sequence: message.sequence,
+                run: run_of(&delivered(message).message),
+            });
+            if listed.last().is_some_and(|message| message.sequence >= last) {
+                return Ok(listed);
+            }
+        }
+    }
+}
+
+/// What a frame covers; none if it is not one.
+fn run_of(message: &Sealed) -> Option<(Source, Range<u64>)> {
+    let header = |name| message.header(name);
+    let source = Source {
+        node: header("ce-source")?.strip_prefix("/nodes/")?.parse().ok()?,
+        boot: header("Flexgate-Boot")?.parse().ok()?,
+        core: header("Flexgate-Core")?.parse().ok()?,
+    };
+    let first: u64 = header("Flexgate-First")?.parse().ok()?;
+    let count: u32 = header("Flexgate-Count")?.parse().ok()?;
+    Some((source, first..first.checked_add(count.into())?))
+}
+
+/// What the server answers, unless it takes too long.
+pub(super) async fn in_time<T>(asking: impl Future<Output = T>) -> Result<T, StoreError> {
+    let late = |_| StoreError::Failed("no answer from NATS in time".to_owned());
+    tokio::time::timeout(ANSWER_WITHIN, asking).await.map_err(late)
 }
 
 impl Extent {

@@ -31,6 +31,15 @@ pub struct Reader {
     messages: pull::Stream,
 }
 
+/// How much of each message is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// All of it.
+    Whole,
+    /// Its headers alone.
+    Headers,
+}
+
 /// A message of a stream.
 pub struct Stored {
     /// Where it lies.
@@ -43,7 +52,7 @@ pub struct Stored {
 
 impl Reader {
     /// Reads what comes after this sequence. Asks the server, without a limit of time.
-    pub async fn open(link: &Link, stream: &str, after: u64) -> Result<Self, StoreError> {
+    pub async fn open(link: &Link, stream: &str, after: u64, content: Content) -> Result<Self, StoreError> {
         let config = pull::Config {
             deliver_policy: DeliverPolicy::ByStartSequence {
                 start_sequence: after + 1,
@@ -51,6 +60,7 @@ impl Reader {
             ack_policy: AckPolicy::None,
             replay_policy: ReplayPolicy::Instant,
             inactive_threshold: INACTIVE,
+            headers_only: content == Content::Headers,
             memory_storage: true,
             num_replicas: 1,
             ..pull::Config::default()

@@ -1,7 +1,7 @@
 //! The subscription to CONFIG: a reader that insists on every message.
 
 use super::{
-    JetStreamLog, Reader,
+    Content, JetStreamLog, Reader,
     reader::{Stored, broken},
 };
 use crate::journal::store::{Record, StoreError, Subscription};
@@ -17,7 +17,7 @@ pub struct JetStreamSubscription {
 impl JetStreamSubscription {
     pub(super) async fn open(log: &JetStreamLog, after: u64) -> Result<Self, StoreError> {
         Ok(Self {
-            reader: Reader::open(&log.link, &log.stream, after).await?,
+            reader: Reader::open(&log.link, &log.stream, after, Content::Whole).await?,
             log: log.clone(),
             last: after,
         })
