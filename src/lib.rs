@@ -16,6 +16,7 @@ pub mod journal;
 pub mod listener;
 pub mod membership;
 pub mod ops;
+pub mod outcomes;
 pub mod problem;
 pub mod routing;
 pub mod telemetry;
