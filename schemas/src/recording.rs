@@ -30,7 +30,7 @@ pub struct Sampling {
 }
 
 impl Sampling {
-    /// Whether a request has a row. The id decides, which is as good as a dice, and the same for whoever asks again.
+    /// Whether a request has a row. The id decides, which is as good as a die, and the same for whoever asks again.
     pub fn keeps(&self, outcome: &Outcome<'_>, id: impl FnOnce() -> Uuid) -> bool {
         let is_success = outcome.status.is_some_and(|status| status < 400) && outcome.error.is_none();
         let rate = if is_success {
@@ -52,8 +52,8 @@ impl Share {
 
     /// Whether it takes the request of this id: the lowest 32 bits of an id are evenly spread (see [`crate::IdKey`]).
     fn takes(self, id: Uuid) -> bool {
-        let (_, low) = id.as_u64_pair();
-        (low & u64::from(u32::MAX)) * u64::from(MILLION) >> 32 < u64::from(self.0)
+        let die = (id.as_u128() & u128::from(u32::MAX)) * u128::from(MILLION);
+        die >> 32 < u128::from(self.0)
     }
 }
 
@@ -102,7 +102,9 @@ impl Serialize for Share {
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        f64::deserialize(deserializer)?.try_into().map_err(de::Error::custom)
+        f64::deserialize(deserializer)?
+            .try_into()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -187,7 +189,10 @@ mod tests {
     fn a_share_is_written_as_it_was_read() {
         for text in ["0.0", "1.0", "0.1", "0.3", "0.999999", "0.000001"] {
             let share: Share = serde_json::from_str(text).unwrap();
-            assert_eq!(serde_json::to_string(&share).unwrap().parse::<f64>(), text.parse());
+            assert_eq!(
+                serde_json::to_string(&share).unwrap().parse::<f64>(),
+                text.parse()
+            );
         }
         for text in ["1", "0"] {
             assert!(serde_json::from_str::<Share>(text).is_ok());

@@ -1,6 +1,7 @@
 //! Threads: each takes its seat, says so, and works until the gateway is over.
 
 use std::{
+    hash::RandomState,
     io,
     net::TcpListener as StdListener,
     rc::Rc,
@@ -8,6 +9,7 @@ use std::{
     thread,
 };
 
+use flexgate_schemas::IdKey;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, LocalOptions, LocalRuntime},
@@ -18,6 +20,7 @@ use super::{
     Options, Published,
     connect::Connector,
     core::{Core, Parts, Phase},
+    ids::Ids,
     metrics::CoreMetrics,
     tls::Tls,
     via::Via,
@@ -25,13 +28,15 @@ use super::{
 
 /// What a thread is given.
 pub(super) struct Seat {
-    pub(super) number: usize,
+    pub(super) number: u16,
     pub(super) listener: StdListener,
     pub(super) port: u16,
     pub(super) options: Options,
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
     pub(super) tls: Tls,
+    pub(super) id_key: IdKey,
+    pub(super) address_key: RandomState,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -59,6 +64,7 @@ impl Seat {
                     runtime.block_on(work);
                     let cut_off = core.cut_off();
                     drop(runtime); // and with it everything that is still going on
+                    drop(core); // and with it the writer: no outcome comes after the end
                     let _ = tell_over.send(cut_off); // nobody listens if the gateway was dropped
                 }
                 Err(error) => drop(tell_started.send(Err(error))),
@@ -78,11 +84,25 @@ impl Seat {
             .build_local(LocalOptions::default())?;
         let context = runtime.enter();
         let listener = TcpListener::from_std(self.listener)?;
+        let writer = self
+            .options
+            .outbox
+            .as_ref()
+            .map(|outbox| outbox.writer(self.number));
+        if matches!(writer, Some(None)) {
+            tracing::error!(
+                core = self.number,
+                "the outbox has no place for this core: its requests are not recorded"
+            );
+        }
         let core = Rc::new(Core::new(Parts {
             published: self.published,
             connector: Connector::new(self.tls),
             metrics: CoreMetrics::new(self.number, served),
             via: self.via,
+            ids: Ids::new(self.id_key, self.number),
+            writer: writer.flatten(),
+            address_key: self.address_key,
             port: self.port,
             client_rest: self.options.client_rest,
             connections_max: self

@@ -188,12 +188,7 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
             .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
     );
     let said = warnings(&loaded).join("\n");
-    for key in [
-        "allowedHosts",
-        "blockedIPs",
-        "security.auth",
-        "maxBodySize",
-    ] {
+    for key in ["allowedHosts", "blockedIPs", "security.auth", "maxBodySize"] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
     }
 }
@@ -259,7 +254,10 @@ fn a_file_says_what_is_recorded_of_requests() {
         })
     );
     assert!(loaded.warnings.is_empty());
-    for nothing in ["logging: {sampling: {enabled: false, successRate: 0.1}}", "privacy:"] {
+    for nothing in [
+        "logging: {sampling: {enabled: false, successRate: 0.1}}",
+        "privacy:",
+    ] {
         assert_eq!(parse(nothing).settings_to_apply(), None, "{nothing}");
     }
 }
