@@ -49,9 +49,9 @@ const CREDENTIALS: &[&str] = &[
 ];
 
 /// The most values of each kind that are recorded of one request.
-const VALUES_MAX: usize = 16;
+const VALUES_MAX: usize = 12;
 /// The most bytes of each.
-const VALUE_BYTES_MAX: usize = 256;
+const VALUE_BYTES_MAX: usize = 128;
 
 /// How many predicates there are on each name, in all the routes of a snapshot. A clone shares everything with its
 /// original, and a change copies microseconds' worth of it.

@@ -1,13 +1,16 @@
 //! Tells the outbox what became of a request. Runs at the end of each: it formats nothing and allocates nothing, unless the
 //! settings or a strange request make it.
 
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 use flexgate_schemas::{
     Outcome,
     recording::{PathPrivacy, Privacy},
 };
-use http::{HeaderMap, HeaderValue, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     address::{self, Room},
@@ -15,11 +18,6 @@ use super::{
     trace,
 };
 use crate::outcomes::outbox::Kept;
-
-/// The most bytes that are recorded of a path, and of a query. What is longer is cut off.
-const TARGET_BYTES_MAX: usize = 4096;
-/// The most bytes that are recorded of a method, a host and a user agent. What is longer is cut off.
-const FIELD_BYTES_MAX: usize = 512;
 
 /// Stands for the path of a request that no route took, where patterns stand for paths.
 const UNROUTED: &str = "(unrouted)";
@@ -68,10 +66,7 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
     let privacy = &settings.privacy;
     let route = exchange.route.get();
     let target = exchange.target.get();
-    let user_agent = notes.user_agent.as_ref().map(|value| {
-        let bytes = value.as_bytes();
-        String::from_utf8_lossy(&bytes[..bytes.len().min(FIELD_BYTES_MAX)])
-    });
+    let (host, user_agent) = (host(exchange, notes), notes.user_agent.as_ref().map(text));
     let mut room = Room::default();
     let outcome = Outcome {
         counter: 0, // the writer counts
@@ -82,8 +77,8 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
         route: route.map(|route| route.route.id.as_str()),
         upstream: route.map(|route| route.destination.name()),
         target: target.map(|target| &*target.origin.place),
-        method: cut(exchange.method.as_str(), FIELD_BYTES_MAX),
-        host: host(exchange, notes),
+        method: exchange.method.as_str(),
+        host: host.as_deref().map(without_credentials),
         path: path(exchange, privacy),
         query: query(exchange, privacy),
         status: exchange.status.get().map(|status| status.as_u16()),
@@ -94,7 +89,7 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
         upstream_micros: exchange.upstream_time.get().map(micros),
         bytes_in: exchange.bytes_in(),
         bytes_out: exchange.bytes_out(),
-        key: None, // nobody has one yet
+        key: None, // nobody asks for one yet
         client: address::recorded(exchange, privacy.client_address, &mut room),
         user_agent: user_agent.as_deref(),
         correlation: exchange.correlation.to_str().ok().filter(|_| notes.is_correlated),
@@ -106,36 +101,38 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
     writer.borrow_mut().append(&outcome, kept);
 }
 
-/// The host that the client asked for: an authority in the target beats the field (RFC 9112 3.2.2). A name and a password
-/// before an `@` have no place in either, and none here.
-fn host<'e>(exchange: &'e Exchange, notes: &'e Notes) -> Option<&'e str> {
-    let authority = exchange.uri.authority().map(Authority::as_str);
-    let field = || notes.host.as_ref()?.to_str().ok();
-    let host = authority.or_else(field)?;
-    let bare = host.rsplit_once('@').map_or(host, |(_, bare)| bare);
-    Some(cut(bare, FIELD_BYTES_MAX))
+/// The host that the client asked for: an authority in the target beats the field (RFC 9112 3.2.2).
+fn host<'e>(exchange: &'e Exchange, notes: &'e Notes) -> Option<Cow<'e, str>> {
+    match exchange.uri.authority() {
+        Some(authority) => Some(Cow::Borrowed(authority.as_str())),
+        None => notes.host.as_ref().map(text),
+    }
+}
+
+/// Without the name and the password that may stand before an `@`, although neither has a place in a request.
+fn without_credentials(host: &str) -> &str {
+    host.rsplit_once('@').map_or(host, |(_, bare)| bare)
+}
+
+/// What is no text in a field becomes replacement characters.
+fn text(value: &HeaderValue) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.as_bytes())
 }
 
 fn path<'e>(exchange: &'e Exchange, privacy: &Privacy) -> &'e str {
     match privacy.path {
-        PathPrivacy::Full => cut(exchange.uri.path(), TARGET_BYTES_MAX),
+        PathPrivacy::Full => exchange.uri.path(),
         PathPrivacy::Template => exchange.route.get().map_or(UNROUTED, |route| &route.pattern),
     }
 }
 
 fn query<'e>(exchange: &'e Exchange, privacy: &Privacy) -> Option<&'e str> {
     let asked_for = privacy.query && privacy.path == PathPrivacy::Full;
-    let query = asked_for.then(|| exchange.uri.query()).flatten();
-    query.map(|query| cut(query, TARGET_BYTES_MAX))
+    asked_for.then(|| exchange.uri.query()).flatten()
 }
 
 fn traceparent(notes: &Notes) -> Option<&str> {
     notes.traceparent.as_ref()?.to_str().ok()
-}
-
-/// The beginning of a text, up to so many bytes, in whole characters.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 fn micros(time: Duration) -> u64 {
