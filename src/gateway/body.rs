@@ -181,19 +181,13 @@ impl http_body::Body for Body {
         if let Poll::Ready(Some(Err(error))) = polled {
             return self.break_off(error, cx);
         }
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(observation) = &self.observation {
-                    observation
-                        .exchange()
-                        .count_out(frame.data_ref().map_or(0, Bytes::len));
-                }
-                if frame.is_trailers() || self.is_end_stream() {
-                    self.ends(Ending::Whole);
-                }
+        if let (Poll::Ready(frame), Some(observation)) = (&polled, &self.observation) {
+            let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+            let data = frame.and_then(Frame::data_ref);
+            observation.exchange().count_out(data.map_or(0, Bytes::len));
+            if frame.is_none_or(Frame::is_trailers) || self.is_end_stream() {
+                self.ends(Ending::Whole);
             }
-            Poll::Ready(None) => self.ends(Ending::Whole),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
     }

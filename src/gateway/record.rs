@@ -92,7 +92,7 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
         key: None, // nobody asks for one yet
         client: address::recorded(exchange, privacy.client_address, &mut room),
         user_agent: user_agent.as_deref(),
-        correlation: exchange.correlation.to_str().ok().filter(|_| notes.is_correlated),
+        correlation: correlation(exchange, notes),
         trace: traceparent(notes).and_then(trace::trace_id),
         matched: notes.matched.as_deref(),
     };
@@ -129,6 +129,12 @@ fn path<'e>(exchange: &'e Exchange, privacy: &Privacy) -> &'e str {
 fn query<'e>(exchange: &'e Exchange, privacy: &Privacy) -> Option<&'e str> {
     let asked_for = privacy.query && privacy.path == PathPrivacy::Full;
     asked_for.then(|| exchange.uri.query()).flatten()
+}
+
+/// The client's.
+fn correlation<'e>(exchange: &'e Exchange, notes: &Notes) -> Option<&'e str> {
+    let text = || exchange.correlation.to_str().ok();
+    notes.is_correlated.then(text).flatten()
 }
 
 fn traceparent(notes: &Notes) -> Option<&str> {

@@ -25,6 +25,7 @@ use super::{
     tls::Tls,
     via::Via,
 };
+use crate::outcomes::outbox::Writer;
 
 /// What a thread is given.
 pub(super) struct Seat {
@@ -79,29 +80,19 @@ impl Seat {
         self,
         served: Arc<AtomicU64>,
     ) -> io::Result<(LocalRuntime, Rc<Core>, impl Future<Output = ()>)> {
+        let writer = self.writer();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default())?;
         let context = runtime.enter();
         let listener = TcpListener::from_std(self.listener)?;
-        let writer = self
-            .options
-            .outbox
-            .as_ref()
-            .map(|outbox| outbox.writer(self.number));
-        if matches!(writer, Some(None)) {
-            tracing::error!(
-                core = self.number,
-                "the outbox has no place for this core: its requests are not recorded"
-            );
-        }
         let core = Rc::new(Core::new(Parts {
             published: self.published,
             connector: Connector::new(self.tls),
             metrics: CoreMetrics::new(self.number, served),
             via: self.via,
             ids: Ids::new(self.id_key, self.number),
-            writer: writer.flatten(),
+            writer,
             address_key: self.address_key,
             port: self.port,
             client_rest: self.options.client_rest,
@@ -114,6 +105,18 @@ impl Seat {
         drop(context);
         let work = Rc::clone(&core).run(listener, self.phase);
         Ok((runtime, core, work))
+    }
+
+    /// Where its outcomes go. A core without a place in the outbox serves all the same.
+    fn writer(&self) -> Option<Writer> {
+        let writer = self.options.outbox.as_ref()?.writer(self.number);
+        if writer.is_none() {
+            tracing::error!(
+                core = self.number,
+                "the outbox has no place for a core: its requests are not recorded"
+            );
+        }
+        writer
     }
 }
 
