@@ -59,7 +59,8 @@ pub struct Outcome<'a> {
     pub correlation: Option<&'a str>,
     /// The id of its trace, if the client gave one; else it is the id.
     pub trace: Option<&'a str>,
-    /// The values of the headers and query parameters that some route matches on: a JSON object, `{"header": {}, "query": {}}`.
+    /// The values of the headers and query parameters that some route matches on, as a JSON object such as
+    /// `{"header": {"x-a": "1"}, "query": {"v": ["1", "2"]}}`: a list where there are several, and nothing that is empty.
     pub matched: Option<&'a str>,
 }
 
