@@ -2,6 +2,7 @@
 //!
 //! A request reads memory and its upstream, and nothing else. `stack` is its path, top to bottom.
 
+mod address;
 mod alarm;
 mod arrive;
 mod balance;
@@ -20,6 +21,7 @@ mod ids;
 mod line;
 mod listen;
 mod look;
+mod matched;
 mod matching;
 mod metrics;
 mod observe;
@@ -27,6 +29,7 @@ mod options;
 mod origin;
 mod pool;
 mod protect;
+mod record;
 mod refusal;
 mod refuse;
 mod resolve;
@@ -39,12 +42,14 @@ mod via;
 mod wire;
 
 use std::{
+    hash::RandomState,
     io,
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use flexgate_schemas::IdKey;
 use tokio::{sync::watch, time::Instant};
 
 use self::{
@@ -112,6 +117,11 @@ impl Gateway {
         let Listeners { addr, each } = listen(&options)?;
         let (phase, watcher) = watch::channel(Phase::Open);
         let (via, tls) = (Arc::new(via), Tls::new(&options.roots));
+        let id_key = match &options.outbox {
+            Some(outbox) => outbox.id_key(),
+            None => IdKey::new(rand::random()),
+        };
+        let address_key = RandomState::new();
         let seat = |(number, listener)| Seat {
             number,
             listener,
@@ -120,9 +130,11 @@ impl Gateway {
             published: routing.clone(),
             via: Arc::clone(&via),
             tls: tls.clone(),
+            id_key,
+            address_key: address_key.clone(),
             phase: watcher.clone(),
         };
-        let seats = each.into_iter().enumerate().map(seat);
+        let seats = (0..).zip(each).map(seat);
         let cores = seats
             .map(Seat::take)
             .collect::<Result<Vec<_>, _>>()

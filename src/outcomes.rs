@@ -1,5 +1,8 @@
 //! What became of every request, on its way from the core that served it to whoever reads the stream.
 
+pub mod outbox;
+pub mod shipper;
+
 pub mod closed_hours;
 pub mod dead_letters;
 pub mod equation;

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use flexgate_schemas::Route;
 
+pub(crate) use fit::decoded;
 pub use host::{HostRefusal, normalize_host};
 pub use path::{NormalPath, PathRefusal, normalize};
 pub use protection::{Protection, unmet_protection};

@@ -180,8 +180,8 @@ impl Event {
             | Self::RouteDeleted(_)
             | Self::UpstreamCreated(_)
             | Self::UpstreamUpdated(_)
-            | Self::UpstreamDeleted(_)
-            | Self::SettingsUpdated(_) => 1,
+            | Self::UpstreamDeleted(_) => 1,
+            Self::SettingsUpdated(settings) => settings.reader_level(),
         }
     }
 }

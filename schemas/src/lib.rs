@@ -20,6 +20,7 @@ pub mod node;
 pub mod outcome;
 pub mod path;
 pub mod policy;
+pub mod recording;
 pub mod request_id;
 pub mod rollup;
 pub mod route;
@@ -55,4 +56,4 @@ pub use upstream::Upstream;
 pub use url::UpstreamUrl;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 1;
+pub const READER_LEVEL: u32 = 2;

@@ -37,7 +37,7 @@ pub struct Outcome<'a> {
     pub status: Option<u16>,
     /// The code of the refusal, if the gateway itself answered.
     pub refused: Option<&'a str>,
-    /// What went wrong after the answer had begun: [`CLIENT_GONE`] or [`UPSTREAM_GONE`].
+    /// Why the answer is not whole, if it is not: [`CLIENT_GONE`], [`UPSTREAM_GONE`] or [`GATEWAY_GONE`].
     pub error: Option<&'a str>,
     /// How often it was sent to an upstream.
     pub attempts: u32,
@@ -59,7 +59,8 @@ pub struct Outcome<'a> {
     pub correlation: Option<&'a str>,
     /// The id of its trace, if the client gave one; else it is the id.
     pub trace: Option<&'a str>,
-    /// The values of the headers and query parameters that some route matches on: a JSON object, `{"header": {}, "query": {}}`.
+    /// The values of the headers and query parameters that some route matches on, as a JSON object such as
+    /// `{"header": {"x-a": "1"}, "query": {"v": ["1", "2"]}}`: a list where there are several, and nothing that is empty.
     pub matched: Option<&'a str>,
 }
 
@@ -67,12 +68,15 @@ pub struct Outcome<'a> {
 pub const CLIENT_GONE: &str = "client_gone";
 /// [`Outcome::error`]: the upstream broke off before it had sent all of the answer.
 pub const UPSTREAM_GONE: &str = "upstream_gone";
+/// [`Outcome::error`]: the gateway ended before it had sent all of the answer; it had waited for as long as it was told to.
+pub const GATEWAY_GONE: &str = "gateway_gone";
 
 impl Outcome<'_> {
     /// Whether it counts as an error of ours or of an upstream: a status from 500 on, or an answer that broke off. What a
     /// client does wrong, and that it goes away, does not.
     pub fn is_error(&self) -> bool {
-        self.status.is_some_and(|status| status >= 500) || self.error == Some(UPSTREAM_GONE)
+        self.status.is_some_and(|status| status >= 500)
+            || matches!(self.error, Some(UPSTREAM_GONE | GATEWAY_GONE))
     }
 
     /// The first digit of the status; 0 if the client went away before there was one.

@@ -4,7 +4,11 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, policy::RateLimit};
+use crate::{
+    Millis,
+    policy::RateLimit,
+    recording::{Logging, Privacy, is_default},
+};
 
 /// The global settings; a new value replaces the old one whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,11 +25,17 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Millis>,
     /// Send RFC 7239 `Forwarded` too.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub forwarded: bool,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// What is written of requests.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub logging: Logging,
+    /// How much of a request may be seen in what is written of it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub privacy: Privacy,
 }
 
 impl Settings {
@@ -33,10 +43,15 @@ impl Settings {
     pub const TIMEOUT: Millis = Millis::new(30_000);
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
-}
 
-fn is_false(flag: &bool) -> bool {
-    !flag
+    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`.
+    pub fn reader_level(&self) -> u32 {
+        if is_default(&self.logging) && is_default(&self.privacy) {
+            1
+        } else {
+            2
+        }
+    }
 }
 
 /// Networks, or single addresses, which are networks of one.
@@ -65,5 +80,16 @@ mod tests {
             serde_json::from_str(r#"{"trustedProxies":["10.0.0.1","fd00::/8"]}"#).unwrap();
         assert_eq!(settings.trusted_proxies[0].to_string(), "10.0.0.1/32");
         assert!(serde_json::from_str::<Settings>(r#"{"trustedProxies":["somewhere"]}"#).is_err());
+    }
+
+    #[test]
+    fn only_what_is_asked_for_needs_a_newer_reader() {
+        let level = |json: &str| serde_json::from_str::<Settings>(json).unwrap().reader_level();
+        assert_eq!(
+            level(r#"{"timeout":"5s","privacy":{"query":false},"logging":{"sampling":{}}}"#),
+            1
+        );
+        assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
+        assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
     }
 }

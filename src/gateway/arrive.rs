@@ -1,4 +1,4 @@
-//! The arrival of a request: its correlation id, and the trace it belongs to.
+//! The arrival of a request: its ids, the trace it belongs to, and who sent it.
 
 use std::{
     pin::Pin,
@@ -17,7 +17,9 @@ use super::{
     body::Body,
     client::Client,
     exchange::{Arrived, Exchange},
+    forwarded,
     look::{Field, Look},
+    record::Notes,
     trace,
 };
 
@@ -59,26 +61,33 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let arrived = Instant::now();
+        let core = &self.client.core;
+        let arrival = core.ids.arrival(Instant::now());
         self.client.is_busy();
         let (head, body) = request.into_parts();
         let mut headers = head.headers;
-        let ids = &self.client.core.ids;
         let look = Look::at(&headers);
         let theirs = look
             .has(Field::CorrelationId)
             .then(|| correlation_of(&headers))
             .flatten();
-        let correlation = theirs.unwrap_or_else(|| ids.correlation(arrived));
+        let is_correlated = theirs.is_some();
+        let correlation = theirs.unwrap_or_else(|| arrival.correlation());
         headers.insert(CORRELATION_ID, correlation.clone());
-        trace::continue_or_start(&mut headers, look, ids);
-        let exchange = Exchange::new(
+        let is_traced = trace::continue_or_start(&mut headers, look, &core.ids, &arrival);
+        let mut exchange = Exchange::new(
             Rc::clone(&self.client),
+            arrival,
             correlation,
             head.method,
             head.uri,
-            arrived,
         );
+        exchange.client_address =
+            forwarded::client_address(&headers, look, &self.client, &exchange.snapshot.settings);
+        exchange.notes = core
+            .writer
+            .is_some()
+            .then(|| Notes::take(&exchange, &headers, is_correlated, is_traced));
         let exchange = Rc::new(exchange);
         let inner = self.inner.call(Arrived {
             exchange: Rc::clone(&exchange),

@@ -7,11 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
-    exchange::{Exchange, Upload},
+    exchange::{Ending, Exchange, Upload},
     line::Line,
     observe::Observation,
 };
@@ -138,14 +139,26 @@ impl Body {
             return Poll::Ready(Some(Err(error)));
         }
         self.content = Content::BrokenOff(Some(error));
+        self.ends(Ending::BrokenOff);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
     /// Ends the observation together with the body.
     pub(super) fn observed(mut self, observation: Observation) -> Self {
+        // hyper asks for nothing where there is nothing to send.
+        let is_whole = self.is_end_stream() || observation.exchange().method == Method::HEAD;
         self.observation = Some(observation);
+        if is_whole {
+            self.ends(Ending::Whole);
+        }
         self
+    }
+
+    fn ends(&self, ending: Ending) {
+        if let Some(observation) = &self.observation {
+            observation.exchange().ending.set(ending);
+        }
     }
 }
 
@@ -168,10 +181,13 @@ impl http_body::Body for Body {
         if let Poll::Ready(Some(Err(error))) = polled {
             return self.break_off(error, cx);
         }
-        if let (Poll::Ready(Some(Ok(frame))), Some(observation)) = (&polled, &self.observation) {
-            observation
-                .exchange()
-                .count_out(frame.data_ref().map_or(0, Bytes::len));
+        if let (Poll::Ready(frame), Some(observation)) = (&polled, &self.observation) {
+            let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
+            let data = frame.and_then(Frame::data_ref);
+            observation.exchange().count_out(data.map_or(0, Bytes::len));
+            if frame.is_none_or(Frame::is_trailers) || self.is_end_stream() {
+                self.ends(Ending::Whole);
+            }
         }
         polled
     }

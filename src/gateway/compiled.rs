@@ -20,6 +20,8 @@ use crate::routing::Ruled;
 #[derive(Debug)]
 pub(super) struct CompiledRoute {
     pub(super) route: Arc<Route>,
+    /// The pattern of its path, as text.
+    pub(super) pattern: Box<str>,
     pub(super) destination: Destination,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
@@ -31,7 +33,20 @@ pub(super) enum Destination {
     /// To the upstream of this name, in the same snapshot.
     Named(UpstreamId),
     /// To an upstream that only this route has: it gave a URL.
-    Own(Arc<CompiledUpstream>),
+    Own {
+        url: Box<str>,
+        upstream: Arc<CompiledUpstream>,
+    },
+}
+
+impl Destination {
+    /// The upstream's name, or the URL that the route gives.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Named(id) => id.as_str(),
+            Self::Own { url, .. } => url,
+        }
+    }
 }
 
 /// An upstream, and how it is reached.
@@ -73,13 +88,17 @@ impl CompiledRoute {
     pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, origins: &mut Origins) -> Self {
         let destination = match &route.upstream {
             UpstreamRef::Named(id) => Destination::Named(id.clone()),
-            UpstreamRef::Url(url) => Destination::Own(Arc::new(CompiledUpstream::of_url(url, origins))),
+            UpstreamRef::Url(url) => Destination::Own {
+                url: url.to_string().into(),
+                upstream: Arc::new(CompiledUpstream::of_url(url, origins)),
+            },
         };
         let series = before
             .map(|before| Arc::clone(&before.series))
             .unwrap_or_default();
         Self {
             route: Arc::clone(route),
+            pattern: route.path.to_string().into(),
             destination,
             series,
         }

@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
+    hash::RandomState,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
@@ -28,6 +29,7 @@ use super::{
     snapshot::{Held, Published},
     via::Via,
 };
+use crate::outcomes::outbox::Writer;
 
 /// How often idle connections are looked after, names resolved again and gauges set.
 const TICK: Duration = Duration::from_secs(1);
@@ -54,6 +56,10 @@ pub(super) struct Core {
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
     pub(super) via: Arc<Via>,
+    /// Where outcomes go, if they are recorded.
+    pub(super) writer: Option<RefCell<Writer>>,
+    /// What addresses are hashed with, should the settings ask for it. Never written down.
+    pub(super) address_key: RandomState,
     /// The port clients connect to, as a field's value.
     pub(super) port: HeaderValue,
     /// How long a client's connection may be without a complete head of a request.
@@ -69,6 +75,7 @@ pub(super) struct Core {
     fewer_clients: Notify,
     leaving: Cell<bool>,
     closing: Cell<bool>,
+    over: Cell<bool>,
 }
 
 /// What a core is given.
@@ -77,6 +84,9 @@ pub(super) struct Parts {
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
     pub(super) via: Arc<Via>,
+    pub(super) ids: Ids,
+    pub(super) writer: Option<Writer>,
+    pub(super) address_key: RandomState,
     pub(super) port: u16,
     pub(super) client_rest: Duration,
     pub(super) connections_max: usize,
@@ -86,11 +96,13 @@ impl Core {
     /// A core without connections.
     pub(super) fn new(parts: Parts) -> Self {
         Self {
-            ids: Ids::new(),
+            ids: parts.ids,
             pool: Pool::default(),
             connector: parts.connector,
             metrics: parts.metrics,
             via: parts.via,
+            writer: parts.writer.map(RefCell::new),
+            address_key: parts.address_key,
             port: parts.port.into(),
             client_rest: parts.client_rest,
             connections_max: parts.connections_max,
@@ -102,6 +114,7 @@ impl Core {
             fewer_clients: Notify::new(),
             leaving: Cell::new(false),
             closing: Cell::new(false),
+            over: Cell::new(false),
         }
     }
 
@@ -123,6 +136,11 @@ impl Core {
     /// Whether connections end with the request they have.
     pub(super) fn is_closing(&self) -> bool {
         self.closing.get()
+    }
+
+    /// Whether what is still going on will not go on.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.get()
     }
 
     /// Accepts and serves until the gateway is told to stop and every connection is over, or the deadline has come.
@@ -201,6 +219,7 @@ impl Core {
 
     /// Forgets the connections that are left over, and says how many.
     pub(super) fn cut_off(&self) -> usize {
+        self.over.set(true);
         self.clients.take().len()
     }
 

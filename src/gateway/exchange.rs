@@ -8,13 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::{
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
+    ids::Arrival,
     look::Look,
+    record::Notes,
     snapshot::Held,
 };
 
@@ -25,10 +28,14 @@ pub(super) struct Exchange {
     pub(super) client: Rc<Client>,
     /// What it is routed by, whatever is published meanwhile.
     pub(super) snapshot: Held,
-    pub(super) arrived: Instant,
+    pub(super) arrival: Arrival,
     pub(super) correlation: HeaderValue,
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// Who sent it, as far as trusted proxies can tell.
+    pub(super) client_address: IpAddr,
+    /// What is recorded of its fields, if anything is.
+    pub(super) notes: Option<Notes>,
     /// The route that took it.
     pub(super) route: OnceCell<Arc<CompiledRoute>>,
     /// Where it went last.
@@ -41,8 +48,8 @@ pub(super) struct Exchange {
     pub(super) status: Cell<Option<StatusCode>>,
     /// The code of the refusal, when the gateway itself decided.
     pub(super) refusal: Cell<Option<&'static str>>,
-    /// Who sent it, as far as trusted proxies can tell.
-    pub(super) client_address: Cell<IpAddr>,
+    /// How the response ended, as far as it got.
+    pub(super) ending: Cell<Ending>,
     /// How the body of the request gets on.
     pub(super) upload: Cell<Upload>,
     /// Whether a piece of it was passed on since somebody looked last.
@@ -64,29 +71,42 @@ pub(super) enum Upload {
     Over,
 }
 
+/// How a response ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It did not: whoever waited for it is gone, if it stays so.
+    Open,
+    /// The connection to the upstream broke.
+    BrokenOff,
+    /// With its last byte.
+    Whole,
+}
+
 impl Exchange {
     /// A request of which nothing is known but its head.
     pub(super) fn new(
         client: Rc<Client>,
+        arrival: Arrival,
         correlation: HeaderValue,
         method: Method,
         uri: Uri,
-        arrived: Instant,
     ) -> Self {
         Self {
             snapshot: client.core.snapshot(),
-            client_address: Cell::new(client.address),
+            client_address: client.address,
             client,
-            arrived,
+            arrival,
             correlation,
             method,
             uri,
+            notes: None,
             route: OnceCell::new(),
             target: OnceCell::new(),
             attempts: Cell::new(0),
             upstream_time: Cell::new(None),
             status: Cell::new(None),
             refusal: Cell::new(None),
+            ending: Cell::new(Ending::Open),
             upload: Cell::new(Upload::Moving),
             upload_moved: Cell::new(false),
             bytes_in: Cell::new(0),
@@ -104,23 +124,45 @@ impl Exchange {
         self.bytes_out.set(self.bytes_out.get() + bytes as u64);
     }
 
+    /// How many bytes of the request's body were passed on.
+    pub(super) fn bytes_in(&self) -> u64 {
+        self.bytes_in.get()
+    }
+
+    /// How many bytes of the response's body were passed on.
+    pub(super) fn bytes_out(&self) -> u64 {
+        self.bytes_out.get()
+    }
+
+    /// Who is to blame for an answer that is not whole when the request is over.
+    pub(super) fn error(&self) -> Option<&'static str> {
+        match self.ending.get() {
+            Ending::Whole => None,
+            Ending::BrokenOff if self.upload.get() == Upload::Broken => Some(CLIENT_GONE), // which took the line along
+            Ending::BrokenOff => Some(UPSTREAM_GONE),
+            Ending::Open if self.client.core.is_over() => Some(GATEWAY_GONE),
+            Ending::Open => Some(CLIENT_GONE),
+        }
+    }
+
     /// Writes the whole story down, for whoever looks for one request.
     pub(super) fn log(&self, now: Instant) {
         tracing::debug!(
             correlation_id = ?self.correlation,
             revision = self.snapshot.revision,
-            client = %self.client_address.get(),
+            client = %self.client_address,
             method = %self.method,
             path = self.uri.path(),
             route = self.route.get().map(|route| route.route.id.as_str()),
             target = self.target.get().map(|target| &*target.origin.host),
             status = self.status.get().map(|status| status.as_u16()),
             refusal = self.refusal.get(),
+            error = self.error(),
             attempts = self.attempts.get(),
             bytes_in = self.bytes_in.get(),
             bytes_out = self.bytes_out.get(),
             upstream_time = ?self.upstream_time.get(),
-            time = ?now.saturating_duration_since(self.arrived),
+            time = ?now.saturating_duration_since(self.arrival.moment),
             "a request is over"
         );
     }

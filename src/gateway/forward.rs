@@ -72,8 +72,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     }
     headers::prepare_request(&mut headers, look, !body.is_end_stream());
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
-    let address = forwarded::tell(&mut headers, look, &exchange.client, host, settings);
-    exchange.client_address.set(address);
+    forwarded::tell(&mut headers, look, &exchange.client, host, settings);
     core.via.add(&mut headers, version);
     match &upstream.authorization {
         Authorization::Client => {}

@@ -18,8 +18,22 @@ const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 /// The protocol clients speak with this listener.
 const SCHEME: &str = "http";
 
-/// Tells the upstream whom the request comes from, and returns the client's address: the right-most one that is not a
-/// trusted proxy's. What an untrusted peer says of itself is replaced, not believed and not passed on.
+/// Who sent a request: the right-most address that is not a trusted proxy's. What an untrusted peer says of itself is not
+/// believed.
+pub(super) fn client_address(
+    headers: &HeaderMap,
+    look: Look,
+    client: &Client,
+    settings: &Settings,
+) -> IpAddr {
+    if look.has(Field::Forwarding) && is_trusted(client.address, settings) {
+        client_of(client.address, headers, settings)
+    } else {
+        client.address
+    }
+}
+
+/// Tells the upstream whom the request comes from. What an untrusted peer says of itself is replaced, not passed on.
 /// `host` is what the client asked for.
 pub(super) fn tell(
     headers: &mut HeaderMap,
@@ -27,16 +41,15 @@ pub(super) fn tell(
     client: &Client,
     host: Option<HeaderValue>,
     settings: &Settings,
-) -> IpAddr {
+) {
     if !is_trusted(client.address, settings) {
         if look.has(Field::Forwarding) {
             remove_claims(headers);
         }
         state(headers, client, host, settings.forwarded);
-        return client.address;
+        return;
     }
     let chain = joined(headers, &FOR);
-    let address = client_of(client.address, chain.as_deref(), settings);
     let peer = client.address.to_string();
     let chain = chain.map_or_else(|| peer.clone(), |chain| format!("{chain}, {peer}"));
     insert(headers, FOR, &chain);
@@ -53,7 +66,6 @@ pub(super) fn tell(
             .map_or_else(|| element.clone(), |chain| format!("{chain}, {element}"));
         insert(headers, FORWARDED, &chain);
     }
-    address
 }
 
 fn remove_claims(headers: &mut HeaderMap) {
@@ -85,9 +97,13 @@ fn is_trusted(address: IpAddr, settings: &Settings) -> bool {
 
 /// Walks the chain from the peer leftwards as long as it meets trusted proxies. What is no address ends the walk: the
 /// proxy that passed it on is the last one known.
-fn client_of(peer: IpAddr, chain: Option<&str>, settings: &Settings) -> IpAddr {
+fn client_of(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
     let mut client = peer;
-    for link in chain.unwrap_or_default().rsplit(',') {
+    let lines = headers.get_all(FOR).iter().rev();
+    let chain = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.rsplit(','));
+    for link in chain {
         let Some(address) = address_in(link.trim()) else {
             break;
         };
@@ -151,8 +167,10 @@ mod tests {
     fn the_client_is_the_right_most_address_that_is_not_trusted() {
         let check = |chain: &str, client: &str| {
             let peer = "10.0.0.1".parse().unwrap();
+            let lines = chain.split('|');
+            let headers: HeaderMap = lines.map(|line| (FOR, line.parse().unwrap())).collect();
             assert_eq!(
-                client_of(peer, Some(chain), &settings()),
+                client_of(peer, &headers, &settings()),
                 client.parse::<IpAddr>().unwrap(),
                 "{chain}"
             );
@@ -165,6 +183,7 @@ mod tests {
         check("10.0.0.9", "10.0.0.9");
         check("unknown, 10.0.0.2", "10.0.0.2");
         check("", "10.0.0.1");
+        check("1.2.3.4|203.0.113.7, 10.0.0.3|10.0.0.2", "203.0.113.7");
     }
 
     #[test]

@@ -113,7 +113,7 @@ pub(super) struct CoreMetrics {
 
 impl CoreMetrics {
     /// Nothing counted yet.
-    pub(super) fn new(core: usize, served: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(core: u16, served: Arc<AtomicU64>) -> Self {
         let core = core.to_string();
         Self {
             served,
@@ -147,7 +147,7 @@ impl CoreMetrics {
         tally.requests[class.map_or(ABANDONED, |class| class.min(ABANDONED - 1))].increment();
         tally
             .duration
-            .record(now.saturating_duration_since(exchange.arrived));
+            .record(now.saturating_duration_since(exchange.arrival.moment));
         if let Some(code) = exchange.refusal.get() {
             count_refusal(code);
         }

@@ -1,4 +1,4 @@
-//! Sees every request from its arrival to its last byte, whoever decided: the one place that counts it.
+//! Sees every request from its arrival to its last byte, whoever decided: the one place that counts and records it.
 
 use std::{
     pin::Pin,
@@ -15,6 +15,7 @@ use tower::{Layer, Service};
 use super::{
     body::Body,
     exchange::{Arrived, Exchange},
+    record::record,
 };
 
 /// Watches a request. Dropped when it is over: with the last byte of the response, or when the client went away.
@@ -35,6 +36,7 @@ impl Drop for Observation {
         let now = Instant::now();
         self.0.client.rests_from(now);
         self.0.client.core.metrics.count(&self.0, now);
+        record(&self.0, now);
         self.0.log(now);
     }
 }

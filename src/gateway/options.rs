@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
 use super::Roots;
+use crate::outcomes::outbox::Outbox;
 
 /// What a gateway needs to know beside its configuration: everything here belongs to the node.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub struct Options {
     pub client_rest: Duration,
     /// Whose certificates upstreams may have.
     pub roots: Roots,
+    /// Where it records what became of requests; nowhere without one. It needs a place for each of the threads.
+    pub outbox: Option<Outbox>,
     /// Whether another process may still listen on the address: the one that this one takes over from.
     pub takes_over: bool,
 }
@@ -40,6 +43,7 @@ impl Options {
             connections_max: const { NonZeroUsize::new(16_384).expect("not zero") }, // two descriptors each
             client_rest: Duration::from_secs(75), // longer than the minute that load balancers keep connections for
             roots: Roots::System,
+            outbox: None,
             takes_over: false,
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Origin {
     pub(super) tls: Option<ServerName<'static>>,
     /// The `Host` field.
     pub(super) authority: HeaderValue,
+    /// Host and port, also where the port is the scheme's own.
+    pub(super) place: Box<str>,
 }
 
 type Key = (bool, Box<str>, u16);
@@ -58,6 +60,7 @@ impl Origins {
                 None
             },
             authority: HeaderValue::try_from(url.authority()).ok()?,
+            place: format!("{}:{}", url.host(), url.port()).into(),
         });
         self.last_id += 1;
         self.known.insert(key, Arc::downgrade(&origin));
@@ -104,7 +107,11 @@ mod tests {
         let mut origins = Origins::default();
         let v6 = origin(&mut origins, "https://[::1]:8443");
         assert_eq!(v6.literal, Some("::1".parse().unwrap()));
-        assert_eq!(v6.authority, "[::1]:8443");
+        assert_eq!(
+            (v6.authority.to_str().unwrap(), &*v6.place),
+            ("[::1]:8443", "[::1]:8443")
+        );
+        assert_eq!(&*origin(&mut origins, "http://a").place, "a:80");
         assert!(matches!(v6.tls, Some(ServerName::IpAddress(_))));
         assert_eq!(origin(&mut origins, "http://localhost").literal, None);
     }

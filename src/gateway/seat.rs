@@ -1,6 +1,7 @@
 //! Threads: each takes its seat, says so, and works until the gateway is over.
 
 use std::{
+    hash::RandomState,
     io,
     net::TcpListener as StdListener,
     rc::Rc,
@@ -8,6 +9,7 @@ use std::{
     thread,
 };
 
+use flexgate_schemas::IdKey;
 use tokio::{
     net::TcpListener,
     runtime::{Builder, LocalOptions, LocalRuntime},
@@ -18,20 +20,24 @@ use super::{
     Options, Published,
     connect::Connector,
     core::{Core, Parts, Phase},
+    ids::Ids,
     metrics::CoreMetrics,
     tls::Tls,
     via::Via,
 };
+use crate::outcomes::outbox::Writer;
 
 /// What a thread is given.
 pub(super) struct Seat {
-    pub(super) number: usize,
+    pub(super) number: u16,
     pub(super) listener: StdListener,
     pub(super) port: u16,
     pub(super) options: Options,
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
     pub(super) tls: Tls,
+    pub(super) id_key: IdKey,
+    pub(super) address_key: RandomState,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
@@ -59,6 +65,7 @@ impl Seat {
                     runtime.block_on(work);
                     let cut_off = core.cut_off();
                     drop(runtime); // and with it everything that is still going on
+                    drop(core); // and with it the writer: no outcome comes after the end
                     let _ = tell_over.send(cut_off); // nobody listens if the gateway was dropped
                 }
                 Err(error) => drop(tell_started.send(Err(error))),
@@ -73,6 +80,7 @@ impl Seat {
         self,
         served: Arc<AtomicU64>,
     ) -> io::Result<(LocalRuntime, Rc<Core>, impl Future<Output = ()>)> {
+        let writer = self.writer();
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default())?;
@@ -83,6 +91,9 @@ impl Seat {
             connector: Connector::new(self.tls),
             metrics: CoreMetrics::new(self.number, served),
             via: self.via,
+            ids: Ids::new(self.id_key, self.number),
+            writer,
+            address_key: self.address_key,
             port: self.port,
             client_rest: self.options.client_rest,
             connections_max: self
@@ -94,6 +105,18 @@ impl Seat {
         drop(context);
         let work = Rc::clone(&core).run(listener, self.phase);
         Ok((runtime, core, work))
+    }
+
+    /// Where its outcomes go. A core without a place in the outbox serves all the same.
+    fn writer(&self) -> Option<Writer> {
+        let writer = self.options.outbox.as_ref()?.writer(self.number);
+        if writer.is_none() {
+            tracing::error!(
+                core = self.number,
+                "the outbox has no place for a core: its requests are not recorded"
+            );
+        }
+        writer
     }
 }
 

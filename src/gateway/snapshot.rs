@@ -9,11 +9,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use flexgate_schemas::{Route, Secret, Settings, UpstreamId, event::Entity};
+use flexgate_schemas::{Route, RouteId, Secret, Settings, UpstreamId, event::Entity};
 use http::HeaderValue;
 
 use super::{
     compiled::{CompiledRoute, CompiledUpstream, Destination},
+    matched::Matched,
     origin::Origins,
 };
 use crate::{
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// What the routes of the table match on.
+    pub(super) matched: Matched,
 }
 
 /// A snapshot as one core holds it. The inner count is shared by all cores, and would be fought over by every request;
@@ -72,6 +75,7 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
             workshop: Mutex::new(Workshop {
@@ -103,6 +107,7 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            matched: Matched::default(),
         };
         match changed {
             Changed::All => {
@@ -116,12 +121,12 @@ impl Published {
             Changed::Entities(entities) => {
                 next.table = before.table.clone();
                 next.upstreams = before.upstreams.clone();
+                next.matched = before.matched.clone();
                 for entity in entities {
                     match entity {
-                        Entity::Route(id) => match (state.route(id), before.table.get(id)) {
-                            (Some(entry), _) => next.set_route(&entry.value, &before, &mut workshop),
-                            (None, Some(old)) => next.table.remove(&old.route),
-                            (None, None) => {}
+                        Entity::Route(id) => match state.route(id) {
+                            Some(entry) => next.set_route(&entry.value, &before, &mut workshop),
+                            None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
                         Entity::Settings | Entity::Log => {}
@@ -140,14 +145,25 @@ impl Snapshot {
     pub(super) fn upstream_of<'a>(&'a self, route: &'a CompiledRoute) -> Option<&'a Arc<CompiledUpstream>> {
         match &route.destination {
             Destination::Named(id) => self.upstreams.get(id),
-            Destination::Own(upstream) => Some(upstream),
+            Destination::Own { upstream, .. } => Some(upstream),
         }
     }
 
     fn set_route(&mut self, route: &Arc<Route>, before: &Snapshot, workshop: &mut Workshop) {
         let old = before.table.get(&route.id);
         let compiled = CompiledRoute::compile(route, old.map(|old| &**old), &mut workshop.origins);
-        self.table.insert(Arc::new(compiled));
+        self.remove_route(&route.id);
+        if route.enabled {
+            self.matched.add(&route.matchers);
+            self.table.insert(Arc::new(compiled));
+        }
+    }
+
+    fn remove_route(&mut self, id: &RouteId) {
+        if let Some(old) = self.table.get(id).map(Arc::clone) {
+            self.matched.remove(&old.route.matchers);
+            self.table.remove(&old.route);
+        }
     }
 
     fn set_upstream(

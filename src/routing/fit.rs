@@ -41,7 +41,7 @@ fn parameter_holds(wanted: &QueryMatcher, request: &Target<'_>) -> bool {
 
 /// The bytes of `application/x-www-form-urlencoded` text. A `%` without two digits stands for itself, as in the URL
 /// standard of WHATWG.
-fn decoded(text: &str) -> impl Iterator<Item = u8> {
+pub(crate) fn decoded(text: &str) -> impl Iterator<Item = u8> {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
         let (byte, after) = match *rest {

@@ -171,6 +171,11 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
     let loaded = config.file.unwrap();
     assert_eq!(loaded.settings.timeout, Some(Millis::new(30_000)));
     assert_eq!(loaded.settings.rate_limit.as_ref().unwrap().requests.get(), 1000);
+    let sampling = &loaded.settings.logging.sampling;
+    assert_eq!(
+        (sampling.success_rate.into(), sampling.error_rate.into()),
+        (0.1, 1.0)
+    );
     let [primary, fallback] = &*loaded.upstreams else {
         panic!("two upstreams")
     };
@@ -183,13 +188,7 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
             .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
     );
     let said = warnings(&loaded).join("\n");
-    for key in [
-        "allowedHosts",
-        "blockedIPs",
-        "security.auth",
-        "maxBodySize",
-        "logging.sampling",
-    ] {
+    for key in ["allowedHosts", "blockedIPs", "security.auth", "maxBodySize"] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
     }
 }
@@ -238,6 +237,28 @@ fn the_old_files_vocabulary_means_the_same() {
         "idle",
     ] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
+    }
+}
+
+#[test]
+fn a_file_says_what_is_recorded_of_requests() {
+    let loaded = parse(
+        "logging: {level: info, sampling: {enabled: true, successRate: 0.25, errorRate: 1}}\n\
+         privacy: {path: template, query: true, clientAddress: hash}\n",
+    );
+    assert_eq!(
+        serde_json::to_value(&loaded.settings).unwrap(),
+        serde_json::json!({
+            "logging": { "sampling": { "successRate": 0.25, "errorRate": 1.0 } },
+            "privacy": { "path": "template", "query": true, "clientAddress": "hash" },
+        })
+    );
+    assert!(loaded.warnings.is_empty());
+    for nothing in [
+        "logging: {sampling: {enabled: false, successRate: 0.1}}",
+        "privacy:",
+    ] {
+        assert_eq!(parse(nothing).settings_to_apply(), None, "{nothing}");
     }
 }
 

@@ -75,7 +75,7 @@ fn remark(message: impl Into<String>, place: Range<usize>) -> Remark {
 
 /// The settings of the cluster, which the file has in several sections, gathered into one mapping.
 pub(super) fn settings(file: &Node) -> Node {
-    const PLACES: [(&str, &[&str]); 10] = [
+    const PLACES: [(&str, &[&str]); 11] = [
         ("timeout", &["proxy", "timeout"]),
         ("timeout", &["proxy", "timeout", "request"]),
         ("timeout", &["timeouts", "request"]),
@@ -86,6 +86,7 @@ pub(super) fn settings(file: &Node) -> Node {
         ("trustedProxies", &["security", "trustedProxies"]),
         ("forwarded", &["proxy", "forwarded"]),
         ("rateLimit", &["rateLimit", "global"]),
+        ("privacy", &["privacy"]),
     ];
     let mut settings = Node::made_up(Value::Map(Vec::new()), &(0..0));
     let gathered = PLACES
@@ -96,11 +97,17 @@ pub(super) fn settings(file: &Node) -> Node {
         .map(|entry| ("rateLimit", entry));
     for (name, (key, value)) in gathered.chain(old_limit) {
         let is_group = name == "timeout" && matches!(value.value, Value::Map(_));
-        if !is_group {
+        let is_empty_section = name == "privacy" && matches!(value.value, Value::Null);
+        if !is_group && !is_empty_section {
             settings.put(Key::made_up(name, &key.place()), value.clone());
         }
     }
     switchable(&mut settings, "rateLimit");
+    if let Some((key, sampling)) = file.entry_at(&["logging", "sampling"]) {
+        let mut logging = Node::made_up(Value::Map(vec![(key.clone(), sampling.clone())]), &key.place());
+        switchable(&mut logging, "sampling");
+        settings.put(Key::made_up("logging", &key.place()), logging);
+    }
     if let Some((
         _,
         Node {

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 15] = [
+const LATER: [(&[&str], &str); 14] = [
     (
         &["security", "allowedHosts"],
         "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
@@ -46,10 +46,6 @@ const LATER: [(&[&str], &str); 15] = [
         "idle connections are closed after a fixed time",
     ),
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
-    (
-        &["logging", "sampling"],
-        "requests are not sampled: each is recorded",
-    ),
     (
         &["logging", "redaction"],
         "has no effect: headers and bodies are never logged",

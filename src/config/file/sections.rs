@@ -11,13 +11,14 @@ use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 use super::{super::log::LogFormat, bytes::Bytes};
 
 /// The sections a file may have.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "proxy",
     "security",
     "rateLimit",
     "upstreams",
     "routes",
     "logging",
+    "privacy",
     "timeouts",
     "redis",
     "metrics",
@@ -216,7 +217,7 @@ pub(super) struct Redis {
 pub(super) struct Logging {
     pub(super) level: Option<Level>,
     pub(super) format: Option<Format>,
-    sampling: Option<Sampling>,
+    sampling: Option<IgnoredAny>,
     redaction: Option<Redaction>,
 }
 
@@ -253,31 +254,6 @@ impl From<Format> for LogFormat {
         match format {
             Format::Json => Self::Json,
             Format::Text => Self::Text,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "checked only")]
-struct Sampling {
-    enabled: Option<bool>,
-    success_rate: Option<Share>,
-    error_rate: Option<Share>,
-}
-
-/// A share, 0 to 1.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "f64")]
-struct Share;
-
-impl TryFrom<f64> for Share {
-    type Error = String;
-    fn try_from(share: f64) -> Result<Self, String> {
-        if (0.0..=1.0).contains(&share) {
-            Ok(Self)
-        } else {
-            Err(format!("{share} is no share from 0 to 1"))
         }
     }
 }
