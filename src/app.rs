@@ -15,6 +15,7 @@ use crate::{
     gateway::GatewayError,
     journal::jetstream::{ConnectError, streams::ProvisionError},
     membership::identity::IdentityError,
+    outcomes::outbox::OutboxError,
 };
 
 mod banner;
@@ -65,6 +66,9 @@ pub enum Error {
         /// The setting that moves it.
         variable: &'static str,
     },
+    /// Outcomes cannot be recorded.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
     /// There is no NATS, and there cannot be.
     #[error(transparent)]
     Nats(#[from] ConnectError),

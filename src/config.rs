@@ -11,6 +11,7 @@ pub mod file;
 mod finding;
 mod log;
 mod reader;
+mod recording;
 mod roles;
 mod run_record;
 mod secrets;
@@ -27,6 +28,7 @@ pub use environment::{Layer, Sources, colour_is_welcome};
 pub use escape::escape;
 pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
 pub use log::{Log, LogFormat};
+pub use recording::Recording;
 pub use roles::{Role, Roles};
 pub use run_record::RunRecord;
 pub use secrets::{Redacted, SecretResolver, SecretUnresolved};
@@ -57,6 +59,8 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// What is logged, and how.
     pub log: Log,
+    /// Whether and how it is recorded what became of requests; none: not at all.
+    pub recording: Option<Recording>,
     /// How it goes away.
     pub drain: Drain,
     /// The admin token that was given; without one it is kept in the data folder, see [`AdminToken::obtain`].
@@ -120,6 +124,7 @@ impl Config {
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
             log: log::read(&mut reader, &node),
+            recording: recording::read(&mut reader),
             drain,
             admin_token,
             secrets: SecretResolver::new(sources.all()),

@@ -33,6 +33,14 @@ pub enum AlertKind {
         /// For how long, in milliseconds.
         silent_ms: u64,
     },
+    /// Outcomes could not be kept until the stream had them: the oldest were lost.
+    #[serde(rename = "outbox.overflowed")]
+    OutboxOverflowed {
+        /// How many were lost since the node's start.
+        lost: u64,
+        /// The most bytes that the outbox may take.
+        bytes_max: u64,
+    },
     /// A projector has read less than half of what its stream keeps: it loses events unless it gets faster.
     #[serde(rename = "projection.behind")]
     ProjectionBehind {
@@ -84,6 +92,7 @@ impl AlertKind {
             Self::JournalFrozen { .. } => "journal.frozen",
             Self::ConfigRejected { .. } => "config.rejected",
             Self::NodeLost { .. } => "node.lost",
+            Self::OutboxOverflowed { .. } => "outbox.overflowed",
             Self::ProjectionBehind { .. } => "projection.behind",
             Self::DeadLetter { .. } => "projection.dead_letter",
             Self::NodeClock { .. } => "node.clock",

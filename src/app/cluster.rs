@@ -1,5 +1,7 @@
 //! What a process shares with the others of its cluster: the connection, the log, the membership.
 
+use std::time::Duration;
+
 use crate::{
     config::Config,
     domain::Changed,
@@ -12,9 +14,16 @@ use crate::{
         snapshot::{self, Snapshots},
     },
     membership::{self, Identity, Members, Reporter, heartbeat},
+    outcomes::{
+        outbox::{self, Outbox},
+        shipper::Shipper,
+    },
 };
 
 use super::{Endpoints, Error};
+
+/// How long a process that ends ships what is left in its outbox; the next start ships the rest.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a process shares with the others of its cluster.
 pub(super) struct Cluster {
@@ -76,6 +85,35 @@ impl Cluster {
         let journal = Journal::start(options, control);
         control.spawn(snapshot::keep(snapshots, journal.watch(), control.clone()));
         journal
+    }
+
+    /// Opens the outbox of this node and ships what comes into it, and what earlier starts left there. When the tasks are
+    /// stopped, nobody may write to it any more.
+    pub(super) fn record(
+        &self,
+        config: &Config,
+        identity: &Identity,
+        shipping: &Tasks,
+    ) -> Result<Option<Outbox>, Error> {
+        let Some(recording) = config.recording else {
+            tracing::warn!("what becomes of requests is not recorded (FLEXGATE_RECORDING=off)");
+            return Ok(None);
+        };
+        let outbox = Outbox::open(outbox::Options {
+            folder: config.data_dir.join("outbox"),
+            node: identity.node.clone(),
+            boot: identity.boot.clone(),
+            cores: u16::try_from(config.threads.get()).unwrap_or(u16::MAX),
+            bytes_max: recording.outbox_bytes,
+        })?;
+        let place = (self.link.clone(), &self.names);
+        let shipper = Shipper::new(outbox.clone(), place, &identity.node, self.alerts.clone());
+        let (shipped, tasks) = (outbox.clone(), shipping.clone());
+        shipping.spawn(async move {
+            shipper.run(tasks).await.finish(FINISH_WITHIN).await;
+            let _panicked = tokio::task::spawn_blocking(move || shipped.close()).await;
+        });
+        Ok(Some(outbox))
     }
 
     /// Publishes each state to the data plane and announces it to whoever waits.

@@ -21,7 +21,9 @@ use crate::{
     journal::{Journal, Status},
     listener,
     membership::{Identity, Members, identity::IdentityError},
-    ops, telemetry,
+    ops,
+    outcomes::outbox::Outbox,
+    telemetry,
 };
 
 /// The version of the program.
@@ -37,6 +39,8 @@ const HOLDER_PATIENCE: Duration = Duration::from_secs(2);
 const LOG_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a start waits for the log when there is nothing to serve.
 const FIRST_TABLE_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the last outcomes may take to the stream, and the outbox to close.
+const SHIP_DEADLINE: Duration = Duration::from_secs(8);
 /// How long tasks may take to end once they were told.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -53,6 +57,8 @@ pub struct Process {
     control: Tasks,
     /// What says that this node belongs to the cluster.
     membership: Tasks,
+    /// What takes outcomes to the stream.
+    shipping: Tasks,
     folder: RunFolder,
     identity: Identity,
 }
@@ -86,7 +92,7 @@ impl Process {
             None
         };
         let takes_over = claim.as_ref().is_some_and(|claim| claim.takes_over);
-        let (edge, control, membership) = (Tasks::new(), Tasks::new(), Tasks::new());
+        let (edge, control, membership, shipping) = (Tasks::new(), Tasks::new(), Tasks::new(), Tasks::new());
         // Before anything registers a metric.
         let recorded = telemetry::metrics::Metrics::install();
         recorded.keep(&control);
@@ -107,7 +113,9 @@ impl Process {
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
-            let gateway = start_gateway(config, takes_over, via(&journal, &identity), &published)?;
+            let outbox = cluster.record(config, &identity, &shipping)?;
+            let via = via(&journal, &identity);
+            let gateway = start_gateway(config, (takes_over, via), &published, outbox)?;
             cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claim))
         } else {
@@ -137,6 +145,7 @@ impl Process {
             edge,
             control,
             membership,
+            shipping,
             folder,
             identity,
         })
@@ -181,6 +190,7 @@ impl Process {
             let report = gateway.drain().await;
             tracing::info!(?report, "the gateway has drained");
         }
+        tidy &= self.shipping.stop(SHIP_DEADLINE).await;
         tidy &= self.edge.stop(STOP_DEADLINE).await;
         tidy &= self.control.stop(STOP_DEADLINE).await;
         if !tidy {
@@ -229,11 +239,12 @@ fn health(journal: &Journal) -> Health {
 
 fn start_gateway(
     config: &Config,
-    takes_over: bool,
-    via: String,
+    (takes_over, via): (bool, String),
     published: &Published,
+    outbox: Option<Outbox>,
 ) -> Result<Gateway, Error> {
     let options = gateway::Options {
+        outbox,
         threads: config.threads,
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,

@@ -47,6 +47,7 @@ impl From<app::Error> for Failure {
         let exit = match &error {
             Error::System(_)
             | Error::Gateway(_)
+            | Error::Outbox(_)
             | Error::Listen { .. }
             | Error::Token(_)
             | Error::Streams(_) => Exit::Failed,

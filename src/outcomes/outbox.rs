@@ -25,13 +25,14 @@ use flexgate_schemas::{BootId, IdKey, NodeId, Outcome, frame::Source};
 
 use self::{
     keeper::Keeper,
-    ledger::{Ledger, Place},
-    segment::Pen,
+    ledger::Ledger,
+    segment::{Pen, Segment},
     shelf::Shelf,
 };
 pub(super) use self::{
+    ledger::Place,
     record::decode,
-    segment::{Header, Reader, Record, Segment},
+    segment::{Reader, Record},
 };
 
 /// What an outbox needs to know.
@@ -47,11 +48,6 @@ pub struct Options {
     pub cores: u16,
     /// The most bytes that the files may take together.
     pub bytes_max: u64,
-}
-
-impl Options {
-    /// The bound unless another one is set. An hour at 1,000 requests/s is 3.6 million outcomes of about 190 bytes: 684 MB.
-    pub const BYTES_MAX: u64 = 1 << 30;
 }
 
 /// Why there is no outbox.
@@ -141,7 +137,10 @@ impl Outbox {
             shelf,
             id_key: IdKey::new(rand::random()),
             bytes_max: options.bytes_max,
-            ledger: Mutex::new(Ledger::new(options.cores, usize::try_from(files_max).unwrap_or(usize::MAX))),
+            ledger: Mutex::new(Ledger::new(
+                options.cores,
+                usize::try_from(files_max).unwrap_or(usize::MAX),
+            )),
             next: cores.clone().map(|_| AtomicU64::new(0)).collect(),
             taken: cores.map(|_| AtomicBool::new(false)).collect(),
             lost: AtomicU64::new(0),
@@ -193,10 +192,11 @@ impl Outbox {
     }
 
     /// Ends the keeper, and removes the files that are not needed. Call it when the writers are gone and nothing more is
-    /// shipped; what waits is there for the next start.
+    /// shipped; what waits is there for the next start. Waits for the disk.
     pub fn close(&self) {
         self.0.stopping.store(true, Ordering::Release);
-        if let Some(keeper) = lock(&self.0.keeper).take() {
+        let keeper = lock(&self.0.keeper).take();
+        if let Some(keeper) = keeper {
             keeper.thread().unpark();
             let _panicked = keeper.join();
         }
@@ -205,7 +205,9 @@ impl Outbox {
     /// What lies in the folder of an outbox, whoever is writing it: a look from outside.
     pub fn peek(folder: &Path) -> io::Result<Vec<(Source, Range<u64>)>> {
         let files = shelf::files(folder)?;
-        let segments = files.into_iter().filter_map(|(_, path)| Segment::open(&path).ok());
+        let segments = files
+            .into_iter()
+            .filter_map(|(_, path)| Segment::open(&path).ok());
         let run = |segment: Arc<Segment>| {
             let first = segment.first()?;
             let count = Reader::new(Arc::clone(&segment)).records().count() as u64;

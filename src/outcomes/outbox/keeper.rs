@@ -3,10 +3,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Weak,
-        atomic::Ordering,
-    },
+    sync::{Arc, Weak, atomic::Ordering},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -35,7 +32,9 @@ impl Keeper {
         keeper.adopt(inner);
         keeper.make_spares(inner);
         let inner = Arc::downgrade(inner);
-        thread::Builder::new().name("outbox".to_owned()).spawn(move || keeper.run(&inner))
+        thread::Builder::new()
+            .name("outbox".to_owned())
+            .spawn(move || keeper.run(&inner))
     }
 
     /// Until the outbox is closed, or dropped.
@@ -112,7 +111,9 @@ impl Keeper {
 /// A file for a core, even if the oldest one has to go for it.
 pub(super) fn make(inner: &Inner, core: u16) -> Option<Pen> {
     try_make(inner, core)
-        .inspect_err(|error| tracing::error!(%error, core, "outcomes are lost: there is no room for them on the disk"))
+        .inspect_err(
+            |error| tracing::error!(%error, core, "outcomes are lost: there is no room for them on the disk"),
+        )
         .ok()
 }
 

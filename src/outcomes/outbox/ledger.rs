@@ -98,7 +98,10 @@ impl Ledger {
     /// Cores without a spare file.
     pub(super) fn without_spare(&self) -> Vec<u16> {
         let cores = (0..).zip(&self.spares);
-        cores.filter(|(_, spare)| spare.is_none()).map(|(core, _)| core).collect()
+        cores
+            .filter(|(_, spare)| spare.is_none())
+            .map(|(core, _)| core)
+            .collect()
     }
 
     /// Puts a file by for a core. One that is there already is given back.
@@ -187,7 +190,10 @@ impl Ledger {
         let oldest = self.entries.iter().filter(|(_, entry)| droppable(entry));
         let place = *oldest.min_by_key(|(place, entry)| (entry.made_at, **place))?.0;
         let entry = self.entries.remove(&place)?;
-        Some((place, entry.sealed.unwrap_or_default().saturating_sub(entry.shipped)))
+        Some((
+            place,
+            entry.sealed.unwrap_or_default().saturating_sub(entry.shipped),
+        ))
     }
 
     /// What is to be deleted, and memory that is not written any more: to be let go of outside of any lock.
@@ -206,7 +212,10 @@ impl Ledger {
 
     /// Whether a start has files.
     pub(super) fn has(&self, origin: u32) -> bool {
-        self.entries.keys().chain(&self.done).any(|place| place.origin == origin)
+        self.entries
+            .keys()
+            .chain(&self.done)
+            .any(|place| place.origin == origin)
     }
 
     /// Whether nothing is left to be shipped, now or later.

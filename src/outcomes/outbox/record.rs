@@ -199,7 +199,9 @@ impl<'a> Take<'a> {
             let (byte, rest) = self.0.split_first()?;
             self.0 = rest;
             let bits = u64::from(byte & 0x7f);
-            number |= bits.checked_shl(7 * place).filter(|shifted| shifted >> (7 * place) == bits)?;
+            number |= bits
+                .checked_shl(7 * place)
+                .filter(|shifted| shifted >> (7 * place) == bits)?;
             if byte & 0x80 == 0 {
                 return Some(number);
             }
@@ -266,7 +268,13 @@ mod tests {
         };
         let bytes = encoded(&outcome, Kept::Row);
         let (read, _) = decode(0, &bytes).unwrap();
-        let lengths = [read.method, read.path, read.query.unwrap(), read.user_agent.unwrap()].map(str::len);
+        let lengths = [
+            read.method,
+            read.path,
+            read.query.unwrap(),
+            read.user_agent.unwrap(),
+        ]
+        .map(str::len);
         assert_eq!(lengths, [512, 4096, 4096, 512]);
         let odd = format!("x{long}");
         assert_eq!(cut(&odd, SHORT_BYTES_MAX).len(), 511);

@@ -150,7 +150,11 @@ impl Segment {
         header: Header,
         allocate: impl FnOnce(&File, u64) -> io::Result<()>,
     ) -> io::Result<Pen> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         allocate(&file, BYTES as u64)?;
         let map = Map::new(&file)?;
         for page in (0..BYTES).step_by(PAGE_BYTES) {
@@ -206,7 +210,10 @@ impl Segment {
 
     /// The counter of the first outcome, if there is one.
     pub(in crate::outcomes) fn first(&self) -> Option<u64> {
-        self.map.long_number(BEGUN_AT).load(Ordering::Acquire).checked_sub(1)
+        self.map
+            .long_number(BEGUN_AT)
+            .load(Ordering::Acquire)
+            .checked_sub(1)
     }
 
     /// How many records there are, once no more will come.
@@ -313,7 +320,15 @@ impl Pen {
         // SAFETY: `has_room` says that the array is inside of the map, which lives as long as `self.segment`, and any byte
         // is a `u8`. Nobody else has a reference to it: there is one pen to a segment, borrowed mutably here, and readers
         // go no further than the length before `begin`, which is still zero.
-        let room = unsafe { &mut *self.segment.map.0.as_mut_ptr().add(begin).cast::<[u8; record::BYTES_MAX]>() };
+        let room = unsafe {
+            &mut *self
+                .segment
+                .map
+                .0
+                .as_mut_ptr()
+                .add(begin)
+                .cast::<[u8; record::BYTES_MAX]>()
+        };
         let length = fill(room).clamp(1, record::BYTES_MAX);
         let sum = sum(&room[..length]);
         let end = begin + length.next_multiple_of(4);

@@ -48,8 +48,11 @@ impl Shelf {
     /// Makes the folder if need be.
     pub(super) fn open(folder: &Path, node: NodeId, boot: BootId) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let own = File::create(folder.join(format!("{boot}.{LOCK}")))?;
+        // Locked before it has its name: nobody finds it free.
+        let unnamed = folder.join(format!("{boot}.part"));
+        let own = File::create(&unnamed)?;
         own.try_lock()?;
+        fs::rename(&unnamed, folder.join(format!("{boot}.{LOCK}")))?;
         Ok(Self {
             folder: folder.to_owned(),
             node,
@@ -92,16 +95,24 @@ impl Shelf {
 
     /// Takes over the starts whose lock is free, and returns their files.
     pub(super) fn adopt(&self) -> Vec<(Place, Name)> {
-        let Ok(files) = files(&self.folder) else { return Vec::new() };
+        let Ok(files) = files(&self.folder) else {
+            return Vec::new();
+        };
         let mut adopted = lock(&self.adopted);
         let known = |boot: &BootId| *boot == self.boot || adopted.iter().any(|(known, _)| known == boot);
-        let strangers: BTreeSet<_> = files.iter().map(|(name, _)| name.boot.clone()).filter(|boot| !known(boot)).collect();
+        let locked = boots(&self.folder).unwrap_or_default().into_iter();
+        let named = files.iter().map(|(name, _)| name.boot.clone());
+        let strangers: BTreeSet<_> = locked.chain(named).filter(|boot| !known(boot)).collect();
         let mut taken_over = Vec::new();
         for boot in strangers {
             if let Some(lock) = self.take_lock(&boot) {
                 let origin = u32::try_from(adopted.len()).unwrap_or(Place::OWN - 1);
+                let before = taken_over.len();
                 let theirs = files.iter().filter(|(name, _)| name.boot == boot);
                 taken_over.extend(theirs.map(|(name, _)| (place_of(origin, name), name.clone())));
+                if taken_over.len() == before {
+                    let _absent = fs::remove_file(self.lock_path(&boot)); // it left nothing else
+                }
                 adopted.push((boot, lock));
             }
         }
@@ -145,7 +156,9 @@ impl Shelf {
 
     fn path_of(&self, place: Place) -> PathBuf {
         let adopted = lock(&self.adopted);
-        let theirs = usize::try_from(place.origin).ok().and_then(|origin| adopted.get(origin));
+        let theirs = usize::try_from(place.origin)
+            .ok()
+            .and_then(|origin| adopted.get(origin));
         let boot = theirs.map_or(&self.boot, |(boot, _)| boot);
         self.path(boot, place.core, place.number)
     }
@@ -161,6 +174,19 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<(Name, PathBuf)>> {
         .collect();
     files.sort();
     Ok(files)
+}
+
+/// The starts that have a lock in a folder.
+fn boots(folder: &Path) -> io::Result<Vec<BootId>> {
+    let boot = |path: PathBuf| {
+        let is_lock = path.extension()? == LOCK;
+        is_lock
+            .then(|| path.file_stem()?.to_str()?.parse().ok())
+            .flatten()
+    };
+    Ok(fs::read_dir(folder)?
+        .filter_map(|entry| boot(entry.ok()?.path()))
+        .collect())
 }
 
 fn name_of(path: &Path) -> Option<Name> {
