@@ -147,21 +147,17 @@ fn float(number: u64) -> f64 {
 }
 
 fn delivered(stored: Stored) -> Delivered {
-    let headers = stored
-        .message
-        .headers
-        .as_ref()
-        .into_iter()
-        .flat_map(|headers| headers.iter());
-    let each = |(name, values): (&async_nats::HeaderName, &Vec<async_nats::HeaderValue>)| {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    for (name, values) in stored.message.headers.iter().flat_map(|headers| headers.iter()) {
         let value = values.first().map(|value| value.as_str().to_owned());
-        (name.to_string(), value.unwrap_or_default())
-    };
+        headers.push((name.to_string(), value.unwrap_or_default()));
+    }
+    headers.sort(); // the client keeps them in no order
     Delivered {
         sequence: stored.sequence,
         stored_at: stored.stored_at,
         message: Sealed {
-            headers: headers.map(each).collect(),
+            headers,
             payload: stored.message.payload.into(),
         },
     }

@@ -5,3 +5,4 @@ mod database;
 mod frames;
 mod projection;
 mod projector;
+mod shipper;

@@ -249,6 +249,3 @@ impl Ledger {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
