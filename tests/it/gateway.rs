@@ -7,6 +7,7 @@ mod drain;
 mod fields;
 mod lines;
 mod names;
+mod recording;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 

@@ -1,0 +1,110 @@
+//! Answers that did not reach their end, and whose fault that was.
+
+use std::time::Duration;
+
+use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
+use tokio::io::AsyncReadExt;
+
+use super::{Recorded, Recording};
+use crate::{
+    gateway::{options, route},
+    upstream::Upstream,
+};
+
+fn ending(recorded: &Recorded) -> (Option<u16>, Option<&'static str>) {
+    let [row] = &*recorded.rows else {
+        panic!("one row, not {}", recorded.rows.len())
+    };
+    (row.outcome.status, row.outcome.error)
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_in_the_middle_of_the_answer_is_gone() {
+    let (backend, _) = Upstream::streaming(1000, 100_000, true);
+    let backend = backend.start().await;
+    let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    client.0.read_exact(&mut [0; 1000]).await.unwrap();
+    drop(client);
+    backend.has_closed(1).await;
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_GONE)));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_wait_for_an_answer_has_no_status() {
+    let backend = Upstream::silent().start().await;
+    let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    while backend.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    backend.has_closed(1).await;
+    assert_eq!(ending(&recording.over().await), (None, Some(CLIENT_GONE)));
+}
+
+#[tokio::test]
+async fn an_upstream_that_breaks_off_is_gone() {
+    let backend = Upstream::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").then_close();
+    let backend = backend.start().await;
+    let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(client.is_closed().await);
+    let recorded = recording.over().await;
+    assert_eq!(ending(&recorded), (Some(200), Some(UPSTREAM_GONE)));
+    assert_eq!(recorded.rows[0].outcome.bytes_out, 5);
+}
+
+#[tokio::test]
+async fn a_request_that_is_cut_off_at_the_deadline_is_the_gateways_fault() {
+    let backend = Upstream::silent().start().await;
+    let mut options = options();
+    options.drain_deadline = Duration::ZERO;
+    let recording = Recording::with(options, &[route("all", "/*", &backend.url())]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    while backend.seen().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ending(&recording.over().await), (None, Some(GATEWAY_GONE)));
+}
+
+#[tokio::test]
+async fn an_answer_is_whole_however_it_ends() {
+    let answers = [
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",
+    ];
+    for answer in answers {
+        let backend = Upstream::raw(answer).start().await;
+        let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+        recording.client().await.get("/", "te: trailers\r\n").await;
+        let (_, error) = ending(&recording.over().await);
+        assert_eq!(error, None, "{answer}");
+    }
+    let until_close = Upstream::raw("HTTP/1.1 200 OK\r\n\r\nhello").then_close();
+    let backend = until_close.start().await;
+    let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+    recording.get("/").await;
+    assert_eq!(ending(&recording.over().await), (Some(200), None));
+}
+
+#[tokio::test]
+async fn the_answer_to_head_is_whole_without_a_body() {
+    for (path, status) in [("/", 200), ("/%zz", 400)] {
+        let backend = Upstream::raw("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+            .start()
+            .await;
+        let recording = Recording::of(&[route("all", "/*", &backend.url())]);
+        recording
+            .ask(&format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .await;
+        assert_eq!(ending(&recording.over().await), (Some(status), None));
+    }
+}
