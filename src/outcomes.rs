@@ -7,3 +7,4 @@ pub mod closed_hours;
 pub mod dead_letters;
 pub mod equation;
 pub mod feed;
+pub mod verify;

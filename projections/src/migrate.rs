@@ -26,14 +26,19 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
     (2, "outcomes", include_str!("../../migrations/0002_outcomes.sql")),
 ];
 
-/// Connects, and runs the migrations that are missing. Processes that start together take turns.
-pub async fn connect(url: &str) -> Result<PgConnection, Error> {
+/// Connects.
+pub async fn open(url: &str) -> Result<PgConnection, Error> {
     // What the parser says may repeat the password.
     let unreadable = |_| sqlx::Error::Configuration("its URL cannot be read".into());
     let options: PgConnectOptions = url.parse().map_err(unreadable)?;
-    let options = options.application_name("flexgate-projector");
+    let options = options.application_name("flexgate");
     let connecting = PgConnection::connect_with(&options);
-    let mut connection = timeout(CONNECT_WITHIN, connecting).await.map_err(late)??;
+    Ok(timeout(CONNECT_WITHIN, connecting).await.map_err(late)??)
+}
+
+/// Connects, and runs the migrations that are missing. Processes that start together take turns.
+pub async fn connect(url: &str) -> Result<PgConnection, Error> {
+    let mut connection = open(url).await?;
     timeout(
         MIGRATE_WITHIN,
         migrator().run_direct(None, &mut connection, false),

@@ -114,7 +114,11 @@ fn what_is_shipped_is_deleted_and_the_rest_stays() {
     outbox.unclaim();
     reader.pass(7);
     let (_, again) = outbox.claim((Place::OWN, 0), None).unwrap();
-    assert_eq!(again.count(), reader.count(), "a file goes on where it was acknowledged");
+    assert_eq!(
+        again.count(),
+        reader.count(),
+        "a file goes on where it was acknowledged"
+    );
     drop(writer);
     outbox.close();
 }
@@ -130,7 +134,10 @@ fn an_outbox_of_which_everything_is_shipped_leaves_nothing_behind() {
     drop(writer);
     assert!(outbox.is_empty());
     outbox.close();
-    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -148,8 +155,15 @@ fn beyond_the_bound_the_oldest_go_and_that_shows() {
     let depth = outbox.depth();
     let left = waiting(&outbox);
     assert!(depth.bytes <= bytes_max, "{depth:?}");
-    assert!(depth.lost > 0 && depth.lost + left.len() as u64 == 300_000, "{depth:?}");
-    assert_eq!(left, numbered(depth.lost..300_000), "the newest are there, with a gap before them");
+    assert!(
+        depth.lost > 0 && depth.lost + left.len() as u64 == 300_000,
+        "{depth:?}"
+    );
+    assert_eq!(
+        left,
+        numbered(depth.lost..300_000),
+        "the newest are there, with a gap before them"
+    );
 }
 
 #[test]
@@ -167,7 +181,10 @@ fn what_the_shipper_is_at_is_not_dropped() {
     let first = reader.segment().first();
     assert_eq!((first, reader.records().count() > 1000), (Some(0), true));
     assert!(outbox.depth().lost > 0);
-    assert_eq!(outbox.claim((Place::OWN, 0), None).unwrap().1.segment().first(), Some(0));
+    assert_eq!(
+        outbox.claim((Place::OWN, 0), None).unwrap().1.segment().first(),
+        Some(0)
+    );
 }
 
 #[test]

@@ -46,11 +46,22 @@ async fn frames_are_small_enough_and_as_full_as_they_can_be() {
     let noise = |number: u64| format!("/{:x}/{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15), number);
     for number in 0..10_000 {
         let path = noise(number).repeat(5);
-        writer.append(&Outcome { path: &path, ..plain() }, Kept::Row);
+        writer.append(
+            &Outcome {
+                path: &path,
+                ..plain()
+            },
+            Kept::Row,
+        );
     }
     let shipping = node.ship(&outbox);
     node.shipped(&outbox).await;
-    let sizes: Vec<_> = node.messages().await.iter().map(|message| message.message.payload.len()).collect();
+    let sizes: Vec<_> = node
+        .messages()
+        .await
+        .iter()
+        .map(|message| message.message.payload.len())
+        .collect();
     assert!(sizes.iter().all(|size| *size <= 64 << 10), "{sizes:?}");
     assert!(sizes.iter().sum::<usize>() / sizes.len() > 20 << 10, "{sizes:?}");
     assert_eq!(node.counters().await, numbered(10_000));
@@ -94,7 +105,10 @@ async fn what_is_left_at_the_end_is_shipped_by_the_next_start() {
     assert_eq!(node.counters().await, numbered(25_000));
     shipping.stop().await;
     second.close();
-    assert!(fs::read_dir(node.folder.path()).unwrap().next().is_none(), "nothing is left behind");
+    assert!(
+        fs::read_dir(node.folder.path()).unwrap().next().is_none(),
+        "nothing is left behind"
+    );
 }
 
 #[tokio::test]
@@ -128,7 +142,11 @@ async fn frames_that_were_sent_before_a_crash_are_cut_alike_after_it() {
     shipping.stop().await;
     let again = node.messages().await;
     assert_eq!(again[..messages.len()], messages[..]);
-    assert_eq!(again.len(), messages.len() + 1, "the server knew all of them but the new one");
+    assert_eq!(
+        again.len(),
+        messages.len() + 1,
+        "the server knew all of them but the new one"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +155,11 @@ async fn outcomes_without_a_row_are_summed_up() {
     let outbox = node.outbox("b1");
     let mut writer = outbox.writer(0).unwrap();
     for number in 0..100 {
-        let kept = if number % 10 == 0 { Kept::Row } else { Kept::Counted };
+        let kept = if number % 10 == 0 {
+            Kept::Row
+        } else {
+            Kept::Counted
+        };
         writer.append(&outcome(number), kept);
     }
     let shipping = node.ship(&outbox);
@@ -147,7 +169,11 @@ async fn outcomes_without_a_row_are_summed_up() {
         let opened = Opened::new(&message.message).unwrap();
         let frame = opened.read().unwrap();
         rows += frame.row_count();
-        summed += frame.left_out().iter().map(|group| group.latency.count()).sum::<u64>();
+        summed += frame
+            .left_out()
+            .iter()
+            .map(|group| group.latency.count())
+            .sum::<u64>();
         bytes += frame.left_out().iter().map(|group| group.bytes_out).sum::<u64>();
     }
     assert_eq!((rows, summed, bytes), (10, 90, 90 * 2000));
@@ -173,7 +199,13 @@ async fn an_outbox_that_overflows_raises_one_alert() {
     let alerts = async {
         loop {
             let jetstream = node.link.jetstream();
-            let messages = jetstream.get_stream(&stream).await.unwrap().cached_info().state.messages;
+            let messages = jetstream
+                .get_stream(&stream)
+                .await
+                .unwrap()
+                .cached_info()
+                .state
+                .messages;
             if messages > 0 {
                 return messages;
             }
@@ -234,7 +266,12 @@ impl Node {
     fn ship(&self, outbox: &Outbox) -> Shipping {
         let tasks = Tasks::new();
         let (alerts, raised) = Alerts::channel(self.id.clone());
-        tasks.spawn(alerts::publish(self.link.clone(), self.names.clone(), raised, tasks.clone()));
+        tasks.spawn(alerts::publish(
+            self.link.clone(),
+            self.names.clone(),
+            raised,
+            tasks.clone(),
+        ));
         let shipper = Shipper::new(outbox.clone(), (self.link.clone(), &self.names), &self.id, alerts);
         let told = tasks.clone();
         tasks.spawn(async move { shipper.run(told).await.finish(Duration::from_secs(5)).await });

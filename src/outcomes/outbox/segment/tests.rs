@@ -81,7 +81,10 @@ fn a_pen_that_has_no_room_writes_nothing() {
         written += 1;
     }
     write(&mut pen, &[8; 1000]);
-    assert_eq!((read(pen.segment()).len(), pen.seal() as usize), (written, written));
+    assert_eq!(
+        (read(pen.segment()).len(), pen.seal() as usize),
+        (written, written)
+    );
 }
 
 #[test]
@@ -92,7 +95,12 @@ fn a_cut_is_kept_with_the_file() {
     for number in 0..5 {
         write(&mut pen, &[number]);
     }
-    Reader::new(Arc::clone(pen.segment())).records().next().unwrap().cut.store(3, Ordering::Release);
+    Reader::new(Arc::clone(pen.segment()))
+        .records()
+        .next()
+        .unwrap()
+        .cut
+        .store(3, Ordering::Release);
     drop(pen);
     let mut reader = Reader::new(Segment::open(&path).unwrap());
     let cut = |reader: &Reader| reader.records().next().unwrap().cut.load(Ordering::Acquire);
