@@ -27,4 +27,6 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(config::STATEMENTS)
         .chain(outcomes::statements())
+        .chain(partitions::STATEMENTS)
+        .chain(retention::STATEMENTS)
 }

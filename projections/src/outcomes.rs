@@ -38,7 +38,7 @@ pub use self::{
     closing::{Closing, DueHour},
     position::Position,
 };
-use crate::{Error, Retention, checkpoint, migrate::late, partitions, retention};
+use crate::{Error, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
 
 /// Never changes: the position is kept under it.
 const NAME: &str = "outcomes";
@@ -81,6 +81,7 @@ pub struct OutcomeProjector {
     epoch: i64,
     fold: Fold,
     retention: Retention,
+    partitions: Partitions,
     /// How many messages are still applied one by one.
     careful: usize,
     house_kept: Option<Instant>,
@@ -120,15 +121,17 @@ impl OutcomeProjector {
             let (position, epoch) = Position::take(&mut connection).await?;
             let sources = sources::load(&mut connection).await?;
             let complete = restoring::load(&mut connection, position.stream_created).await?;
-            Ok::<_, Error>((position, epoch, Fold { sources, complete }))
+            let partitions = Partitions::load(&mut connection).await?;
+            Ok::<_, Error>((position, epoch, Fold { sources, complete }, partitions))
         };
-        let (position, epoch, fold) = timeout(TAKE_WITHIN, taking).await.map_err(late)??;
+        let (position, epoch, fold, partitions) = timeout(TAKE_WITHIN, taking).await.map_err(late)??;
         Ok(Self {
             connection,
             position,
             epoch,
             fold,
             retention,
+            partitions,
             careful: 0,
             house_kept: None,
         })
@@ -268,9 +271,10 @@ impl OutcomeProjector {
     /// All of the batch, or nothing. Returns what was put aside.
     async fn transact(&mut self, to: Position, batch: Batch) -> Result<Vec<Dead>, Error> {
         let refused = |error| Error::of_event(to.sequence, error);
-        if let Some(times) = batch.rows.times() {
-            partitions::ensure(&mut self.connection, times).await?;
-        }
+        let (hours, per_second) = (batch.rows.hours(), batch.rows.per_second());
+        self.partitions
+            .ensure(&mut self.connection, hours, per_second)
+            .await?;
         let mut transaction = self.connection.begin().await?;
         // The fence first: whoever is behind it does no work, and two never wait for each other's rows.
         self.position.advance(&to, self.epoch, &mut transaction).await?;
@@ -296,7 +300,8 @@ impl OutcomeProjector {
         if self.house_kept.is_some_and(|at| at.elapsed() < KEEP_HOUSE_EVERY) {
             return Ok(());
         }
-        retention::keep_house(&mut self.connection, &self.retention, Utc::now()).await?;
+        let kept = retention::keep_house(&mut self.connection, self.retention, Utc::now()).await?;
+        self.partitions.forget(&kept.dropped);
         self.house_kept = Some(Instant::now());
         Ok(())
     }

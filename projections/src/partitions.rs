@@ -1,25 +1,239 @@
-//! stub
-use sqlx::{AssertSqlSafe, PgConnection};
-use std::ops::RangeInclusive;
-pub(crate) async fn ensure(
-    connection: &mut PgConnection,
-    times: RangeInclusive<i64>,
-) -> Result<(), crate::Error> {
-    let day = 86_400_000_000;
-    for d in times.start().div_euclid(day)..=times.end().div_euclid(day) {
-        let at = |d: i64| {
-            chrono::DateTime::from_timestamp_micros(d * day)
-                .unwrap_or_default()
-                .format("%Y-%m-%d")
-                .to_string()
-        };
-        let sql = format!(
-            "CREATE TABLE IF NOT EXISTS flexgate.requests_{} PARTITION OF flexgate.requests FOR VALUES FROM ('{}Z') TO ('{}Z')",
-            at(d).replace('-', ""),
-            at(d),
-            at(d + 1)
-        );
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection).await?;
+//! The partitions of `flexgate.requests`: a day each, or an hour each where a day is too much to be let go of at once.
+//!
+//! A partition is made beside the table and attached: that waits for nobody, while `CREATE TABLE ... PARTITION OF` would
+//! make every reader wait for the longest one. Its name says what it holds, so that nothing else has to.
+
+use std::{collections::BTreeSet, fmt};
+
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+
+use crate::Error;
+
+pub(crate) const STATEMENTS: [&str; 1] = [LIST];
+
+/// What the name of each begins with.
+const PREFIX: &str = "requests_";
+/// From how many rows a second on the partitions of a day that begins hold an hour: ninety million rows a day.
+const HOURLY_FROM: u64 = 1000;
+
+/// The partitions that are attached, with their sizes in bytes.
+const LIST: &str = "
+    SELECT relname::text, pg_total_relation_size(pg_class.oid) FROM pg_inherits
+    JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'flexgate.requests'::regclass";
+
+/// A partition, by what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    /// Hours since 1970.
+    begin: i64,
+    /// How many hours: 1 or 24.
+    hours: i64,
+}
+
+/// The partitions that are known to be there.
+#[derive(Debug, Default)]
+pub(crate) struct Partitions(BTreeSet<Partition>);
+
+impl Partitions {
+    /// Those that are attached now.
+    pub(crate) async fn load(connection: &mut PgConnection) -> Result<Self, Error> {
+        let sizes = sizes(connection).await?;
+        Ok(Self(sizes.into_iter().map(|(partition, _)| partition).collect()))
     }
-    Ok(())
+
+    /// Makes those that are missing for rows of these hours (since 1970), of which so many arrived in a second.
+    pub(crate) async fn ensure(
+        &mut self,
+        connection: &mut PgConnection,
+        hours: &BTreeSet<i64>,
+        per_second: u64,
+    ) -> Result<(), Error> {
+        for hour in hours {
+            if self.holder(*hour).is_none() {
+                let partition = self.fitting(*hour, per_second >= HOURLY_FROM);
+                partition.make(connection).await?;
+                self.0.insert(partition);
+            }
+        }
+        Ok(())
+    }
+
+    /// They are gone.
+    pub(crate) fn forget(&mut self, gone: &[Partition]) {
+        self.0.retain(|partition| !gone.contains(partition));
+    }
+
+    fn holder(&self, hour: i64) -> Option<&Partition> {
+        let at_or_before = self.0.range(
+            ..=Partition {
+                begin: hour,
+                hours: i64::MAX,
+            },
+        );
+        at_or_before
+            .last()
+            .filter(|partition| hour < partition.begin + partition.hours)
+    }
+
+    /// A day that has begun by the hour goes on by the hour: partitions must not overlap.
+    fn fitting(&self, hour: i64, is_busy: bool) -> Partition {
+        let day = hour - hour.rem_euclid(24);
+        let by_hour = (day..day + 24).any(|hour| self.holder(hour).is_some());
+        if is_busy || by_hour {
+            Partition {
+                begin: hour,
+                hours: 1,
+            }
+        } else {
+            Partition {
+                begin: day,
+                hours: 24,
+            }
+        }
+    }
+}
+
+impl Partition {
+    /// What a name says; none of a partition that somebody else attached.
+    fn named(name: &str) -> Option<Self> {
+        let digits = name.strip_prefix(PREFIX)?;
+        let (hours, text) = match digits.len() {
+            8 => (24, format!("{digits}00")),
+            10 => (1, digits.to_owned()),
+            _ => return None,
+        };
+        let begin = NaiveDateTime::parse_from_str(&format!("{text}0000"), "%Y%m%d%H%M%S").ok()?;
+        Some(Self {
+            begin: begin.and_utc().timestamp().div_euclid(3600),
+            hours,
+        })
+    }
+
+    /// When it ends.
+    pub(crate) fn end(self) -> DateTime<Utc> {
+        self.time(self.hours)
+    }
+
+    fn time(self, hours: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::hours(self.begin + hours)
+    }
+
+    /// Also when it was made before and not attached, since somebody was killed in between.
+    async fn make(self, connection: &mut PgConnection) -> Result<(), Error> {
+        let (begin, end) = (self.time(0).to_rfc3339(), self.end().to_rfc3339());
+        let make = format!(
+            "CREATE TABLE IF NOT EXISTS flexgate.{self} (LIKE flexgate.requests INCLUDING ALL);
+             ALTER TABLE flexgate.requests ATTACH PARTITION flexgate.{self} FOR VALUES FROM ('{begin}') TO ('{end}')"
+        );
+        connection.execute(AssertSqlSafe(make)).await?;
+        Ok(())
+    }
+
+    /// Drops it, unless somebody is reading it: then it is tried again later. Whether it is gone.
+    pub(crate) async fn drop(self, connection: &mut PgConnection) -> Result<bool, Error> {
+        // Whoever comes while this waits for the lock waits behind it, so it does not wait for long.
+        let drop = format!("SET LOCAL lock_timeout = '100ms'; DROP TABLE flexgate.{self}");
+        match connection
+            .execute(AssertSqlSafe(format!("BEGIN; {drop}; COMMIT")))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                connection.execute("ROLLBACK").await?;
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The SQLSTATE of a lock that was not to be had in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// The partitions that are attached, oldest first, with their sizes in bytes.
+pub(crate) async fn sizes(connection: &mut PgConnection) -> Result<Vec<(Partition, u64)>, Error> {
+    let listed: Vec<(String, i64)> = sqlx::query_as(LIST).fetch_all(connection).await?;
+    let known = |(name, bytes): (String, i64)| Some((Partition::named(&name)?, bytes.unsigned_abs()));
+    let mut sizes: Vec<_> = listed.into_iter().filter_map(known).collect();
+    sizes.sort_unstable();
+    Ok(sizes)
+}
+
+/// Its name.
+impl fmt::Display for Partition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = if self.hours == 24 { "%Y%m%d" } else { "%Y%m%d%H" };
+        write!(out, "{PREFIX}{}", self.time(0).format(format))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(names: &[&str]) -> Partitions {
+        Partitions(names.iter().map(|name| Partition::named(name).unwrap()).collect())
+    }
+
+    fn hour(text: &str) -> i64 {
+        text.parse::<DateTime<Utc>>().unwrap().timestamp() / 3600
+    }
+
+    #[test]
+    fn a_name_says_what_is_held() {
+        for name in [
+            "requests_20261123",
+            "requests_2026112309",
+            "requests_19991231",
+            "requests_1999123123",
+        ] {
+            assert_eq!(Partition::named(name).unwrap().to_string(), name);
+        }
+        for other in [
+            "requests_",
+            "requests_2026",
+            "requests_20261332",
+            "other_20261123",
+        ] {
+            assert_eq!(Partition::named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_one_partition_unless_it_is_busy() {
+        let fitting =
+            |known: &Partitions, busy| known.fitting(hour("2026-11-23T09:00:00Z"), busy).to_string();
+        assert_eq!(fitting(&known(&[]), false), "requests_20261123");
+        assert_eq!(fitting(&known(&[]), true), "requests_2026112309");
+        assert_eq!(
+            fitting(&known(&["requests_20261122"]), false),
+            "requests_20261123"
+        );
+        assert_eq!(
+            fitting(&known(&["requests_2026112304"]), false),
+            "requests_2026112309",
+            "it must not overlap"
+        );
+    }
+
+    #[test]
+    fn an_hour_is_held_by_its_own_partition_or_its_days() {
+        let known = known(&["requests_20261122", "requests_2026112304"]);
+        let holder = |text| known.holder(hour(text)).map(ToString::to_string);
+        assert_eq!(
+            holder("2026-11-22T00:00:00Z").as_deref(),
+            Some("requests_20261122")
+        );
+        assert_eq!(
+            holder("2026-11-22T23:00:00Z").as_deref(),
+            Some("requests_20261122")
+        );
+        assert_eq!(
+            holder("2026-11-23T04:00:00Z").as_deref(),
+            Some("requests_2026112304")
+        );
+        assert_eq!(holder("2026-11-23T05:00:00Z"), None);
+        assert_eq!(holder("2026-11-21T23:00:00Z"), None);
+    }
 }

@@ -44,7 +44,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Every metric there is. Its name ends in its unit.
-const DESCRIBED: [(Kind, &str, Unit, &str); 14] = [
+const DESCRIBED: [(Kind, &str, Unit, &str); 26] = [
     (
         Gauge,
         "flexgate_build_info",
@@ -128,6 +128,78 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 14] = [
         "flexgate_alerts_total",
         Unit::Count,
         "Alerts that this process raised, by type",
+    ),
+    (
+        Counter,
+        "flexgate_outcomes_recorded_total",
+        Unit::Count,
+        "Requests whose outcome was written to the outbox",
+    ),
+    (
+        Counter,
+        "flexgate_outcomes_shipped_total",
+        Unit::Count,
+        "Outcomes that the stream has acknowledged",
+    ),
+    (
+        Counter,
+        "flexgate_outcomes_lost_total",
+        Unit::Count,
+        "Outcomes that were lost before the stream had them",
+    ),
+    (
+        Gauge,
+        "flexgate_outbox_waiting_outcomes",
+        Unit::Count,
+        "Outcomes that wait in the outbox",
+    ),
+    (
+        Gauge,
+        "flexgate_outbox_bytes",
+        Unit::Bytes,
+        "What the files of the outbox take",
+    ),
+    (
+        Counter,
+        "flexgate_outbox_late_files_total",
+        Unit::Count,
+        "Files of the outbox that a core had to make itself",
+    ),
+    (
+        Counter,
+        "flexgate_outcome_frames_total",
+        Unit::Count,
+        "Frames of outcomes that the stream has acknowledged",
+    ),
+    (
+        Counter,
+        "flexgate_outcome_frames_refused_total",
+        Unit::Count,
+        "Times that the stream did not take a frame",
+    ),
+    (
+        Counter,
+        "flexgate_outcomes_projected_total",
+        Unit::Count,
+        "Outcomes that came into the tables",
+    ),
+    (
+        Counter,
+        "flexgate_outcomes_repeated_total",
+        Unit::Count,
+        "Outcomes that came again and were recognised",
+    ),
+    (
+        Counter,
+        "flexgate_dead_letters_total",
+        Unit::Count,
+        "Messages that a projection could not apply, by projection",
+    ),
+    (
+        Gauge,
+        "flexgate_projection_lag_seconds",
+        Unit::Seconds,
+        "How old what a projection has yet to read is, by projection",
     ),
 ];
 

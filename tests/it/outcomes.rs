@@ -5,4 +5,5 @@ mod database;
 mod frames;
 mod projection;
 mod projector;
+mod retention;
 mod shipper;

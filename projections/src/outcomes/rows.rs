@@ -1,6 +1,6 @@
 //! Rows for `flexgate.requests`, in the binary form of COPY, which spares the server all parsing.
 
-use std::ops::RangeInclusive;
+use std::collections::BTreeSet;
 
 use flexgate_schemas::{Outcome, frame::Frame};
 
@@ -31,6 +31,8 @@ pub(super) struct Rows {
     bytes: Vec<u8>,
     count: u64,
     times: Option<(i64, i64)>,
+    /// Hours since 1970.
+    hours: BTreeSet<i64>,
 }
 
 impl Default for Rows {
@@ -39,6 +41,7 @@ impl Default for Rows {
             bytes: HEADER.to_vec(),
             count: 0,
             times: None,
+            hours: BTreeSet::new(),
         }
     }
 }
@@ -49,9 +52,15 @@ impl Rows {
         self.count
     }
 
-    /// When their requests arrived, in microseconds since 1970; none of none.
-    pub(super) fn times(&self) -> Option<RangeInclusive<i64>> {
-        self.times.map(|(first, last)| first..=last)
+    /// The hours in which their requests arrived, counted since 1970.
+    pub(super) fn hours(&self) -> &BTreeSet<i64> {
+        &self.hours
+    }
+
+    /// How many of them arrived in a second.
+    pub(super) fn per_second(&self) -> u64 {
+        let micros = self.times.map_or(0, |(first, last)| first.abs_diff(last));
+        self.count / (micros / 1_000_000 + 1)
     }
 
     /// All of them, as COPY takes them.
@@ -65,6 +74,7 @@ impl Rows {
         self.count += 1;
         let (first, last) = self.times.unwrap_or((outcome.at, outcome.at));
         self.times = Some((first.min(outcome.at), last.max(outcome.at)));
+        self.hours.insert(outcome.hour());
         self.bytes.extend(COLUMNS.to_be_bytes());
         self.field(frame.id(outcome).as_bytes());
         self.bigint(outcome.at - EPOCH_MICROS);

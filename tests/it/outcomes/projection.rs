@@ -172,7 +172,8 @@ async fn counts_equal_a_recount_and_percentiles_are_within_their_error() {
     let database = Database::new().await;
     let mut random = SmallRng::seed_from_u64(3);
     let mut core = Core::of_boot("b1");
-    let midnight = now() - now() % 86_400_000_000;
+    let now = now();
+    let midnight = now - now % 86_400_000_000;
     let routes = [Some("skewed"), Some("steps"), Some("tiny"), Some("wide"), None];
     let mut outcomes = Vec::new();
     for n in 0..6000_i64 {
