@@ -1,5 +1,6 @@
 //! What became of every request: from the outbox over the stream into the tables.
 
+mod accounting;
 mod closed_hours;
 mod database;
 mod frames;
