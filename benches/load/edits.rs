@@ -38,7 +38,7 @@ const EDITORS: u32 = 8;
 pub async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let backend = backend().await;
-    let flexgate = FlexGate::start(folder.path(), GATEWAYS, 1, backend.port()).await;
+    let flexgate = FlexGate::start(folder.path(, Recording::On), GATEWAYS, 1, backend.port()).await;
     let nodes: Vec<SocketAddr> = flexgate
         .ports()
         .into_iter()

@@ -13,13 +13,15 @@ pub struct Measured {
     pub p99_ms: f64,
     /// User and system time of the proxy's processes per request, in microseconds.
     pub cpu_us: f64,
+    /// Time of all processors that were not idle per request, in microseconds: load, backend, NATS and all.
+    pub system_us: f64,
     /// Answers that are not 2xx, and broken connections.
     pub errors: u64,
 }
 
 /// Loads a port for a while.
 pub fn run(port: u16, pids: &[u32], connections: usize, turn: Duration) -> Measured {
-    let before = cpu_seconds(pids);
+    let (before, busy_before) = (cpu_seconds(pids), busy_seconds());
     let output = Command::new("wrk")
         .args([
             "-t",
@@ -33,7 +35,7 @@ pub fn run(port: u16, pids: &[u32], connections: usize, turn: Duration) -> Measu
         .arg(format!("http://127.0.0.1:{port}/bench"))
         .output()
         .unwrap();
-    let cpu = cpu_seconds(pids) - before;
+    let (cpu, busy) = (cpu_seconds(pids) - before, busy_seconds() - busy_before);
     let text = String::from_utf8_lossy(&output.stdout);
     let requests = number_before(&text, " requests in ");
     let errors = after(&text, "Non-2xx or 3xx responses: ") + socket_errors(&text);
@@ -42,6 +44,7 @@ pub fn run(port: u16, pids: &[u32], connections: usize, turn: Duration) -> Measu
         p50_ms: milliseconds(&text, "50%"),
         p99_ms: milliseconds(&text, "99%"),
         cpu_us: cpu * 1e6 / requests,
+        system_us: busy * 1e6 / requests,
         errors,
     }
 }
@@ -59,6 +62,14 @@ fn cpu_seconds(pids: &[u32]) -> f64 {
             .sum::<f64>()
     };
     pids.iter().map(ticks).sum::<f64>() / 100.0
+}
+
+/// Time that processors were busy so far, from `/proc/stat` (proc(5): all but idle and waiting for the disk).
+fn busy_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").unwrap();
+    let ticks = stat.lines().next().unwrap().split_whitespace().skip(1);
+    let ticks: Vec<f64> = ticks.map(|field| field.parse().unwrap()).collect();
+    (ticks[..8].iter().sum::<f64>() - ticks[3] - ticks[4]) / 100.0
 }
 
 fn word_after<'a>(text: &'a str, label: &str) -> &'a str {

@@ -191,7 +191,7 @@ impl OutcomeProjector {
         if self.position.stream_created != Some(stream_created) {
             self.fold.complete.clear(); // sequences of another stream
         }
-        let mut messages = pin!(messages);
+        let mut messages = pin!(messages.fuse());
         while self.careful > 0 {
             let Some(message) = messages.next().await else {
                 return Ok(());

@@ -126,8 +126,11 @@ impl Partition {
             "CREATE TABLE IF NOT EXISTS flexgate.{self} (LIKE flexgate.requests INCLUDING ALL);
              ALTER TABLE flexgate.requests ATTACH PARTITION flexgate.{self} FOR VALUES FROM ('{begin}') TO ('{end}')"
         );
-        connection.execute(AssertSqlSafe(make)).await?;
-        Ok(())
+        match connection.execute(AssertSqlSafe(make)).await {
+            // Another projector was faster: only one of us will write into it.
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(ALREADY_ATTACHED) => Ok(()),
+            made => Ok(made.map(drop)?),
+        }
     }
 
     /// Drops it, unless somebody is reading it: then it is tried again later. Whether it is gone.
@@ -148,6 +151,8 @@ impl Partition {
     }
 }
 
+/// The SQLSTATE of what is a partition already, and was to be attached.
+const ALREADY_ATTACHED: &str = "42809";
 /// The SQLSTATE of a lock that was not to be had in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 

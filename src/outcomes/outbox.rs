@@ -26,7 +26,7 @@ use flexgate_schemas::{BootId, IdKey, NodeId, Outcome, frame::Source};
 use self::{
     keeper::Keeper,
     ledger::Ledger,
-    segment::{Pen, Segment},
+    segment::{Pen, Segment, Unreadable},
     shelf::Shelf,
 };
 pub(super) use self::{
@@ -119,7 +119,12 @@ pub struct Writer {
     pen: Option<(Place, Pen)>,
     /// The counter of the next outcome.
     next: u64,
+    /// For how many outcomes more nothing is tried, since there was no room.
+    dry: u32,
 }
+
+/// How many outcomes go by before a core that had no room on the disk looks for some again: to look takes long.
+const DRY_FOR: u32 = 1000;
 
 impl Outbox {
     /// Opens the folder, and takes over what earlier starts left there.
@@ -130,13 +135,13 @@ impl Outbox {
         };
         let shelf = Shelf::open(&options.folder, options.node, options.boot).map_err(failed)?;
         let files_max = options.bytes_max / segment::BYTES as u64;
-        // A file that is written, and one made ahead, for each core: with less there is no outbox.
-        let files_max = files_max.max(2 * u64::from(options.cores));
+        // For each core a file that is written, one made ahead, and two that are shipped: with less there is no outbox.
+        let files_max = files_max.max(4 * u64::from(options.cores));
         let cores = 0..options.cores;
         let inner = Inner {
             shelf,
             id_key: IdKey::new(rand::random()),
-            bytes_max: options.bytes_max,
+            bytes_max: files_max * segment::BYTES as u64,
             ledger: Mutex::new(Ledger::new(
                 options.cores,
                 usize::try_from(files_max).unwrap_or(usize::MAX),
@@ -168,6 +173,7 @@ impl Outbox {
             core,
             pen: None,
             next: 0,
+            dry: 0,
         })
     }
 
@@ -235,6 +241,11 @@ impl Outbox {
                 reader.pass(shipped);
                 Some((place, reader))
             }
+            Err(Unreadable::Io(error)) => {
+                tracing::warn!(%error, ?place, "a file of the outbox cannot be opened now");
+                lock(&self.0.ledger).release(place);
+                None
+            }
             Err(error) => {
                 tracing::error!(%error, ?place, "a file of the outbox cannot be read: what is in it is lost");
                 self.broken_after(place, shipped);
@@ -278,7 +289,7 @@ impl Writer {
     #[inline]
     pub fn append(&mut self, outcome: &Outcome<'_>, kept: Kept) {
         if !self.pen.as_ref().is_some_and(|(_, pen)| pen.has_room()) {
-            self.turn();
+            self.turn_if_worth_it();
         }
         match &mut self.pen {
             Some((_, pen)) => pen.write(|room| record::encode(outcome, kept, room)),
@@ -290,8 +301,19 @@ impl Writer {
         self.inner.next[usize::from(self.core)].store(self.next, Ordering::Relaxed);
     }
 
-    /// Turns to the next file.
     #[cold]
+    fn turn_if_worth_it(&mut self) {
+        if self.dry > 0 {
+            self.dry -= 1;
+            return;
+        }
+        self.turn();
+        if self.pen.is_none() {
+            self.dry = DRY_FOR;
+        }
+    }
+
+    /// Turns to the next file.
     fn turn(&mut self) {
         self.seal();
         let spare = lock(&self.inner.ledger).take_spare(self.core);

@@ -82,6 +82,7 @@ impl Shipper {
 
     /// Ships what is left, until nothing is or the time has come. For when nothing more is written.
     pub async fn finish(mut self, within: Duration) {
+        self.begin_anew(); // a round may have been cut short
         let until = Instant::now() + within;
         let shipping = async {
             while !self.outbox.is_empty() && self.link.is_up() {

@@ -43,7 +43,7 @@ impl Keeper {
             thread::park_timeout(LOOK_EVERY);
             let Some(inner) = inner.upgrade() else { return };
             let stopping = inner.stopping.load(Ordering::Acquire);
-            self.clear(&inner);
+            delete_done(&inner);
             if stopping {
                 return close(&inner);
             }
@@ -67,19 +67,6 @@ impl Keeper {
                 }
                 Err(_) => {}
             }
-        }
-    }
-
-    /// Deletes what is shipped, and lets go of memory that is not written any more.
-    fn clear(&self, inner: &Inner) {
-        let (done, maps) = lock(&inner.ledger).to_clear();
-        drop(maps);
-        for place in &done {
-            inner.shelf.delete(*place);
-            lock(&inner.ledger).gone();
-        }
-        if !done.is_empty() {
-            inner.shelf.forget(|origin| !lock(&inner.ledger).has(origin));
         }
     }
 
@@ -130,6 +117,9 @@ fn try_make(inner: &Inner, core: u16) -> io::Result<Pen> {
             },
             Reserved::Full => io::ErrorKind::StorageFull.into(),
         };
+        if delete_done(inner) {
+            continue;
+        }
         // The bound is what fits, if that is less than what was asked for.
         let Some((place, lost)) = lock(&inner.ledger).drop_oldest() else {
             return Err(full);
@@ -138,6 +128,20 @@ fn try_make(inner: &Inner, core: u16) -> io::Result<Pen> {
         inner.shelf.delete(place);
         lock(&inner.ledger).gone();
     }
+}
+
+/// Deletes what is shipped, and lets go of memory that is not written any more. Whether there is more room now.
+fn delete_done(inner: &Inner) -> bool {
+    let (done, maps) = lock(&inner.ledger).to_clear();
+    drop(maps);
+    for place in &done {
+        inner.shelf.delete(*place);
+        lock(&inner.ledger).gone();
+    }
+    if !done.is_empty() {
+        inner.shelf.forget(|origin| !lock(&inner.ledger).has(origin));
+    }
+    !done.is_empty()
 }
 
 /// What another version wrote is left to it; what nobody finished is nothing.

@@ -160,6 +160,13 @@ impl Ledger {
         Some((*place, entry.shipped, entry.map.clone()))
     }
 
+    /// The shipper has to let a file wait.
+    pub(super) fn release(&mut self, place: Place) {
+        if let Some(entry) = self.entries.get_mut(&place) {
+            entry.claimed = false;
+        }
+    }
+
     /// The shipper begins anew.
     pub(super) fn unclaim(&mut self) {
         self.entries.values_mut().for_each(|entry| entry.claimed = false);

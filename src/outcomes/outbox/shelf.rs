@@ -80,9 +80,16 @@ impl Shelf {
         made
     }
 
-    /// Opens a file as memory.
+    /// Opens a file as memory. One of another node, in a folder that was copied, is not ours to ship.
     pub(super) fn open_segment(&self, place: Place) -> Result<Arc<Segment>, Unreadable> {
-        Segment::open(&self.path_of(place))
+        let segment = Segment::open(&self.path_of(place))?;
+        if segment.header().node != self.node {
+            return Err(Unreadable::Header(format!(
+                "it is of node {}",
+                segment.header().node
+            )));
+        }
+        Ok(segment)
     }
 
     /// Deletes a file. The last one of an earlier start takes its lock with it.
@@ -95,21 +102,23 @@ impl Shelf {
 
     /// Takes over the starts whose lock is free, and returns their files.
     pub(super) fn adopt(&self) -> Vec<(Place, Name)> {
-        let Ok(files) = files(&self.folder) else {
+        let Ok(found) = files(&self.folder) else {
             return Vec::new();
         };
         let mut adopted = lock(&self.adopted);
         let known = |boot: &BootId| *boot == self.boot || adopted.iter().any(|(known, _)| known == boot);
         let locked = boots(&self.folder).unwrap_or_default().into_iter();
-        let named = files.iter().map(|(name, _)| name.boot.clone());
+        let named = found.iter().map(|(name, _)| name.boot.clone());
         let strangers: BTreeSet<_> = locked.chain(named).filter(|boot| !known(boot)).collect();
         let mut taken_over = Vec::new();
         for boot in strangers {
             if let Some(lock) = self.take_lock(&boot) {
                 let origin = u32::try_from(adopted.len()).unwrap_or(Place::OWN - 1);
+                // Listed once more, now that nobody adds to them.
+                let theirs = files(&self.folder).unwrap_or_default().into_iter();
+                let theirs = theirs.filter(|(name, _)| name.boot == boot);
                 let before = taken_over.len();
-                let theirs = files.iter().filter(|(name, _)| name.boot == boot);
-                taken_over.extend(theirs.map(|(name, _)| (place_of(origin, name), name.clone())));
+                taken_over.extend(theirs.map(|(name, _)| (place_of(origin, &name), name)));
                 if taken_over.len() == before {
                     let _absent = fs::remove_file(self.lock_path(&boot)); // it left nothing else
                 }

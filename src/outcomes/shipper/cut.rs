@@ -3,11 +3,11 @@
 //! Where a frame was cut is noted in the outbox before it is sent. After a crash the same frames are cut again, so that a
 //! frame which is on the stream already is recognised as a whole, sums of a sample and all.
 
-use std::{io, sync::atomic::Ordering};
+use std::{collections::HashMap, io, sync::atomic::Ordering};
 
 use flexgate_schemas::{
     Outcome,
-    frame::{self, OUTCOMES_MAX, Run, Sealed},
+    frame::{self, OUTCOMES_MAX, PAYLOAD_BYTES_MAX, Run, Sealed},
     outcome::LeftOut,
 };
 
@@ -21,38 +21,47 @@ pub(super) struct Cut {
     pub(super) count: u32,
 }
 
-/// Cuts the next frame; `None` if there is nothing to read. The reader stays where it is.
-pub(super) fn cut(reader: &Reader, writer: &mut frame::Writer) -> io::Result<Option<Cut>> {
-    let records: Vec<Record<'_>> = together(reader);
+/// Cuts the next frame; `None` if there is nothing to read. The reader stays where it is. `limit` is how many outcomes fitted
+/// into a frame so far.
+pub(super) fn cut(reader: &Reader, writer: &mut frame::Writer, limit: &mut usize) -> io::Result<Option<Cut>> {
+    let records = together(reader, *limit);
     let segment = reader.segment();
-    let Some((first, begin)) = records.first().zip(segment.first()) else {
+    let Some(begin) = segment.first() else {
         return Ok(None);
     };
-    let first_counter = begin + u64::from(reader.count());
-    let mut count = records.len();
+    let first = begin + u64::from(reader.count());
+    let mut outcomes = decoded(&records, first);
+    let Some(begins) = records.first().filter(|_| !outcomes.is_empty()) else {
+        return Ok(None);
+    };
     loop {
         let run = Run {
             source: segment.header().source(),
             id_key: segment.header().id_key,
-            first: first_counter,
-            count: u32::try_from(count).unwrap_or(u32::MAX),
+            first,
+            count: u32::try_from(outcomes.len()).unwrap_or(u32::MAX),
         };
-        let Some((rows, left_out)) = sorted(&records[..count], first_counter) else {
-            return Ok(None);
-        };
+        let (rows, left_out) = sorted(&outcomes);
         if let Some(sealed) = writer.seal(&run, &rows, left_out)? {
-            first.cut.store(run.count, Ordering::Release);
+            begins.cut.store(run.count, Ordering::Release);
+            let has_room = sealed.payload.len() < PAYLOAD_BYTES_MAX / 2 && outcomes.len() == *limit;
+            *limit = if has_room {
+                OUTCOMES_MAX.min(*limit * 2)
+            } else {
+                *limit
+            };
             return Ok(Some(Cut {
                 sealed,
                 count: run.count,
             }));
         }
-        count = count.div_ceil(2);
+        outcomes.truncate(outcomes.len().div_ceil(2));
+        *limit = outcomes.len();
     }
 }
 
-/// The records of one frame: those that were cut together before, or as many as there are up to the next such cut.
-fn together(reader: &Reader) -> Vec<Record<'_>> {
+/// The records of one frame: those that were cut together before, or as many as may be up to the next such cut.
+fn together(reader: &Reader, limit: usize) -> Vec<Record<'_>> {
     let mut records = reader.records().peekable();
     let before = records
         .peek()
@@ -60,7 +69,7 @@ fn together(reader: &Reader) -> Vec<Record<'_>> {
     let mut taken: Vec<Record<'_>> = Vec::new();
     for record in records {
         let is_full = match before {
-            0 => !taken.is_empty() && record.cut.load(Ordering::Acquire) > 0 || taken.len() == OUTCOMES_MAX,
+            0 => !taken.is_empty() && record.cut.load(Ordering::Acquire) > 0 || taken.len() == limit,
             cut => taken.len() == cut as usize,
         };
         if is_full {
@@ -71,22 +80,34 @@ fn together(reader: &Reader) -> Vec<Record<'_>> {
     taken
 }
 
-/// Those that get a row, and the sums of those that do not; `None` if one cannot be read, which its sum should have shown.
-fn sorted<'a>(records: &[Record<'a>], first: u64) -> Option<(Vec<Outcome<'a>>, Vec<LeftOut>)> {
-    let (mut rows, mut left_out) = (Vec::with_capacity(records.len()), Vec::<LeftOut>::new());
-    for (counter, record) in (first..).zip(records) {
-        let (outcome, kept) = decode(counter, record.bytes)?;
+/// The outcomes up to the first that cannot be read, if there is one: its sum should have shown that.
+fn decoded<'a>(records: &[Record<'a>], first: u64) -> Vec<(Outcome<'a>, Kept)> {
+    (first..)
+        .zip(records)
+        .map_while(|(counter, record)| decode(counter, record.bytes))
+        .collect()
+}
+
+/// What outcomes without a row have in common with those they are summed up with.
+type Group<'a> = (i64, [Option<&'a str>; 4], u8);
+
+/// Those that get a row, and the sums of those that do not.
+fn sorted<'a>(outcomes: &[(Outcome<'a>, Kept)]) -> (Vec<Outcome<'a>>, Vec<LeftOut>) {
+    let mut rows = Vec::with_capacity(outcomes.len());
+    let (mut places, mut left_out) = (HashMap::<Group<'a>, usize>::new(), Vec::<LeftOut>::new());
+    for (outcome, kept) in outcomes {
         match kept {
-            Kept::Row => rows.push(outcome),
+            Kept::Row => rows.push(*outcome),
             Kept::Counted => {
-                let place = left_out.iter().position(|group| group.takes(&outcome));
-                let place = place.unwrap_or_else(|| {
-                    left_out.push(LeftOut::beside(&outcome));
+                let names = [outcome.route, outcome.upstream, outcome.refused, outcome.key];
+                let group = (outcome.hour(), names, outcome.status_class());
+                let place = *places.entry(group).or_insert_with(|| {
+                    left_out.push(LeftOut::beside(outcome));
                     left_out.len() - 1
                 });
-                left_out[place].add(&outcome);
+                left_out[place].add(outcome);
             }
         }
     }
-    Some((rows, left_out))
+    (rows, left_out)
 }

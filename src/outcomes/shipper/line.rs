@@ -9,7 +9,7 @@ use async_nats::{
 use chrono::Utc;
 use flexgate_schemas::{
     Timestamp,
-    frame::{self, SENT},
+    frame::{self, OUTCOMES_MAX, SENT},
 };
 use metrics::counter;
 use tokio::time::timeout;
@@ -37,6 +37,8 @@ pub(super) struct Line {
     at: Option<(Place, Reader)>,
     /// The number of the file that was read to its end last.
     done: Option<u64>,
+    /// How many outcomes the next frame may have.
+    limit: usize,
     in_flight: VecDeque<InFlight>,
 }
 
@@ -73,6 +75,7 @@ impl Line {
             line,
             at: None,
             done: None,
+            limit: OUTCOMES_MAX / 2,
             in_flight: VecDeque::new(),
         }
     }
@@ -130,7 +133,7 @@ impl Line {
             };
             // Before it is read: what was written until then is seen, and no more comes.
             let sealed = reader.segment().sealed();
-            if let Some(cut) = cut(reader, writer).map_err(Stuck::Memory)? {
+            if let Some(cut) = cut(reader, writer, &mut self.limit).map_err(Stuck::Memory)? {
                 reader.pass(cut.count);
                 return Ok(Some((*place, cut)));
             }
