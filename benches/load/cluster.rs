@@ -45,7 +45,13 @@ pub struct FlexGate {
 
 impl FlexGate {
     /// Starts so many gateways, and routes everything to a backend.
-    pub async fn start(folder: &Path, gateways: usize, threads: usize, backend: u16, recording: Recording) -> Self {
+    pub async fn start(
+        folder: &Path,
+        gateways: usize,
+        threads: usize,
+        backend: u16,
+        recording: Recording,
+    ) -> Self {
         let binaries =
             Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
         let options = ServerOptions {
@@ -79,7 +85,10 @@ impl FlexGate {
                 )
                 .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
                 .env("FLEXGATE_THREADS", threads.to_string())
-                .env("FLEXGATE_RECORDING", if recording == Recording::On { "on" } else { "off" })
+                .env(
+                    "FLEXGATE_RECORDING",
+                    if recording == Recording::On { "on" } else { "off" },
+                )
                 .env("FLEXGATE_LOG", "warn")
                 .stdin(Stdio::null())
                 .spawn()

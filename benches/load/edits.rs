@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     client::{Admin, Connection},
-    cluster::{self, FlexGate},
+    cluster::{self, FlexGate, Recording},
 };
 
 const GATEWAYS: usize = 3;
@@ -38,7 +38,7 @@ const EDITORS: u32 = 8;
 pub async fn run() {
     let folder = tempfile::tempdir().unwrap();
     let backend = backend().await;
-    let flexgate = FlexGate::start(folder.path(, Recording::On), GATEWAYS, 1, backend.port()).await;
+    let flexgate = FlexGate::start(folder.path(), GATEWAYS, 1, backend.port(), Recording::On).await;
     let nodes: Vec<SocketAddr> = flexgate
         .ports()
         .into_iter()

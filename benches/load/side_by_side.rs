@@ -93,21 +93,53 @@ fn report(names: &[&str; CONTESTANTS], turns: &[Vec<Measured>; CONTESTANTS]) {
     }
     let [nginx, off, on] = turns;
     println!();
-    compare("CPU per request, flexgate / nginx", off, nginx, |turn| turn.cpu_us, Some(RATIO_MAX));
-    compare("CPU per request, recording / not", on, off, |turn| turn.cpu_us, Some(RECORDING_MAX));
-    compare("system's CPU, recording / not", on, off, |turn| turn.system_us, None);
+    compare(
+        "CPU per request, flexgate / nginx",
+        off,
+        nginx,
+        |turn| turn.cpu_us,
+        Some(RATIO_MAX),
+    );
+    compare(
+        "CPU per request, recording / not",
+        on,
+        off,
+        |turn| turn.cpu_us,
+        Some(RECORDING_MAX),
+    );
+    compare(
+        "system's CPU, recording / not",
+        on,
+        off,
+        |turn| turn.system_us,
+        None,
+    );
 }
 
 /// Ratios of turns that followed each other.
-fn compare(what: &str, one: &[Measured], other: &[Measured], of: impl Fn(&Measured) -> f64, max: Option<f64>) {
-    let mut ratios: Vec<f64> = one.iter().zip(other).map(|(one, other)| of(one) / of(other)).collect();
+fn compare(
+    what: &str,
+    one: &[Measured],
+    other: &[Measured],
+    of: impl Fn(&Measured) -> f64,
+    max: Option<f64>,
+) {
+    let mut ratios: Vec<f64> = one
+        .iter()
+        .zip(other)
+        .map(|(one, other)| of(one) / of(other))
+        .collect();
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ratios.len() / 2];
     let verdict = max.map_or(String::new(), |max| {
         let held = if ratio <= max { "held" } else { "NOT HELD" };
         format!("; at most {max:.2} is asked: {held}")
     });
-    println!("{what}: {ratio:.3} (turns: {:.3} to {:.3}){verdict}", ratios[0], ratios[ratios.len() - 1]);
+    println!(
+        "{what}: {ratio:.3} (turns: {:.3} to {:.3}){verdict}",
+        ratios[0],
+        ratios[ratios.len() - 1]
+    );
 }
 
 fn median(turns: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
