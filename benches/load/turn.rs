@@ -38,11 +38,12 @@ pub fn run(port: u16, pids: &[u32], connections: usize, turn: Duration) -> Measu
     let (cpu, busy) = (cpu_seconds(pids) - before, busy_seconds() - busy_before);
     let text = String::from_utf8_lossy(&output.stdout);
     let requests = number_before(&text, " requests in ");
+    let distribution = &text[text.find("Latency Distribution").unwrap()..];
     let errors = after(&text, "Non-2xx or 3xx responses: ") + socket_errors(&text);
     Measured {
         requests_per_second: value(&text, "Requests/sec:"),
-        p50_ms: milliseconds(&text, "50%"),
-        p99_ms: milliseconds(&text, "99%"),
+        p50_ms: milliseconds(distribution, "50%"),
+        p99_ms: milliseconds(distribution, "99%"),
         cpu_us: cpu * 1e6 / requests,
         system_us: busy * 1e6 / requests,
         errors,

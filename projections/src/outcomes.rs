@@ -52,7 +52,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How many frames share a transaction, however small they are.
 const BATCH_FRAMES_MAX: usize = 1024;
 /// How long one transaction may take. A database that is silent for longer is asked again over a new connection.
-const APPLY_WITHIN: Duration = Duration::from_secs(60);
+const APPLY_WITHIN: Duration = Duration::from_mins(1);
 /// How long the database may take to say who acts, and what has been seen.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// How often partitions are looked after.

@@ -46,6 +46,11 @@ const STATUSES: &str = "
 const KEYS: &str = "
     SELECT api_key, requests, errors, bytes_in, bytes_out FROM flexgate.usage_hourly WHERE hour = $1 ORDER BY api_key";
 
+/// A row of [`ROUTES`].
+type RouteRow = (Option<String>, i64, i64, i64, i64, Stored, Stored);
+/// A row of [`STATUSES`].
+type StatusRow = (Option<String>, Option<String>, i16, Option<String>, i64);
+
 /// Says which hours are to be published, and remembers which were. Publishes nothing itself.
 #[derive(Debug)]
 pub struct Closing(PgConnection);
@@ -126,11 +131,11 @@ async fn read(
         .bind(NAME)
         .fetch_one(&mut *snapshot)
         .await?;
-    let routes: Vec<(Option<String>, i64, i64, i64, i64, Stored, Stored)> = sqlx::query_as(ROUTES)
+    let routes: Vec<RouteRow> = sqlx::query_as(ROUTES)
         .bind(hour)
         .fetch_all(&mut *snapshot)
         .await?;
-    let statuses: Vec<(Option<String>, Option<String>, i16, Option<String>, i64)> = sqlx::query_as(STATUSES)
+    let statuses: Vec<StatusRow> = sqlx::query_as(STATUSES)
         .bind(hour)
         .fetch_all(&mut *snapshot)
         .await?;
@@ -203,7 +208,7 @@ fn parts(mut whole: ClosedHour) -> Vec<ClosedHour> {
     parts
 }
 
-fn route_hour(row: (Option<String>, i64, i64, i64, i64, Stored, Stored)) -> RouteHour {
+fn route_hour(row: RouteRow) -> RouteHour {
     let (route, requests, errors, bytes_in, bytes_out, latency, upstream_latency) = row;
     RouteHour {
         route,
@@ -216,7 +221,7 @@ fn route_hour(row: (Option<String>, i64, i64, i64, i64, Stored, Stored)) -> Rout
     }
 }
 
-fn status_hour(row: (Option<String>, Option<String>, i16, Option<String>, i64)) -> StatusHour {
+fn status_hour(row: StatusRow) -> StatusHour {
     let (route, upstream, class, refused, requests) = row;
     StatusHour {
         route,

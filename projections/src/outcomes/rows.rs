@@ -82,7 +82,7 @@ impl Rows {
         self.bigint(outcome.revision.cast_signed());
         self.bigint(outcome.micros.cast_signed());
         self.optional(outcome.upstream_micros, |rows, micros| {
-            rows.bigint(micros.cast_signed())
+            rows.bigint(micros.cast_signed());
         });
         self.bigint(outcome.bytes_in.cast_signed());
         self.bigint(outcome.bytes_out.cast_signed());

@@ -49,7 +49,7 @@ pub async fn keep(url: String, (link, names): (Link, Names), alerts: Alerts, hea
         refused: false,
         is_behind: false,
     };
-    keeper::keep(projection, shown, tasks).await;
+    Box::pin(keeper::keep(projection, shown, tasks)).await; // a large future: two batches are in it
 }
 
 struct Outcomes {

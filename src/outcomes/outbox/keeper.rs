@@ -29,7 +29,7 @@ impl Keeper {
     /// Makes what the cores need first, then starts the thread.
     pub(super) fn start(inner: &Arc<Inner>) -> io::Result<JoinHandle<()>> {
         let mut keeper = Self { failing: false };
-        keeper.adopt(inner);
+        Self::adopt(inner);
         keeper.make_spares(inner);
         let inner = Arc::downgrade(inner);
         thread::Builder::new()
@@ -47,7 +47,7 @@ impl Keeper {
             if stopping {
                 return close(&inner);
             }
-            self.adopt(&inner);
+            Self::adopt(&inner);
             self.make_spares(&inner);
         }
     }
@@ -70,7 +70,7 @@ impl Keeper {
         }
     }
 
-    fn adopt(&self, inner: &Inner) {
+    fn adopt(inner: &Inner) {
         for (place, name) in inner.shelf.adopt() {
             match inner.shelf.open_segment(place) {
                 Ok(segment) => {
@@ -132,7 +132,7 @@ fn try_make(inner: &Inner, core: u16) -> io::Result<Pen> {
 
 /// Deletes what is shipped, and lets go of memory that is not written any more. Whether there is more room now.
 fn delete_done(inner: &Inner) -> bool {
-    let (done, maps) = lock(&inner.ledger).to_clear();
+    let (done, maps) = lock(&inner.ledger).take_done();
     drop(maps);
     for place in &done {
         inner.shelf.delete(*place);

@@ -204,7 +204,7 @@ impl Ledger {
     }
 
     /// What is to be deleted, and memory that is not written any more: to be let go of outside of any lock.
-    pub(super) fn to_clear(&mut self) -> (Vec<Place>, Vec<Arc<Segment>>) {
+    pub(super) fn take_done(&mut self) -> (Vec<Place>, Vec<Arc<Segment>>) {
         let sealed = self.entries.values_mut().filter(|entry| entry.sealed.is_some());
         let maps = sealed.filter_map(|entry| entry.map.take()).collect();
         (std::mem::take(&mut self.done), maps)

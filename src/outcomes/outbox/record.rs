@@ -96,7 +96,7 @@ pub(in crate::outcomes) fn decode(counter: u64, bytes: &[u8]) -> Option<(Outcome
         return None;
     }
     let kept = if has(COUNTED) { Kept::Counted } else { Kept::Row };
-    Some((with_texts(outcome, texts), kept))
+    Some((with_texts(&outcome, texts), kept))
 }
 
 /// The texts that need not be there, no longer than they may be, in the order in which they are written.
@@ -119,7 +119,7 @@ fn texts<'a>(outcome: &Outcome<'a>) -> [Option<&'a str>; TEXTS] {
     ]
 }
 
-fn with_texts<'a>(outcome: Outcome<'a>, texts: [Option<&'a str>; TEXTS]) -> Outcome<'a> {
+fn with_texts<'a>(outcome: &Outcome<'a>, texts: [Option<&'a str>; TEXTS]) -> Outcome<'a> {
     let [
         route,
         upstream,
@@ -149,7 +149,7 @@ fn with_texts<'a>(outcome: Outcome<'a>, texts: [Option<&'a str>; TEXTS]) -> Outc
         correlation,
         trace,
         matched,
-        ..outcome
+        ..*outcome
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     fn encoded(outcome: &Outcome<'_>, kept: Kept) -> Vec<u8> {
-        let mut room = [0xaa; BYTES_MAX];
+        let mut room: Box<[u8; BYTES_MAX]> = vec![0xaa; BYTES_MAX].try_into().unwrap();
         let length = encode(outcome, kept, &mut room);
         room[..length].to_vec()
     }
@@ -298,7 +298,7 @@ mod tests {
             upstream_micros: Some(u64::MAX),
             bytes_in: u64::MAX,
             bytes_out: u64::MAX,
-            ..with_texts(Outcome::default(), [text; TEXTS])
+            ..with_texts(&Outcome::default(), [text; TEXTS])
         };
         let bytes = encoded(&outcome, Kept::Counted);
         assert!(decode(0, &bytes).is_some() && bytes.len() <= BYTES_MAX);
@@ -323,7 +323,7 @@ mod tests {
                 counter, arrival, at, generation, revision, status, attempts, micros, upstream_micros, bytes_in, bytes_out,
                 method: &required[0],
                 path: &required[1],
-                ..with_texts(Outcome::default(), texts)
+                ..with_texts(&Outcome::default(), texts)
             };
             let kept = if counted { Kept::Counted } else { Kept::Row };
             let bytes = encoded(&outcome, kept);

@@ -32,7 +32,7 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(10);
 
 /// One core of one start.
 pub(super) struct Line {
-    line: (u32, u16),
+    id: (u32, u16),
     /// The file that is read, and where.
     at: Option<(Place, Reader)>,
     /// The number of the file that was read to its end last.
@@ -70,9 +70,9 @@ impl fmt::Display for Stuck {
 }
 
 impl Line {
-    pub(super) fn new(line: (u32, u16)) -> Self {
+    pub(super) fn new(id: (u32, u16)) -> Self {
         Self {
-            line,
+            id,
             at: None,
             done: None,
             limit: OUTCOMES_MAX / 2,
@@ -115,7 +115,7 @@ impl Line {
 
     /// Whether this line has nothing left, and nobody writes to it any more.
     pub(super) fn is_over(&self, outbox: &Outbox) -> bool {
-        self.at.is_none() && self.in_flight.is_empty() && !outbox.lines().contains(&self.line)
+        self.at.is_none() && self.in_flight.is_empty() && !outbox.lines().contains(&self.id)
     }
 
     /// The next frame and the file it is from; `None` when everything there is has been read.
@@ -126,7 +126,7 @@ impl Line {
     ) -> Result<Option<(Place, Cut)>, Stuck> {
         loop {
             if self.at.is_none() {
-                self.at = outbox.claim(self.line, self.done);
+                self.at = outbox.claim(self.id, self.done);
             }
             let Some((place, reader)) = &mut self.at else {
                 return Ok(None);

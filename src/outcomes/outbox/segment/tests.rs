@@ -14,7 +14,7 @@ fn header(number: u64) -> Header {
 }
 
 fn create(path: &Path) -> Pen {
-    let mut pen = Segment::create(path, header(1), |file, bytes| file.set_len(bytes)).unwrap();
+    let mut pen = Segment::create(path, header(1), File::set_len).unwrap();
     pen.begin(100);
     pen
 }
