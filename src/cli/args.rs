@@ -8,11 +8,15 @@
     reason = "most of these comments are shown in a terminal, without Markdown"
 )]
 
+mod tables;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::config::Layer;
+
+pub(super) use tables::{DatabaseAt, Sql, VerifyVerb};
 
 /// The version of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -88,6 +92,13 @@ pub(super) enum Command {
     /// Make the streams that FlexGate needs, with an operator's credentials
     #[command(subcommand)]
     Streams(StreamVerb),
+    /// Bring the tables in the database to what this version writes
+    Migrate(DatabaseAt),
+    /// Open psql on the tables, or run one query
+    Sql(Sql),
+    /// Hold what is kept against each other
+    #[command(subcommand)]
+    Verify(VerifyVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
     /// Print the version
@@ -339,6 +350,18 @@ impl Args {
                 options.push(("FLEXGATE_ROLES", "--role", serve.role.clone()));
                 Some(&serve.node)
             }
+            Command::Migrate(at) => {
+                options.extend(at.layer());
+                None
+            }
+            Command::Sql(sql) => {
+                options.extend(sql.at.layer());
+                None
+            }
+            Command::Verify(VerifyVerb::Outcomes(at)) => {
+                options.extend(at.layer());
+                None
+            }
             _ => None,
         };
         if let Some(node) = node {
@@ -381,6 +404,8 @@ mod tests {
             "flexgate upstreams create u --url http://a --url http://b --wait",
             "flexgate events tail --from 12",
             "flexgate apply f.yml --reason why",
+            "flexgate sql -- --csv -c x",
+            "flexgate verify outcomes --database-url postgres://a -o json",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
         }
