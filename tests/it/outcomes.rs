@@ -1,8 +1,8 @@
 //! What became of every request: from the outbox over the stream into the tables.
 
 mod closed_hours;
-mod database;
-mod frames;
+pub mod database;
+pub mod frames;
 mod projection;
 mod projector;
 mod shipper;
