@@ -1,6 +1,7 @@
 //! `flexgate migrate`, and what it means for a command when the database does not do what it should.
 
 use flexgate_projections::Error;
+use sqlx::error::DatabaseError;
 
 use super::{
     exit::{Exit, Failure},
@@ -31,7 +32,7 @@ impl From<Error> for Failure {
         match error {
             Error::Database(error) => Self::of_database(&error, says),
             Error::Migration(_) => Self::new(Exit::Conflict, says).next(
-                "another version of FlexGate made these tables, or somebody changed them: use the version that made them",
+                "these tables are of another version, or somebody changed them: use the version that made them",
             ),
             _ => Self::new(Exit::Failed, says),
         }
@@ -41,7 +42,7 @@ impl From<Error> for Failure {
 impl Failure {
     /// A database that lets nobody in cannot be reached; one that refuses a statement can.
     fn of_database(error: &sqlx::Error, says: String) -> Self {
-        let code = error.as_database_error().and_then(|said| said.code());
+        let code = error.as_database_error().and_then(DatabaseError::code);
         match code.as_deref() {
             Some(UNDEFINED_TABLE) => {
                 Self::new(Exit::Failed, says).next("`flexgate migrate` makes the tables")

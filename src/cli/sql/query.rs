@@ -128,13 +128,12 @@ fn refused(error: &sqlx::Error) -> Failure {
         return Failure::new(Exit::Unreachable, format!("the database: {error}"))
             .next("`flexgate doctor` looks at it");
     };
-    let mut message = said.message().to_owned();
-    if let Some(PgErrorPosition::Original(position)) = said.position() {
-        message.push_str(&format!(" (at character {position})"));
-    }
-    if let Some(detail) = said.detail() {
-        message.push_str(&format!("\n  {detail}"));
-    }
+    let position = match said.position() {
+        Some(PgErrorPosition::Original(position)) => format!(" (at character {position})"),
+        _ => String::new(),
+    };
+    let detail = said.detail().map(|detail| format!("\n  {detail}"));
+    let message = [said.message(), &position, &detail.unwrap_or_default()].concat();
     let failure = Failure::new(Exit::Failed, message);
     match said.hint() {
         Some(hint) => failure.next(hint),
