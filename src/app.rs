@@ -26,12 +26,14 @@ mod file;
 mod ports;
 mod process;
 pub mod projector;
+mod running;
 mod servers;
 
 pub use demo::Demo;
 pub use file::FileError;
 pub use ports::PortTaken;
 pub use process::{Addresses, Process};
+pub use running::{database_at_hand, nats_at_hand};
 pub use servers::Endpoints;
 
 /// The control plane's threads: following the log, answering the admin API, reporting. Requests have theirs.

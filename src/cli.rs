@@ -11,13 +11,16 @@ mod entity;
 mod events;
 mod exit;
 mod invocation;
+mod migrate;
 mod nodes;
 mod output;
 mod problem;
 mod routes;
+mod sql;
 mod start;
 mod status;
 mod upstreams;
+mod verify;
 mod write;
 
 use std::process::ExitCode;
@@ -67,6 +70,9 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Events(verb) => events::run(invocation, verb),
         Command::Nodes(verb) => nodes::run(invocation, verb),
         Command::Streams(verb) => start::streams(invocation, verb),
+        Command::Migrate(_) => migrate::migrate(invocation),
+        Command::Sql(options) => sql::run(invocation, options),
+        Command::Verify(verb) => verify::run(invocation, verb),
         Command::Doctor => doctor::examine(invocation),
         Command::Version => invocation.output.line(args::VERSION),
     }

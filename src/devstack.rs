@@ -15,6 +15,7 @@ mod password;
 mod ports;
 mod postgres;
 mod process;
+mod running;
 mod server;
 mod spawn;
 mod valkey;
@@ -24,6 +25,7 @@ use std::path::PathBuf;
 pub use binaries::Binaries;
 pub use error::DevstackError;
 pub use hold::{Stopped, stop_recorded};
+pub use running::Running;
 pub use server::{Server, ServerOptions};
 
 use hold::Hold;

@@ -15,7 +15,7 @@ mod sketch;
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
-pub use migrate::{connect, open};
+pub use migrate::{Ran, connect, migrate, open};
 pub use outcomes::{
     Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
 };

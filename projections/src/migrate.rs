@@ -1,6 +1,6 @@
 //! Connecting to the database, and bringing its tables to what this build writes.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use sqlx::{
     Connection as _, PgConnection, SqlSafeStr as _,
@@ -46,6 +46,46 @@ pub async fn connect(url: &str) -> Result<PgConnection, Error> {
     .await
     .map_err(late)??;
     Ok(connection)
+}
+
+/// A migration that has run, named like its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran(String);
+
+impl fmt::Display for Ran {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// As [`connect`], for who wants to know which migrations were missing, in order. Another process that ran them at the
+/// same moment goes unnoticed: they were missing.
+pub async fn migrate(url: &str) -> Result<Vec<Ran>, Error> {
+    let mut connection = open(url).await?;
+    let before = timeout(CONNECT_WITHIN, applied(&mut connection))
+        .await
+        .map_err(late)??;
+    connection.close().await?;
+    connect(url).await?.close().await?;
+    let missing = MIGRATIONS
+        .iter()
+        .filter(|(version, ..)| !before.contains(version));
+    Ok(missing
+        .map(|(version, name, _)| Ran(format!("{version:04}_{name}")))
+        .collect())
+}
+
+/// The versions that were run before, if any ever was.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>, sqlx::Error> {
+    let any: bool = sqlx::query_scalar("SELECT to_regclass('flexgate.migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !any {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar("SELECT version FROM flexgate.migrations WHERE success")
+        .fetch_all(connection)
+        .await
 }
 
 /// An answer that did not come in time, as the driver reports one that it waited for itself.

@@ -8,11 +8,17 @@
     reason = "most of these comments are shown in a terminal, without Markdown"
 )]
 
+mod entities;
+mod tables;
+
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Layer;
+
+pub(super) use entities::{Data, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
+pub(super) use tables::{DatabaseAt, Sql, VerifyVerb};
 
 /// The version of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -88,6 +94,13 @@ pub(super) enum Command {
     /// Make the streams that FlexGate needs, with an operator's credentials
     #[command(subcommand)]
     Streams(StreamVerb),
+    /// Bring the tables in the database to what this version writes
+    Migrate(DatabaseAt),
+    /// Open psql on the tables, or run one query
+    Sql(Sql),
+    /// Hold what is kept against each other
+    #[command(subcommand)]
+    Verify(VerifyVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
     /// Print the version
@@ -183,131 +196,6 @@ pub(super) struct How {
 }
 
 #[derive(Debug, Subcommand)]
-pub(super) enum RouteVerb {
-    /// List all routes
-    List,
-    /// Show one route
-    Get { id: String },
-    /// Create a route
-    Create(RouteChange),
-    /// Change some fields of a route
-    Update {
-        id: String,
-        #[command(flatten)]
-        change: RouteChange,
-    },
-    /// Delete a route
-    Delete {
-        id: String,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Let a route match again
-    Enable {
-        id: String,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Let a route match nothing
-    Disable {
-        id: String,
-        #[command(flatten)]
-        how: How,
-    },
-}
-
-/// Fields of a route. What has no option of its own goes into `--data`.
-#[derive(Debug, clap::Args)]
-pub(super) struct RouteChange {
-    /// The paths: `/users`, `/users/:id`, `/api/*`
-    #[arg(long)]
-    pub(super) path: Option<String>,
-    /// The upstream's name, or a URL
-    #[arg(long)]
-    pub(super) upstream: Option<String>,
-    /// A method; may be repeated
-    #[arg(long = "method", value_name = "METHOD")]
-    pub(super) methods: Vec<String>,
-    /// The host
-    #[arg(long)]
-    pub(super) host: Option<String>,
-    /// A name for people
-    #[arg(long)]
-    pub(super) name: Option<String>,
-    /// Beats specificity: the highest wins
-    #[arg(long, allow_negative_numbers = true)]
-    pub(super) priority: Option<i64>,
-    /// Forward the path without what the pattern's literal part matched
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
-    pub(super) strip_path: Option<bool>,
-    /// Forward this path instead, such as `/v2/users/:id`
-    #[arg(long, value_name = "PATH")]
-    pub(super) rewrite: Option<String>,
-    /// How long the response may take to begin, such as `5s`
-    #[arg(long, value_name = "SPAN")]
-    pub(super) timeout: Option<String>,
-    #[command(flatten)]
-    pub(super) data: Data,
-    #[command(flatten)]
-    pub(super) how: How,
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum UpstreamVerb {
-    /// List all upstreams
-    List,
-    /// Show one upstream
-    Get { name: String },
-    /// Create an upstream
-    Create {
-        name: String,
-        #[command(flatten)]
-        change: UpstreamChange,
-    },
-    /// Change some fields of an upstream
-    Update {
-        name: String,
-        #[command(flatten)]
-        change: UpstreamChange,
-    },
-    /// Delete an upstream
-    Delete {
-        name: String,
-        #[command(flatten)]
-        how: How,
-    },
-}
-
-/// Fields of an upstream. What has no option of its own goes into `--data`.
-#[derive(Debug, clap::Args)]
-pub(super) struct UpstreamChange {
-    /// Where it is; may be repeated
-    #[arg(long = "url", value_name = "URL")]
-    pub(super) urls: Vec<String>,
-    /// How long the response may take to begin, such as `5s`
-    #[arg(long, value_name = "SPAN")]
-    pub(super) timeout: Option<String>,
-    /// How long a connection may take to be made
-    #[arg(long, value_name = "SPAN")]
-    pub(super) connect_timeout: Option<String>,
-    /// How often a failed request is tried again
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) retries: Option<u8>,
-    #[command(flatten)]
-    pub(super) data: Data,
-    #[command(flatten)]
-    pub(super) how: How,
-}
-
-/// A body written as JSON.
-#[derive(Debug, clap::Args)]
-pub(super) struct Data {
-    /// Fields as a JSON object, `@FILE`, or `-` for standard input; options win over it
-    #[arg(long = "data", short = 'd', value_name = "JSON")]
-    pub(super) text: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
 pub(super) enum EventVerb {
     /// Print each commit as it happens, until Ctrl-C
     Tail {
@@ -338,6 +226,18 @@ impl Args {
             Command::Serve(serve) => {
                 options.push(("FLEXGATE_ROLES", "--role", serve.role.clone()));
                 Some(&serve.node)
+            }
+            Command::Migrate(at) => {
+                options.extend(at.layer());
+                None
+            }
+            Command::Sql(sql) => {
+                options.extend(sql.at.layer());
+                None
+            }
+            Command::Verify(VerifyVerb::Outcomes(at)) => {
+                options.extend(at.layer());
+                None
             }
             _ => None,
         };
@@ -381,6 +281,8 @@ mod tests {
             "flexgate upstreams create u --url http://a --url http://b --wait",
             "flexgate events tail --from 12",
             "flexgate apply f.yml --reason why",
+            "flexgate sql -- --csv -c x",
+            "flexgate verify outcomes --database-url postgres://a -o json",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
         }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use comfy_table::{Table, presets};
+use comfy_table::{Row, Table, presets};
 use serde::Serialize;
 
 use super::{
@@ -56,15 +56,26 @@ impl Output {
         self.rows(table, rows)
     }
 
+    /// A result as a table of as many columns as it happens to have.
+    pub(super) fn grid(
+        &self,
+        header: impl IntoIterator<Item = String>,
+        rows: impl IntoIterator<Item = Vec<String>>,
+    ) -> Result<Exit, Failure> {
+        let mut table = Table::new();
+        table.set_header(header);
+        self.rows(table, rows)
+    }
+
     /// A result as names and values.
     pub(super) fn pairs(&self, rows: impl IntoIterator<Item = [String; 2]>) -> Result<Exit, Failure> {
         self.rows(Table::new(), rows)
     }
 
-    fn rows<const N: usize>(
+    fn rows<R: Into<Row>>(
         &self,
         mut table: Table,
-        rows: impl IntoIterator<Item = [String; N]>,
+        rows: impl IntoIterator<Item = R>,
     ) -> Result<Exit, Failure> {
         table.load_style(presets::NOTHING).add_rows(rows);
         // Without borders each column is padded by a space on either side; what stands first and last needs none.

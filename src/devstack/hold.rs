@@ -128,6 +128,11 @@ pub(super) fn record(data_dir: &Path, name: &str, pid: i32) -> Result<(), Devsta
         .map_err(error::io("write", &path))
 }
 
+/// Whether the child of this name runs.
+pub(super) fn runs(data_dir: &Path, name: &str) -> bool {
+    read(&record_path(data_dir, name)).is_some_and(|child| child.is_alive())
+}
+
 /// The child has ended.
 pub(super) fn forget(data_dir: &Path, name: &str) {
     let _gone = fs::remove_file(record_path(data_dir, name));

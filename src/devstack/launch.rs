@@ -38,17 +38,24 @@ pub(super) enum Protocol {
     Redis,
 }
 
+impl Protocol {
+    /// Of the server that speaks it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Postgres => "postgres",
+            Self::Redis => "valkey",
+        }
+    }
+}
+
 /// Boxed: the clients' futures are tens of kilobytes, and every future that waits for one would be as large.
 type Greeting<'a> = Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
 impl Launch {
     /// In the log's and the record's name, and in messages.
     pub(super) fn name(&self) -> &'static str {
-        match self.protocol {
-            Protocol::Nats => "nats",
-            Protocol::Postgres => "postgres",
-            Protocol::Redis => "valkey",
-        }
+        self.protocol.name()
     }
 
     /// Forks it, and writes down that it runs.

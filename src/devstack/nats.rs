@@ -40,12 +40,17 @@ pub(super) fn launch(options: &ServerOptions) -> Result<Launch, DevstackError> {
         protocol: Protocol::Nats,
         data_dir: options.data_dir.clone(),
         port,
-        url: format!("nats://{}:{password}@127.0.0.1:{port}", password::USER),
+        url: url(&password, port),
         account: &[],
         program: options.binary.clone(),
         arguments: vec!["--config".into(), file.into()],
         scratch: None,
     })
+}
+
+/// Where the server is, for who knows its password.
+pub(super) fn url(password: &str, port: u16) -> String {
+    format!("nats://{}:{password}@127.0.0.1:{port}", password::USER)
 }
 
 /// JetStream comes up with the server, but an account without it is as good as no server.

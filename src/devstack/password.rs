@@ -27,6 +27,13 @@ pub(super) fn read_or_create(data_dir: &Path) -> Result<String, DevstackError> {
     Ok(password)
 }
 
+/// The password, if there has been a first start and it may be read.
+pub(super) fn read(data_dir: &Path) -> Option<String> {
+    fs::read_to_string(data_dir.join("password"))
+        .ok()
+        .filter(|password| !password.is_empty())
+}
+
 /// Readable by its owner alone from the first instant.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<(), DevstackError> {
     let write = || -> io::Result<()> {

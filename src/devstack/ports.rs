@@ -19,14 +19,17 @@ pub(super) struct Ports {
 }
 
 impl Ports {
+    /// Those that the last start has chosen. Unreadable is like absent.
+    pub(super) fn kept(data_dir: &Path) -> Option<Self> {
+        let json = fs::read(data_dir.join("ports.json")).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
     /// Last time's where they are free, others where they are not. Written to `ports.json`.
     pub(super) fn choose(data_dir: &Path) -> Result<Self, DevstackError> {
         let path = data_dir.join("ports.json");
-        // Unreadable is like absent: the worst that comes of it is other numbers.
-        let kept: Self = fs::read(&path)
-            .ok()
-            .and_then(|json| serde_json::from_slice(&json).ok())
-            .unwrap_or_default();
+        // The worst that comes of an unreadable file is other numbers.
+        let kept = Self::kept(data_dir).unwrap_or_default();
 
         let choose = || -> io::Result<Self> {
             // All three are held until all are chosen, or the system might name one twice.

@@ -64,15 +64,20 @@ pub(super) async fn launch(options: &ServerOptions) -> Result<Launch, DevstackEr
         protocol: Protocol::Postgres,
         data_dir: options.data_dir.clone(),
         port,
-        url: format!(
-            "postgres://{}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable",
-            password::USER
-        ),
+        url: url(&password, port),
         account: account.prefix,
         program: account.binary,
         arguments,
         scratch,
     })
+}
+
+/// Where the database is, for who knows its password.
+pub(super) fn url(password: &str, port: u16) -> String {
+    format!(
+        "postgres://{}:{password}@127.0.0.1:{port}/{DATABASE}?sslmode=disable",
+        password::USER
+    )
 }
 
 /// Asks for the database by its name, and makes it if that is all that is missing.

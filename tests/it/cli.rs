@@ -51,6 +51,9 @@ fn the_command_line_is_explained() {
         "upstreams",
         "events",
         "nodes",
+        "migrate",
+        "sql",
+        "verify",
         "doctor",
     ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}\n{help}");

@@ -66,7 +66,7 @@ impl Nats {
 pub struct Postgres {
     /// The server.
     pub server: Server,
-    _data: TempDir,
+    data: TempDir,
 }
 
 impl Postgres {
@@ -84,8 +84,13 @@ impl Postgres {
         };
         Self {
             server: Server::postgres(options).await.unwrap(),
-            _data: data,
+            data,
         }
+    }
+
+    /// The folder that its server keeps everything in.
+    pub fn data_dir(&self) -> &Path {
+        self.data.path()
     }
 
     /// A migrated database that no other test uses, on the server that all tests share.

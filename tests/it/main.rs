@@ -19,6 +19,7 @@ mod journal;
 mod outcomes;
 mod projections;
 mod restart;
+mod tables;
 mod tidy;
 mod upstream;
 mod wire;

@@ -2,8 +2,8 @@
 
 mod accounting;
 mod closed_hours;
-mod database;
-mod frames;
+pub mod database;
+pub mod frames;
 mod projection;
 mod projector;
 mod retention;

@@ -1,0 +1,130 @@
+//! The commands about routes and upstreams.
+
+use clap::{ArgAction, Subcommand};
+
+use super::How;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum RouteVerb {
+    /// List all routes
+    List,
+    /// Show one route
+    Get { id: String },
+    /// Create a route
+    Create(RouteChange),
+    /// Change some fields of a route
+    Update {
+        id: String,
+        #[command(flatten)]
+        change: RouteChange,
+    },
+    /// Delete a route
+    Delete {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a route match again
+    Enable {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a route match nothing
+    Disable {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Fields of a route. What has no option of its own goes into `--data`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct RouteChange {
+    /// The paths: `/users`, `/users/:id`, `/api/*`
+    #[arg(long)]
+    pub(in crate::cli) path: Option<String>,
+    /// The upstream's name, or a URL
+    #[arg(long)]
+    pub(in crate::cli) upstream: Option<String>,
+    /// A method; may be repeated
+    #[arg(long = "method", value_name = "METHOD")]
+    pub(in crate::cli) methods: Vec<String>,
+    /// The host
+    #[arg(long)]
+    pub(in crate::cli) host: Option<String>,
+    /// A name for people
+    #[arg(long)]
+    pub(in crate::cli) name: Option<String>,
+    /// Beats specificity: the highest wins
+    #[arg(long, allow_negative_numbers = true)]
+    pub(in crate::cli) priority: Option<i64>,
+    /// Forward the path without what the pattern's literal part matched
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(in crate::cli) strip_path: Option<bool>,
+    /// Forward this path instead, such as `/v2/users/:id`
+    #[arg(long, value_name = "PATH")]
+    pub(in crate::cli) rewrite: Option<String>,
+    /// How long the response may take to begin, such as `5s`
+    #[arg(long, value_name = "SPAN")]
+    pub(in crate::cli) timeout: Option<String>,
+    #[command(flatten)]
+    pub(in crate::cli) data: Data,
+    #[command(flatten)]
+    pub(in crate::cli) how: How,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum UpstreamVerb {
+    /// List all upstreams
+    List,
+    /// Show one upstream
+    Get { name: String },
+    /// Create an upstream
+    Create {
+        name: String,
+        #[command(flatten)]
+        change: UpstreamChange,
+    },
+    /// Change some fields of an upstream
+    Update {
+        name: String,
+        #[command(flatten)]
+        change: UpstreamChange,
+    },
+    /// Delete an upstream
+    Delete {
+        name: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Fields of an upstream. What has no option of its own goes into `--data`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct UpstreamChange {
+    /// Where it is; may be repeated
+    #[arg(long = "url", value_name = "URL")]
+    pub(in crate::cli) urls: Vec<String>,
+    /// How long the response may take to begin, such as `5s`
+    #[arg(long, value_name = "SPAN")]
+    pub(in crate::cli) timeout: Option<String>,
+    /// How long a connection may take to be made
+    #[arg(long, value_name = "SPAN")]
+    pub(in crate::cli) connect_timeout: Option<String>,
+    /// How often a failed request is tried again
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::cli) retries: Option<u8>,
+    #[command(flatten)]
+    pub(in crate::cli) data: Data,
+    #[command(flatten)]
+    pub(in crate::cli) how: How,
+}
+
+/// A body written as JSON.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Data {
+    /// Fields as a JSON object, `@FILE`, or `-` for standard input; options win over it
+    #[arg(long = "data", short = 'd', value_name = "JSON")]
+    pub(in crate::cli) text: Option<String>,
+}
