@@ -62,10 +62,12 @@ CREATE FUNCTION flexgate.buckets(sketch flexgate.sketch)
 RETURNS TABLE (lower_us double precision, upper_us double precision, requests bigint)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog
 BEGIN ATOMIC
+    -- Once, and not for every digit again.
+    WITH written AS MATERIALIZED (SELECT decode(sketch::text, 'escape') AS digits)
     SELECT CASE digit WHEN 0 THEN 0 ELSE 2 ^ ((digit - 2) / 64::double precision) END,
            CASE digit WHEN 0 THEN 0 ELSE 2 ^ ((digit - 1) / 64::double precision) END,
            held.requests
-    FROM (SELECT decode(sketch::text, 'escape') AS digits) written,
+    FROM written,
          generate_series(0, (length(digits) - 1) / 16) digit,
          LATERAL (SELECT encode(substring(digits, greatest(length(digits) - 16 * digit - 15, 1),
                                           least(16, length(digits) - 16 * digit)), 'escape')::bigint AS requests) held

@@ -8,3 +8,4 @@ mod projection;
 mod projector;
 mod retention;
 mod shipper;
+mod sketches;

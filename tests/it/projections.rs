@@ -324,6 +324,20 @@ async fn every_table_and_every_column_has_a_comment() {
 }
 
 #[tokio::test]
+async fn every_function_and_every_type_has_a_comment() {
+    let url = Postgres::database().await;
+    // Of the types only what is made by name: a table brings its own.
+    let made = "FROM (
+            SELECT oid, 'pg_proc' AS catalog, proname AS name FROM pg_proc WHERE pronamespace = 'flexgate'::regnamespace
+            UNION ALL SELECT oid, 'pg_type', typname FROM pg_type
+            WHERE typnamespace = 'flexgate'::regnamespace AND typtype IN ('d', 'e', 'r')
+        ) made";
+    assert!(query(&url, &format!("SELECT name::text {made}")).await.len() > 4);
+    let silent = format!("SELECT name::text {made} WHERE obj_description(oid, catalog) IS NULL");
+    assert_eq!(query(&url, &silent).await, [] as [String; 0]);
+}
+
+#[tokio::test]
 async fn a_migrated_database_takes_every_statement() {
     let url = Postgres::database().await;
     let mut connection = PgConnection::connect(&url).await.unwrap();
