@@ -1,7 +1,7 @@
 //! How fast a projector takes a filled stream into PostgreSQL, everything as it is by default.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -53,19 +53,26 @@ pub async fn run() {
     link.connected().await;
     let names = Names::new("BENCH").unwrap();
     streams::provision(&link, &names, 1).await.unwrap();
-    let bytes = fill(&link, &names).await;
+    let bytes = fill(&link).await;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let each = bytes as f64 / OUTCOMES as f64;
     println!("{OUTCOMES} outcomes on the stream, {each:.1} bytes each");
 
-    let mut database = flexgate_projections::connect(postgres.url()).await.unwrap();
+    project(folder.path(), nats.url(), postgres.url()).await;
+    postgres.stop().await;
+    nats.stop().await;
+}
+
+/// Starts a projector, and waits until it is through.
+async fn project(folder: &Path, nats: &str, postgres: &str) {
+    let mut database = flexgate_projections::connect(postgres).await.unwrap();
     let began = Instant::now();
     let projector = Command::new(env!("CARGO_BIN_EXE_flexgate"))
         .args(["serve", "--role", "projector"])
-        .env("NATS_URL", nats.url())
-        .env("DATABASE_URL", postgres.url())
+        .env("NATS_URL", nats)
+        .env("DATABASE_URL", postgres)
         .env("FLEXGATE_STREAM_PREFIX", "BENCH")
-        .env("FLEXGATE_DATA_DIR", folder.path().join("projector"))
+        .env("FLEXGATE_DATA_DIR", folder.join("projector"))
         .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
         .env("FLEXGATE_LOG", "warn")
         .stdin(Stdio::null())
@@ -105,12 +112,10 @@ pub async fn run() {
     assert_eq!(rows.unsigned_abs(), OUTCOMES);
     drop(projector);
     database.close().await.unwrap();
-    postgres.stop().await;
-    nats.stop().await;
 }
 
 /// Returns how many bytes the payloads have.
-async fn fill(link: &Link, names: &Names) -> usize {
+async fn fill(link: &Link) -> usize {
     let mut random = SmallRng::seed_from_u64(1);
     let mut writer = Writer::new().unwrap();
     let paths: Vec<String> = (0..500).map(|n| format!("/users/{n}/orders")).collect();
@@ -167,6 +172,5 @@ async fn fill(link: &Link, names: &Names) -> usize {
             .await;
         ack.unwrap().await.unwrap();
     }
-    let _names = names;
     bytes
 }

@@ -77,10 +77,6 @@ async fn survives(victims: &[Victim], seed: u64) {
         (answered..=answered + broken).contains(&applied),
         "{answered} answers, {broken} broken off, {applied} counted"
     );
-    println!(
-        "{} kills: {answered} answers, {broken} broken off, {applied} counted",
-        victims.len()
-    );
 }
 
 /// Real processes, each of which can be killed.
@@ -93,7 +89,7 @@ struct Stack {
     names: Names,
     link: Link,
     folder: tempfile::TempDir,
-    _upstream: Upstream,
+    upstream: Upstream,
 }
 
 impl Stack {
@@ -133,7 +129,7 @@ impl Stack {
             names,
             link,
             folder,
-            _upstream: upstream,
+            upstream,
         };
         stack.gateway.start();
         stack.projector.start();
@@ -144,7 +140,7 @@ impl Stack {
     /// Makes the one route, and waits until it is served.
     async fn route(&self, admin: SocketAddr) {
         listens(admin).await;
-        let route = json!({ "id": "all", "path": "/*", "upstream": self._upstream.url() });
+        let route = json!({ "id": "all", "path": "/*", "upstream": self.upstream.url() });
         let api = Admin {
             addr: admin,
             token: TOKEN.to_owned(),
@@ -189,10 +185,8 @@ impl Stack {
                 sleep(10 * LOOK_AGAIN).await;
             }
         };
-        match timeout(REST, rest).await {
-            Ok(applied) => applied,
-            Err(_) => panic!("it does not come to rest: {seen:?}"),
-        }
+        let applied = timeout(REST, rest).await.ok();
+        applied.unwrap_or_else(|| panic!("it does not come to rest: {seen:?}"))
     }
 }
 
@@ -280,12 +274,11 @@ async fn ask(proxy: SocketAddr, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>,
             connection = Connection::open(proxy).await.ok();
             continue;
         };
-        match open.get("/orders/17").await {
-            Ok(_) => drop(answered.fetch_add(1, Ordering::Relaxed)),
-            Err(_) => {
-                broken.fetch_add(1, Ordering::Relaxed);
-                connection = None;
-            }
+        if open.get("/orders/17").await.is_ok() {
+            answered.fetch_add(1, Ordering::Relaxed);
+        } else {
+            broken.fetch_add(1, Ordering::Relaxed);
+            connection = None;
         }
     }
 }

@@ -259,7 +259,6 @@ async fn reaches(url: &str, sql: &'static str, number: i64) {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    if timeout(PATIENCE, reached).await.is_err() {
-        panic!("{sql} is {last:?}, not {number}");
-    }
+    let in_time = timeout(PATIENCE, reached).await.is_ok();
+    assert!(in_time, "{sql} is {last:?}, not {number}");
 }
