@@ -34,7 +34,8 @@ const ROWS: &str = "
 /// Which transaction wrote each route.
 const WRITERS: &str = "SELECT id || ' ' || xmin FROM flexgate.routes ORDER BY 1";
 const ROUTES: &str = "SELECT id || ' ' || path || ' ' || revision FROM flexgate.routes ORDER BY 1";
-const SEQUENCE: &str = "SELECT sequence::text FROM flexgate.projection_checkpoint";
+const SEQUENCE: &str =
+    "SELECT sequence::text FROM flexgate.projection_checkpoint WHERE projection = 'config'";
 
 #[tokio::test]
 async fn a_route_is_a_row_from_its_creation_to_its_deletion() {

@@ -81,7 +81,9 @@ async fn merging_in_sql_in_any_order_is_merging_in_rust() {
     let (mut database, mut random) = (Sql::connect().await, SmallRng::seed_from_u64(6));
     let mut parts = sketches();
     let mut whole = Sketch::default();
-    parts.iter().for_each(|part| whole.merge(part));
+    for part in &parts {
+        whole.merge(part);
+    }
     let expected = database.number(&whole).await;
     for _ in 0..5 {
         parts.shuffle(&mut random);
