@@ -108,7 +108,7 @@ CREATE TABLE flexgate.requests (
 CREATE INDEX requests_at ON flexgate.requests USING brin (at) WITH (autosummarize = on);
 CREATE INDEX requests_route_at ON flexgate.requests (route, at);
 COMMENT ON TABLE flexgate.requests IS 'What became of each request, one row each; of a sample, where the settings say so. Partitioned by time, and kept for days: the counts are kept for longer.';
-COMMENT ON COLUMN flexgate.requests.id IS 'Its id, as in X-Request-Id and in the log lines.';
+COMMENT ON COLUMN flexgate.requests.id IS 'Its id, which is also its X-Correlation-ID and its trace id where the client gave none.';
 COMMENT ON COLUMN flexgate.requests.at IS 'When it arrived, by the clock of the node, to the microsecond.';
 COMMENT ON COLUMN flexgate.requests.generation IS 'The history of the configuration that it was routed by; 0 before there was one.';
 COMMENT ON COLUMN flexgate.requests.revision IS 'The revision of the configuration that it was routed by.';
@@ -127,7 +127,7 @@ COMMENT ON COLUMN flexgate.requests.host IS 'The host that was asked for, as sen
 COMMENT ON COLUMN flexgate.requests.path IS 'The path, as sent; or the pattern of the route, where the settings keep paths out of the log.';
 COMMENT ON COLUMN flexgate.requests.query IS 'The query, without its ?; null unless the settings ask for it.';
 COMMENT ON COLUMN flexgate.requests.refused IS 'The code of the refusal, if the gateway itself answered.';
-COMMENT ON COLUMN flexgate.requests.error IS 'What went wrong after the answer had begun: client_gone or upstream_gone.';
+COMMENT ON COLUMN flexgate.requests.error IS 'What went wrong after the answer had begun: client_gone, upstream_gone, or gateway_gone: it was cut off when the node went away.';
 COMMENT ON COLUMN flexgate.requests.api_key IS 'The id of the API key it came with; never the key.';
 COMMENT ON COLUMN flexgate.requests.client IS 'The address of the client, as much of it as the settings let be known.';
 COMMENT ON COLUMN flexgate.requests.user_agent IS 'Its User-Agent.';

@@ -7,8 +7,13 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use flexgate_schemas::{Commit, Event, event, upcast::RawEvent};
-use schemars::generate::SchemaSettings;
+use flexgate_schemas::{
+    Commit, Event, event,
+    frame::{self, Body, Text},
+    rollup::{self, ClosedHour},
+    upcast::RawEvent,
+};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
@@ -84,15 +89,50 @@ fn the_json_schemas_are_those_of_the_code() {
             "properties": { "type": { "const": type_name }, "data": data },
             "$defs": generator.take_definitions(true),
         });
-        let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-        let path = folder("json").join(format!("{}.json", type_name.trim_start_matches("io.flexgate.")));
-        if option_env!("BLESS").is_some() {
-            fs::write(&path, &text).unwrap();
-        }
-        assert_eq!(
-            fs::read_to_string(&path).unwrap_or_default(),
-            text,
-            "{type_name}: run with BLESS=1"
-        );
+        is_the_schema_of(type_name, &schema);
     }
+}
+
+#[test]
+fn every_golden_message_of_a_stream_is_read_and_written_back_the_same() {
+    fn check<'a, T: serde::Deserialize<'a> + serde::Serialize>(name: &str, json: &'a str) {
+        let read: T = serde_json::from_str(json).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), expected, "{name}");
+    }
+    for (name, json) in files("golden/streams") {
+        match &*name {
+            "outcomes.v1" => check::<Body<Text<'_>>>(&name, &json),
+            "rollup.hour.v1" => check::<ClosedHour>(&name, &json),
+            other => panic!("what is {other}?"),
+        }
+    }
+}
+
+#[test]
+fn the_json_schemas_of_the_streams_are_those_of_the_code() {
+    let of = |schema_of: event::SchemaOf, type_name: &str| {
+        let mut generator = SchemaSettings::draft2020_12().into_generator();
+        let body = schema_of(&mut generator);
+        let schema = serde_json::json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": type_name,
+            "allOf": [body],
+            "$defs": generator.take_definitions(true),
+        });
+        is_the_schema_of(type_name, &schema);
+    };
+    of(SchemaGenerator::subschema_for::<Body<Text<'_>>>, frame::TYPE);
+    of(SchemaGenerator::subschema_for::<ClosedHour>, rollup::TYPE);
+}
+
+/// Holds a schema against the file of its type.
+fn is_the_schema_of(type_name: &str, schema: &serde_json::Value) {
+    let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    let path = folder("json").join(format!("{}.json", type_name.trim_start_matches("io.flexgate.")));
+    if option_env!("BLESS").is_some() {
+        fs::write(&path, &text).unwrap();
+    }
+    let held = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(held, text, "{type_name}: run with BLESS=1");
 }
