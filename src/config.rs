@@ -21,6 +21,7 @@ mod token;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
 
 pub use addresses::Listen;
@@ -61,6 +62,8 @@ pub struct Config {
     pub log: Log,
     /// Whether and how it is recorded what became of requests; none: not at all.
     pub recording: Option<Recording>,
+    /// How long a projector keeps the rows of requests.
+    pub retention: Retention,
     /// How it goes away.
     pub drain: Drain,
     /// The admin token that was given; without one it is kept in the data folder, see [`AdminToken::obtain`].
@@ -125,6 +128,7 @@ impl Config {
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
             log: log::read(&mut reader, &node),
             recording: recording::read(&mut reader),
+            retention: recording::retention(&mut reader),
             drain,
             admin_token,
             secrets: SecretResolver::new(sources.all()),

@@ -2,7 +2,7 @@
 
 use super::{Endpoints, cluster::Cluster};
 use crate::{
-    config::Roles,
+    config::Config,
     drain::Tasks,
     health::{Check, Dependency, Health},
     journal::Journal,
@@ -18,7 +18,7 @@ pub use outcomes::keep as keep_outcomes;
 
 /// Starts the role, where this process has it.
 pub(super) fn start(
-    (roles, endpoints): (Roles, &Endpoints),
+    (config, endpoints): (&Config, &Endpoints),
     journal: &Journal,
     cluster: &Cluster,
     health: &Health,
@@ -30,7 +30,7 @@ pub(super) fn start(
             health.report(dependency, Check::Off(reason.into()));
         }
     };
-    if !roles.projector {
+    if !config.roles.projector {
         return off("not a role of this process");
     }
     let Some(url) = endpoints.database.clone() else {
@@ -41,7 +41,7 @@ pub(super) fn start(
     tasks.spawn(keeping);
     let streams = (cluster.link.clone(), cluster.names.clone());
     let keeping = keep_outcomes(
-        url,
+        (url, config.retention),
         streams,
         cluster.alerts.clone(),
         health.clone(),

@@ -1,4 +1,7 @@
-//! Whether it is recorded what became of requests, and how much of that may wait on this node's disk.
+//! Whether it is recorded what became of requests, how much of that may wait on this node's disk, and how long a projector
+//! keeps it.
+
+use flexgate_projections::Retention;
 
 use super::{file::bytes, reader::Reader};
 
@@ -11,8 +14,8 @@ pub struct Recording {
 
 /// An hour without NATS at 1,000 requests/s is 3.6 million outcomes of about 190 bytes: 684 MB.
 const OUTBOX_BYTES: u64 = 1 << 30;
-/// What is a size at all: two files per core of a large machine.
-const OUTBOX_BYTES_MIN: u64 = 16 << 20;
+/// What is worth being kept at all.
+const BYTES_MIN: u64 = 16 << 20;
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Recording> {
     let switch = reader.find(&["FLEXGATE_RECORDING"]);
@@ -30,14 +33,23 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Recording> {
     })
 }
 
+/// How long the rows of requests are kept.
+pub(super) fn retention(reader: &mut Reader<'_>) -> Retention {
+    let default = Retention::default();
+    let bytes = reader.find(&["FLEXGATE_REQUESTS_BYTES"]);
+    let bytes = bytes.and_then(|found| reader.parse(found, size));
+    Retention {
+        days: reader.parsed("FLEXGATE_REQUESTS_DAYS").unwrap_or(default.days),
+        bytes: bytes.unwrap_or(default.bytes),
+    }
+}
+
 fn size(text: &str) -> Result<u64, String> {
     match bytes::parse(text) {
         None => Err(format!(
             "{text:?} is not a size: write bytes, or something like `512mb` or `2gb`"
         )),
-        Some(bytes) if bytes < OUTBOX_BYTES_MIN => {
-            Err(format!("{text:?} is too small: an outbox has at least 16mb"))
-        }
+        Some(bytes) if bytes < BYTES_MIN => Err(format!("{text:?} is too small: at least 16mb are needed")),
         Some(bytes) => Ok(bytes),
     }
 }

@@ -38,13 +38,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const BEHIND: f64 = 0.5;
 
 /// Keeps the read models of outcomes in a database until the tasks are stopped.
-pub async fn keep(url: String, (link, names): (Link, Names), alerts: Alerts, health: Health, tasks: Tasks) {
+pub async fn keep(
+    (url, retention): (String, Retention),
+    (link, names): (Link, Names),
+    alerts: Alerts,
+    health: Health,
+    tasks: Tasks,
+) {
     let shown = Shown::new(Dependency::Outcomes, health);
     let projection = Outcomes {
         feed: Feed::new(link.clone(), &names),
         dead_letters: DeadLetters::start(link.clone(), &names, NAME, &tasks),
         closed_hours: ClosedHours::new(link, names),
         url,
+        retention,
         alerts,
         refused: false,
         is_behind: false,
@@ -54,6 +61,7 @@ pub async fn keep(url: String, (link, names): (Link, Names), alerts: Alerts, hea
 
 struct Outcomes {
     url: String,
+    retention: Retention,
     feed: Feed,
     dead_letters: DeadLetters,
     closed_hours: ClosedHours,
@@ -79,7 +87,7 @@ impl Project for Outcomes {
             shown.waits();
             tokio::time::sleep(ASK_EVERY).await;
         }
-        let mut projector = OutcomeProjector::take_over(connection, Retention::default()).await?;
+        let mut projector = OutcomeProjector::take_over(connection, self.retention).await?;
         if std::mem::take(&mut self.refused) {
             projector = projector.careful();
         }

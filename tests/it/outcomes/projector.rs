@@ -12,6 +12,7 @@ use flexgate::{
         jetstream::{Link, Names},
     },
 };
+use flexgate_projections::Retention;
 use flexgate_schemas::{Outcome, frame::Sealed};
 use futures_util::StreamExt as _;
 use sqlx::{Connection as _, PgConnection};
@@ -217,8 +218,13 @@ impl Cluster {
             tasks.clone(),
         ));
         let streams = (self.link.clone(), self.names.clone());
-        let keeping =
-            projector::keep_outcomes(url.to_owned(), streams, alerts, health.clone(), tasks.clone());
+        let keeping = projector::keep_outcomes(
+            (url.to_owned(), Retention::default()),
+            streams,
+            alerts,
+            health.clone(),
+            tasks.clone(),
+        );
         tasks.spawn(keeping);
         Running { health, tasks }
     }
