@@ -55,6 +55,8 @@ const BATCH_FRAMES_MAX: usize = 1024;
 const APPLY_WITHIN: Duration = Duration::from_mins(1);
 /// How long the database may take to say who acts, and what has been seen.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// How long years of closed hours may take to come back.
+const RESTORE_WITHIN: Duration = Duration::from_mins(30);
 /// How often partitions are looked after.
 const KEEP_HOUSE_EVERY: Duration = Duration::from_mins(1);
 /// How many messages are applied one by one after a batch that the database refused: the one that it refused is among them.
@@ -158,6 +160,15 @@ impl OutcomeProjector {
     /// Brings back what was counted before the frames that are left: the newest version of every closed hour, each with
     /// all of its parts. For a projector that [is new](Self::is_new), and about to read the stream that was created then.
     pub async fn restore(
+        &mut self,
+        stream_created: DateTime<Utc>,
+        hours: impl IntoIterator<Item = Vec<ClosedHour>>,
+    ) -> Result<(), Error> {
+        let restoring = self.restore_all(stream_created, hours);
+        timeout(RESTORE_WITHIN, restoring).await.map_err(late)?
+    }
+
+    async fn restore_all(
         &mut self,
         stream_created: DateTime<Utc>,
         hours: impl IntoIterator<Item = Vec<ClosedHour>>,

@@ -147,16 +147,6 @@ impl LeftOut {
         }
     }
 
-    /// Whether this outcome counts here.
-    pub fn takes(&self, outcome: &Outcome<'_>) -> bool {
-        self.hour == outcome.hour()
-            && self.route.as_deref() == outcome.route
-            && self.upstream.as_deref() == outcome.upstream
-            && self.status_class == outcome.status_class()
-            && self.refused.as_deref() == outcome.refused
-            && self.key.as_deref() == outcome.key
-    }
-
     /// Counts an outcome.
     pub fn add(&mut self, outcome: &Outcome<'_>) {
         self.requests += 1;

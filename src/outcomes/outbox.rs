@@ -261,8 +261,10 @@ impl Outbox {
 
     /// The stream has so many more outcomes of a file.
     pub(super) fn shipped(&self, place: Place, outcomes: u32) {
-        lock(&self.0.ledger).shipped(place, outcomes);
-        self.0.wake_keeper();
+        let is_done = lock(&self.0.ledger).shipped(place, outcomes);
+        if is_done {
+            self.0.wake_keeper();
+        }
     }
 
     /// Of a sealed file no more than so many outcomes can be read.

@@ -139,7 +139,9 @@ impl Shipper {
         for line in self.lines.values_mut() {
             line.settle(&self.outbox).await?;
         }
-        self.lines.retain(|_, line| !line.is_over(&self.outbox));
+        let left = self.outbox.lines();
+        self.lines
+            .retain(|id, line| left.contains(id) || !line.is_at_rest());
         Ok(())
     }
 

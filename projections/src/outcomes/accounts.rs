@@ -9,13 +9,10 @@ use tokio::time::timeout;
 use super::{NAME, position::Position, seen::Seen, sources};
 use crate::{Error, migrate::late};
 
-pub(super) const STATEMENTS: [&str; 2] = [POSITION, COUNTS];
+pub(super) const STATEMENTS: [&str; 1] = [COUNTS];
 
 /// How long the database may take to count its rows.
 const COUNT_WITHIN: Duration = Duration::from_mins(10);
-
-const POSITION: &str =
-    "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
 
 /// The fields of [`Counts`], in their order. What is kept for a shorter time is held against what is kept for longer from
 /// the first week, day or hour on that it has whole.
@@ -111,14 +108,7 @@ impl Accounts {
         let mut snapshot = connection
             .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?;
-        let held: Option<(_, i64)> = sqlx::query_as(POSITION)
-            .bind(NAME)
-            .fetch_optional(&mut *snapshot)
-            .await?;
-        let position = held.map_or(Position::default(), |(stream_created, sequence)| Position {
-            stream_created,
-            sequence: sequence.unsigned_abs(),
-        });
+        let position = Position::read(&mut snapshot).await?;
         let sources = sources::load(&mut snapshot).await?.into_iter();
         let counts: Vec<Option<i64>> = sqlx::query_scalar(COUNTS)
             .bind(NAME)

@@ -1,8 +1,7 @@
 //! Closed hours, for the stream that outlives the frames.
 //!
 //! An hour is first claimed, then read in one snapshot, published, and noted as published. Whatever comes in between
-//! marks it as stale, and it is published again under its next version; a crash in between leaves it claimed, and it is
-//! published again under the same.
+//! marks it as stale, and a crash in between leaves it claimed: then it is published again, under its next version.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use flexgate_schemas::{
@@ -12,10 +11,10 @@ use flexgate_schemas::{
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{NAME, TAKE_WITHIN, sources};
+use super::{Position, TAKE_WITHIN, sources};
 use crate::{Error, migrate::late, sketch::Stored};
 
-pub(super) const STATEMENTS: [&str; 7] = [DUE, CLAIM, PUBLISHED, POSITION, ROUTES, STATUSES, KEYS];
+pub(super) const STATEMENTS: [&str; 6] = [DUE, CLAIM, PUBLISHED, ROUTES, STATUSES, KEYS];
 
 /// How long after its end an hour is closed: longer than frames are late when nothing is wrong.
 const GRACE: TimeDelta = TimeDelta::minutes(10);
@@ -31,9 +30,6 @@ const CLAIM: &str = "
     UPDATE flexgate.rollup_closed SET version = $2, through = NULL, stale = false WHERE hour = $1";
 
 const PUBLISHED: &str = "UPDATE flexgate.rollup_closed SET through = $3 WHERE hour = $1 AND version = $2";
-
-const POSITION: &str =
-    "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
 
 const ROUTES: &str = "
     SELECT route, requests, errors, bytes_in, bytes_out, latency, upstream_latency
@@ -127,10 +123,7 @@ async fn read(
     hour: DateTime<Utc>,
     version: u32,
 ) -> Result<ClosedHour, sqlx::Error> {
-    let (stream_created, through): (Option<DateTime<Utc>>, i64) = sqlx::query_as(POSITION)
-        .bind(NAME)
-        .fetch_one(&mut *snapshot)
-        .await?;
+    let position = Position::read(snapshot).await?;
     let routes: Vec<RouteRow> = sqlx::query_as(ROUTES)
         .bind(hour)
         .fetch_all(&mut *snapshot)
@@ -168,8 +161,8 @@ async fn read(
         version,
         part: 1,
         parts: 1,
-        stream_created: stream_created.map_or(0, |at| at.timestamp_micros()),
-        through: through.unsigned_abs(),
+        stream_created: position.stream_created.map_or(0, |at| at.timestamp_micros()),
+        through: position.sequence,
         covers,
         routes: routes.into_iter().map(route_hour).collect(),
         statuses: statuses.into_iter().map(status_hour).collect(),

@@ -6,7 +6,10 @@ use sqlx::PgConnection;
 use super::{NAME, VERSION};
 use crate::{Error, checkpoint::bigint};
 
-pub(super) const STATEMENTS: [&str; 2] = [TAKE, ADVANCE];
+pub(super) const STATEMENTS: [&str; 3] = [READ, TAKE, ADVANCE];
+
+const READ: &str =
+    "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
 
 /// No row comes back from another version's: its rows would have to be made anew.
 const TAKE: &str = "
@@ -33,6 +36,15 @@ pub struct Position {
 }
 
 impl Position {
+    /// Where the projection is, for who only looks.
+    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
+        let held: Option<(_, i64)> = sqlx::query_as(READ).bind(NAME).fetch_optional(connection).await?;
+        Ok(held.map_or(Self::default(), |(stream_created, sequence)| Self {
+            stream_created,
+            sequence: sequence.unsigned_abs(),
+        }))
+    }
+
     /// Takes over: where the projection is, and the epoch that begins with this.
     pub(super) async fn take(connection: &mut PgConnection) -> Result<(Self, i64), Error> {
         let held: Option<(Option<DateTime<Utc>>, i64, i64)> = sqlx::query_as(TAKE)

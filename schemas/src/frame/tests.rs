@@ -84,17 +84,12 @@ fn outcomes_without_a_row_are_counted() {
     let (left, rows): (Vec<_>, Vec<_>) = outcomes
         .iter()
         .partition(|outcome| outcome.counter.is_multiple_of(2));
-    let mut groups: Vec<LeftOut> = Vec::new();
-    for outcome in &left {
-        if !groups.iter().any(|group| group.takes(outcome)) {
-            groups.push(LeftOut::beside(outcome));
-        }
-        groups
-            .iter_mut()
-            .find(|group| group.takes(outcome))
-            .unwrap()
-            .add(outcome);
-    }
+    let counted = |outcome: &Outcome<'_>| {
+        let mut group = LeftOut::beside(outcome);
+        group.add(outcome);
+        group
+    };
+    let groups: Vec<_> = left.iter().map(counted).collect();
     let message = seal(&run(100, 10), &rows, groups.clone());
     let opened = Opened::new(&message).unwrap();
     let frame = opened.read().unwrap();

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{Arc, Weak, atomic::Ordering},
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -39,6 +39,7 @@ impl Keeper {
 
     /// Until the outbox is closed, or dropped.
     fn run(mut self, inner: &Weak<Inner>) {
+        let mut adopted = Instant::now();
         loop {
             thread::park_timeout(LOOK_EVERY);
             let Some(inner) = inner.upgrade() else { return };
@@ -47,7 +48,10 @@ impl Keeper {
             if stopping {
                 return close(&inner);
             }
-            Self::adopt(&inner);
+            if adopted.elapsed() >= LOOK_EVERY {
+                Self::adopt(&inner);
+                adopted = Instant::now();
+            }
             self.make_spares(&inner);
         }
     }

@@ -172,12 +172,13 @@ impl Ledger {
         self.entries.values_mut().for_each(|entry| entry.claimed = false);
     }
 
-    /// The stream has so many more outcomes of a file.
-    pub(super) fn shipped(&mut self, place: Place, outcomes: u32) {
+    /// The stream has so many more outcomes of a file. Whether there are files to be deleted.
+    pub(super) fn shipped(&mut self, place: Place, outcomes: u32) -> bool {
         if let Some(entry) = self.entries.get_mut(&place) {
             entry.shipped += outcomes;
         }
         self.settle(place);
+        !self.done.is_empty()
     }
 
     /// Of a sealed file no more than so many outcomes can be read. Says how many that loses.

@@ -113,9 +113,9 @@ impl Line {
         Ok(())
     }
 
-    /// Whether this line has nothing left, and nobody writes to it any more.
-    pub(super) fn is_over(&self, outbox: &Outbox) -> bool {
-        self.at.is_none() && self.in_flight.is_empty() && !outbox.lines().contains(&self.id)
+    /// Whether nothing of it is being read or on its way.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.at.is_none() && self.in_flight.is_empty()
     }
 
     /// The next frame and the file it is from; `None` when everything there is has been read.
