@@ -13,7 +13,7 @@ use flexgate::{
 };
 use flexgate_schemas::{
     IdKey, Outcome,
-    frame::{Run, Source, Writer},
+    frame::{Draft, Source, Writer},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use sqlx::Connection as _;
@@ -148,27 +148,24 @@ async fn fill(link: &Link) -> usize {
                 ..Outcome::default()
             }
         };
-        let outcomes: Vec<_> = (first..first + FRAME).map(outcome).collect();
-        let run = Run {
-            source: Source {
-                node: "bench".parse().unwrap(),
-                boot: "boot".parse().unwrap(),
-                core: 0,
-            },
-            id_key: IdKey::new(1),
-            first,
-            count: u32::try_from(FRAME).unwrap(),
+        let source = Source {
+            node: "bench".parse().unwrap(),
+            boot: "boot".parse().unwrap(),
+            core: 0,
         };
-        let sealed = writer.seal(&run, &outcomes, Vec::new()).unwrap().unwrap();
+        let mut draft = Draft::new(first);
+        (first..first + FRAME)
+            .map(outcome)
+            .for_each(|outcome| draft.add(&outcome));
+        let sealed = writer.seal(source, IdKey::new(1), draft).unwrap().unwrap();
         bytes += sealed.payload.len();
         let mut headers = HeaderMap::new();
         for (name, value) in &sealed.headers {
             headers.insert(&**name, &**value);
         }
-        let subject = format!("bench.outcome.{}", run.source.node);
         let ack = link
             .jetstream()
-            .publish_with_headers(subject, headers, sealed.payload.into())
+            .publish_with_headers("bench.outcome.bench", headers, sealed.payload.into())
             .await;
         ack.unwrap().await.unwrap();
     }

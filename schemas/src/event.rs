@@ -175,12 +175,10 @@ impl Event {
         match self {
             Self::HistoryStarted(_)
             | Self::LogFenced(_)
-            | Self::RouteCreated(_)
-            | Self::RouteUpdated(_)
             | Self::RouteDeleted(_)
-            | Self::UpstreamCreated(_)
-            | Self::UpstreamUpdated(_)
             | Self::UpstreamDeleted(_) => 1,
+            Self::RouteCreated(route) | Self::RouteUpdated(route) => route.reader_level(),
+            Self::UpstreamCreated(upstream) | Self::UpstreamUpdated(upstream) => upstream.reader_level(),
             Self::SettingsUpdated(settings) => settings.reader_level(),
         }
     }

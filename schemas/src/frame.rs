@@ -5,6 +5,7 @@
 
 mod body;
 mod column;
+mod draft;
 mod read;
 mod write;
 
@@ -14,6 +15,7 @@ use crate::{BootId, IdKey, NodeId};
 
 pub use body::Body;
 pub use column::{Column, Text};
+pub use draft::Draft;
 pub use read::{Frame, FrameError, Opened};
 pub use write::Writer;
 

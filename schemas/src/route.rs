@@ -103,6 +103,11 @@ impl Route {
         }
     }
 
+    /// The lowest schema level that can read it.
+    pub fn reader_level(&self) -> u32 {
+        1
+    }
+
     /// What it matches, without the names of path segments.
     pub fn match_key(&self) -> MatchKey {
         MatchKey {

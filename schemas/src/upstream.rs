@@ -72,6 +72,11 @@ impl Upstream {
             authorization: None,
         }
     }
+
+    /// The lowest schema level that can read it.
+    pub fn reader_level(&self) -> u32 {
+        1
+    }
 }
 
 impl Targets {

@@ -32,7 +32,7 @@ use self::{
 pub(super) use self::{
     ledger::Place,
     record::decode,
-    segment::{Reader, Record},
+    segment::{Position, Reader},
 };
 
 /// What an outbox needs to know.

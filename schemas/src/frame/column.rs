@@ -34,47 +34,88 @@ impl<T: Default> Default for Column<T> {
     }
 }
 
-impl<T: Copy + Eq + Default> Column<T> {
-    /// A column whose values hardly ever repeat, such as a measurement.
-    pub fn measured(mut values: impl Iterator<Item = T> + Clone) -> Self {
-        let all = values.clone();
-        let first = values.next().unwrap_or_default();
-        if values.all(|value| value == first) {
-            Self::Same(first)
-        } else {
-            Self::Each(all.collect())
+/// A column in the making whose values hardly ever repeat, such as a measurement.
+#[derive(Debug, Default)]
+pub(super) struct Measured<T> {
+    column: Column<T>,
+    count: usize,
+}
+
+impl<T: Copy + Eq> Measured<T> {
+    /// The value of the next row.
+    pub(super) fn push(&mut self, value: T) {
+        match &mut self.column {
+            Column::Same(same) if self.count == 0 => *same = value,
+            Column::Same(same) if *same == value => {}
+            Column::Same(same) => {
+                let mut each = vec![*same; self.count];
+                each.push(value);
+                self.column = Column::Each(each);
+            }
+            Column::Each(values) | Column::Coded { values, .. } => values.push(value), // it is never coded
         }
+        self.count += 1;
+    }
+
+    /// There are no more rows.
+    pub(super) fn finish(self) -> Column<T> {
+        self.column
     }
 }
 
-impl<T: Copy + Eq + Hash + Default> Column<T> {
-    /// A column whose values repeat, as a rule.
-    pub fn coded(values: impl Iterator<Item = T> + Clone) -> Self {
-        let mut places: HashMap<T, u32> = HashMap::new();
-        let (mut distinct, mut rows) = (Vec::new(), Vec::new());
-        let mut last = None;
-        for value in values.clone() {
-            let place = match last {
-                Some((before, place)) if before == value => place,
-                _ => *places.entry(value).or_insert_with(|| {
-                    distinct.push(value);
-                    u32::try_from(distinct.len() - 1).unwrap_or(u32::MAX)
-                }),
-            };
-            last = Some((value, place));
-            rows.push(place);
-            if rows.len() == LOOK_AHEAD && distinct.len() > LOOK_AHEAD / 2 {
-                return Self::Each(values.collect());
+/// A column in the making whose values repeat, as a rule.
+#[derive(Debug, Default)]
+pub(super) struct Repeating<T> {
+    column: Column<T>,
+    count: usize,
+    /// The place of the last row's value, once the column is coded, and those of all.
+    last: u32,
+    places: HashMap<T, u32>,
+}
+
+impl<T: Copy + Eq + Hash> Repeating<T> {
+    /// The value of the next row.
+    pub(super) fn push(&mut self, value: T) {
+        match &mut self.column {
+            Column::Same(same) if self.count == 0 => *same = value,
+            Column::Same(same) if *same == value => {}
+            Column::Same(same) => {
+                let (values, mut rows) = (vec![*same, value], vec![0; self.count]);
+                rows.push(1);
+                self.places = HashMap::from([(*same, 0), (value, 1)]);
+                self.last = 1;
+                self.column = Column::Coded { values, rows };
+            }
+            Column::Each(values) => values.push(value),
+            Column::Coded { values, rows } => {
+                if values.get(self.last as usize) != Some(&value) {
+                    self.last = *self.places.entry(value).or_insert_with(|| {
+                        values.push(value);
+                        u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
+                    });
+                }
+                rows.push(self.last);
             }
         }
-        match *distinct {
-            [] => Self::default(),
-            [only] => Self::Same(only),
-            _ if distinct.len() * 2 > rows.len() => Self::Each(values.collect()),
-            _ => Self::Coded {
-                values: distinct,
-                rows,
-            },
+        self.count += 1;
+        if self.count == LOOK_AHEAD {
+            self.spread_if_worth_it();
+        }
+    }
+
+    /// There are no more rows.
+    pub(super) fn finish(mut self) -> Column<T> {
+        self.spread_if_worth_it();
+        self.column
+    }
+
+    /// Where most rows have a value of their own, places are only in the way.
+    fn spread_if_worth_it(&mut self) {
+        if let Column::Coded { values, rows } = &self.column
+            && values.len() * 2 > rows.len()
+        {
+            let each = rows.iter().filter_map(|place| values.get(*place as usize));
+            self.column = Column::Each(each.copied().collect());
         }
     }
 }
@@ -112,7 +153,7 @@ impl<T> Column<T> {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Coded<V, R> {
+struct Written<V, R> {
     values: V,
     rows: R,
 }
@@ -122,7 +163,7 @@ impl<T: Serialize> Serialize for Column<T> {
         match self {
             Self::Same(value) => value.serialize(serializer),
             Self::Each(values) => values.serialize(serializer),
-            Self::Coded { values, rows } => Coded { values, rows }.serialize(serializer),
+            Self::Coded { values, rows } => Written { values, rows }.serialize(serializer),
         }
     }
 }
@@ -133,7 +174,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Column<T> {
         let column = match text.as_bytes().first() {
             Some(b'[') => serde_json::from_str(text).map(Self::Each),
             Some(b'{') => {
-                serde_json::from_str(text).map(|Coded { values, rows }| Self::Coded { values, rows })
+                serde_json::from_str(text).map(|Written { values, rows }| Self::Coded { values, rows })
             }
             _ => serde_json::from_str(text).map(Self::Same),
         };
@@ -197,5 +238,55 @@ impl JsonSchema for Text<'_> {
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn measured(values: &[u32]) -> Column<u32> {
+        let mut column = Measured::default();
+        values.iter().for_each(|value| column.push(*value));
+        column.finish()
+    }
+
+    fn repeating(values: &[u32]) -> Column<u32> {
+        let mut column = Repeating::default();
+        values.iter().for_each(|value| column.push(*value));
+        column.finish()
+    }
+
+    #[test]
+    fn a_column_takes_the_shortest_form() {
+        assert_eq!(repeating(&[]), Column::Same(0));
+        assert_eq!(repeating(&[7; 100]), Column::Same(7));
+        let coded = Column::Coded {
+            values: vec![7, 8],
+            rows: vec![0, 0, 1, 0, 1],
+        };
+        assert_eq!(repeating(&[7, 7, 8, 7, 8]), coded);
+        assert_eq!(repeating(&[7, 8, 9]), Column::Each(vec![7, 8, 9]));
+        assert_eq!(measured(&[7; 100]), Column::Same(7));
+        assert_eq!(measured(&[7, 7, 8]), Column::Each(vec![7, 7, 8]));
+    }
+
+    #[test]
+    fn values_that_do_not_repeat_at_first_are_not_looked_up_for_ever() {
+        let values: Vec<_> = (0..64).chain([0; 1000]).collect();
+        assert_eq!(repeating(&values), Column::Each(values));
+    }
+
+    proptest! {
+        #[test]
+        fn a_column_has_what_was_put_into_it(values in vec(0u32..40, 0..200)) {
+            for column in [repeating(&values), measured(&values)] {
+                prop_assert!(column.fits(values.len()));
+                let read: Vec<_> = (0..values.len()).map(|row| *column.at(row).unwrap()).collect();
+                prop_assert_eq!(&read, &values);
+            }
+        }
     }
 }

@@ -85,8 +85,7 @@ pub(in crate::outcomes) fn decode(counter: u64, bytes: &[u8]) -> Option<(Outcome
     outcome.bytes_out = take.number()?;
     outcome.method = take.text()?;
     outcome.path = take.text()?;
-    let mut texts = [None; TEXTS];
-    for (text, place) in texts.iter_mut().zip(FIRST_TEXT..) {
+    for (text, place) in texts_mut(&mut outcome).into_iter().zip(FIRST_TEXT..) {
         if has(1 << place) {
             *text = Some(take.text()?);
         }
@@ -96,7 +95,7 @@ pub(in crate::outcomes) fn decode(counter: u64, bytes: &[u8]) -> Option<(Outcome
         return None;
     }
     let kept = if has(COUNTED) { Kept::Counted } else { Kept::Row };
-    Some((with_texts(&outcome, texts), kept))
+    Some((outcome, kept))
 }
 
 /// The texts that need not be there, no longer than they may be, in the order in which they are written.
@@ -119,38 +118,23 @@ fn texts<'a>(outcome: &Outcome<'a>) -> [Option<&'a str>; TEXTS] {
     ]
 }
 
-fn with_texts<'a>(outcome: &Outcome<'a>, texts: [Option<&'a str>; TEXTS]) -> Outcome<'a> {
-    let [
-        route,
-        upstream,
-        target,
-        host,
-        query,
-        refused,
-        error,
-        key,
-        client,
-        user_agent,
-        correlation,
-        trace,
-        matched,
-    ] = texts;
-    Outcome {
-        route,
-        upstream,
-        target,
-        host,
-        query,
-        refused,
-        error,
-        key,
-        client,
-        user_agent,
-        correlation,
-        trace,
-        matched,
-        ..*outcome
-    }
+/// Where they belong, in the same order.
+fn texts_mut<'o, 'a>(outcome: &'o mut Outcome<'a>) -> [&'o mut Option<&'a str>; TEXTS] {
+    [
+        &mut outcome.route,
+        &mut outcome.upstream,
+        &mut outcome.target,
+        &mut outcome.host,
+        &mut outcome.query,
+        &mut outcome.refused,
+        &mut outcome.error,
+        &mut outcome.key,
+        &mut outcome.client,
+        &mut outcome.user_agent,
+        &mut outcome.correlation,
+        &mut outcome.trace,
+        &mut outcome.matched,
+    ]
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {
@@ -285,7 +269,7 @@ mod tests {
     fn the_longest_outcome_has_room() {
         let long = "x".repeat(LONG_BYTES_MAX);
         let text = Some(&*long);
-        let outcome = Outcome {
+        let mut outcome = Outcome {
             arrival: u64::MAX,
             at: i64::MIN,
             generation: u64::MAX,
@@ -298,8 +282,11 @@ mod tests {
             upstream_micros: Some(u64::MAX),
             bytes_in: u64::MAX,
             bytes_out: u64::MAX,
-            ..with_texts(&Outcome::default(), [text; TEXTS])
+            ..Outcome::default()
         };
+        for room in texts_mut(&mut outcome) {
+            *room = text;
+        }
         let bytes = encoded(&outcome, Kept::Counted);
         assert!(decode(0, &bytes).is_some() && bytes.len() <= BYTES_MAX);
     }
@@ -319,12 +306,15 @@ mod tests {
         ) {
             let texts: [Option<&str>; TEXTS] = std::array::from_fn(|place| optional[place].as_deref());
             let [arrival, generation, revision, micros, bytes_in, bytes_out] = numbers;
-            let outcome = Outcome {
+            let mut outcome = Outcome {
                 counter, arrival, at, generation, revision, status, attempts, micros, upstream_micros, bytes_in, bytes_out,
                 method: &required[0],
                 path: &required[1],
-                ..with_texts(&Outcome::default(), texts)
+                ..Outcome::default()
             };
+            for (room, text) in texts_mut(&mut outcome).into_iter().zip(texts) {
+                *room = text;
+            }
             let kept = if counted { Kept::Counted } else { Kept::Row };
             let bytes = encoded(&outcome, kept);
             prop_assert_eq!(decode(counter, &bytes), Some((outcome, kept)));

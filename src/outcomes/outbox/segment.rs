@@ -113,10 +113,16 @@ pub(super) struct Pen {
     count: u32,
 }
 
-/// Where somebody is in a segment.
+/// Somebody who reads a segment.
 #[derive(Debug, Clone)]
 pub(in crate::outcomes) struct Reader {
     segment: Arc<Segment>,
+    position: Position,
+}
+
+/// Between which two records somebody is.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::outcomes) struct Position {
     /// Where the next record begins: a multiple of four.
     at: usize,
     /// How many records were passed.
@@ -130,6 +136,8 @@ pub(in crate::outcomes) struct Record<'a> {
     pub(in crate::outcomes) bytes: &'a [u8],
     /// Of how many outcomes the message is that begins here; 0 if that is not known.
     pub(in crate::outcomes) cut: &'a AtomicU32,
+    /// Behind it.
+    pub(in crate::outcomes) end: Position,
 }
 
 impl Header {
@@ -260,10 +268,8 @@ impl Map {
         unsafe { AtomicU8::from_ptr(self.0.as_mut_ptr().add(at)) }
     }
 
-    /// The record that begins at `at`, and where the next one does; `None` if there is none, or it is broken.
-    ///
-    /// `at` must be where a record ends, or the first one begins.
-    fn record(&self, at: usize) -> Option<(Record<'_>, usize)> {
+    /// The record that begins at a position; `None` if there is none, or its length is broken.
+    fn record(&self, Position { at, count }: Position) -> Option<Record<'_>> {
         if at + 4 > BYTES {
             return None;
         }
@@ -272,11 +278,14 @@ impl Map {
         if length == 0 || length > record::BYTES_MAX || end + 4 > BYTES {
             return None;
         }
-        let record = Record {
+        Some(Record {
             bytes: self.bytes(at + 8, length),
             cut: self.number(at + 4),
-        };
-        Some((record, end + 4))
+            end: Position {
+                at: end + 4,
+                count: count + 1,
+            },
+        })
     }
 
     /// The bytes of a record whose length was stored.
@@ -351,11 +360,11 @@ impl Pen {
 impl Reader {
     /// At the first record.
     pub(super) fn new(segment: Arc<Segment>) -> Self {
-        Self {
-            segment,
+        let position = Position {
             at: RECORDS_AT,
             count: 0,
-        }
+        };
+        Self { segment, position }
     }
 
     /// What it reads.
@@ -365,28 +374,33 @@ impl Reader {
 
     /// How many records were passed.
     pub(in crate::outcomes) fn count(&self) -> u32 {
-        self.count
+        self.position.count
     }
 
     /// The records from here on, up to the first that is not there yet, or broken.
     pub(in crate::outcomes) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let mut at = self.at;
+        let map = &self.segment.map;
+        let mut position = self.position;
         std::iter::from_fn(move || {
-            let (record, next) = self.segment.map.record(at)?;
-            let expected = self.segment.map.number(next - 4).load(Ordering::Relaxed);
-            at = next;
+            let record = map.record(position)?;
+            position = record.end;
+            let expected = map.number(position.at - 4).load(Ordering::Relaxed);
             (sum(record.bytes) == expected).then_some(record)
         })
+    }
+
+    /// Goes to where one of its records ends.
+    pub(in crate::outcomes) fn go_to(&mut self, position: Position) {
+        self.position = position;
     }
 
     /// Passes so many records, or all there are.
     pub(in crate::outcomes) fn pass(&mut self, records: u32) {
         for _ in 0..records {
-            let Some((_, next)) = self.segment.map.record(self.at) else {
+            let Some(record) = self.segment.map.record(self.position) else {
                 return;
             };
-            self.at = next;
-            self.count += 1;
+            self.position = record.end;
         }
     }
 }

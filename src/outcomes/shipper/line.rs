@@ -134,7 +134,7 @@ impl Line {
             // Before it is read: what was written until then is seen, and no more comes.
             let sealed = reader.segment().sealed();
             if let Some(cut) = cut(reader, writer, &mut self.limit).map_err(Stuck::Memory)? {
-                reader.pass(cut.count);
+                reader.go_to(cut.end);
                 return Ok(Some((*place, cut)));
             }
             let Some(count) = sealed else { return Ok(None) };

@@ -3,8 +3,7 @@
 use chrono::Utc;
 use flexgate_schemas::{
     IdKey, Outcome,
-    frame::{Delivered, Run, Sealed, Source, Writer},
-    outcome::LeftOut,
+    frame::{Delivered, Draft, Sealed, Source, Writer},
 };
 
 /// A core whose outcomes are sealed into frames.
@@ -42,34 +41,18 @@ impl Core {
 
     /// A frame of numbered outcomes that are all there.
     pub fn seal(&self, outcomes: &[Outcome<'_>]) -> Sealed {
-        let (first, last) = (outcomes[0].counter, outcomes[outcomes.len() - 1].counter);
-        self.seal_sample(
-            first,
-            u32::try_from(last - first + 1).unwrap(),
-            outcomes,
-            Vec::new(),
-        )
+        self.seal_sample(outcomes, outcomes.len())
     }
 
-    /// A frame of which some outcomes have no row.
-    pub fn seal_sample(
-        &self,
-        first: u64,
-        count: u32,
-        rows: &[Outcome<'_>],
-        left_out: Vec<LeftOut>,
-    ) -> Sealed {
-        let run = Run {
-            source: self.source.clone(),
-            id_key: IdKey::new(7),
-            first,
-            count,
-        };
-        Writer::new()
+    /// The same, but only so many of them have a row.
+    pub fn seal_sample(&self, outcomes: &[Outcome<'_>], rows: usize) -> Sealed {
+        let mut draft = Draft::new(outcomes[0].counter);
+        outcomes[..rows].iter().for_each(|row| draft.add(row));
+        outcomes[rows..].iter().for_each(|other| draft.leave_out(other));
+        let sealed = Writer::new()
             .unwrap()
-            .seal(&run, rows, left_out)
-            .unwrap()
-            .unwrap()
+            .seal(self.source.clone(), IdKey::new(7), draft);
+        sealed.unwrap().unwrap()
     }
 }
 

@@ -4,7 +4,7 @@ use flexgate_projections::{Error, OutcomeProjector};
 use flexgate_schemas::{
     Outcome,
     frame::Sealed,
-    outcome::{CLIENT_GONE, LeftOut, UPSTREAM_GONE},
+    outcome::{CLIENT_GONE, UPSTREAM_GONE},
 };
 use futures_util::stream;
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng, seq::SliceRandom as _};
@@ -147,8 +147,7 @@ async fn counts_are_exact_also_where_only_a_sample_has_rows() {
     let database = Database::new().await;
     let mut core = Core::of_boot("b1");
     let outcomes = core.numbered(&vec![plain(); 50]);
-    let left_out = sum(&outcomes[5..]);
-    let sample = core.seal_sample(0, 50, &outcomes[..5], vec![left_out]);
+    let sample = core.seal_sample(&outcomes, 5);
     let applied = database.apply(vec![sample.clone(), sample]).await;
     assert_eq!((applied.outcomes, applied.rows, applied.repeated), (50, 5, 50));
     assert_eq!(database.rows(COUNTS).await, ["5 5 50 50 50 50"]);
@@ -160,8 +159,7 @@ async fn a_sum_that_repeats_only_in_part_is_put_aside() {
     let database = Database::new().await;
     let mut core = Core::of_boot("b1");
     let outcomes = core.numbered(&vec![plain(); 50]);
-    let left_out = sum(&outcomes[5..]);
-    let sample = core.seal_sample(0, 50, &outcomes[..5], vec![left_out]);
+    let sample = core.seal_sample(&outcomes, 5);
     let applied = database.apply(vec![core.seal(&outcomes[..10]), sample]).await;
     assert_eq!((applied.outcomes, applied.dead.len()), (10, 1));
     assert!(database.rows(DEAD).await[0].contains("cannot be taken apart"));
@@ -387,13 +385,4 @@ async fn a_projector_goes_on_after_its_stream_broke() {
     }
     assert_eq!(database.rows(COUNTS).await, ["20 20 20 20 20 20"]);
     assert_eq!(projector.position().sequence, 2);
-}
-
-/// What is counted of outcomes that are alike.
-fn sum(outcomes: &[Outcome<'_>]) -> LeftOut {
-    let mut sum = LeftOut::beside(&outcomes[0]);
-    for outcome in outcomes {
-        sum.add(outcome);
-    }
-    sum
 }
