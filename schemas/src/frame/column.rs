@@ -249,13 +249,17 @@ mod tests {
 
     fn measured(values: &[u32]) -> Column<u32> {
         let mut column = Measured::default();
-        values.iter().for_each(|value| column.push(*value));
+        for value in values {
+            column.push(*value);
+        }
         column.finish()
     }
 
     fn repeating(values: &[u32]) -> Column<u32> {
         let mut column = Repeating::default();
-        values.iter().for_each(|value| column.push(*value));
+        for value in values {
+            column.push(*value);
+        }
         column.finish()
     }
 

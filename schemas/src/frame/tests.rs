@@ -1,5 +1,5 @@
 use super::*;
-use crate::outcome::{LeftOut, Outcome};
+use crate::outcome::Outcome;
 
 fn run(first: u64, count: u32) -> Run {
     Run {
