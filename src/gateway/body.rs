@@ -42,7 +42,7 @@ impl http_body::Body for RequestBody {
             return Poll::Ready(None);
         };
         // A line wakes its task only for what its wire does; what the client sends has to do so itself.
-        let polled = Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.client.task()));
+        let polled = Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.strand.task()));
         let upload = match &polled {
             Poll::Pending => Upload::AwaitsClient,
             Poll::Ready(Some(Ok(frame))) => {

@@ -13,6 +13,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
+use tokio_rustls::TlsStream;
 
 use super::{
     egress,
@@ -130,7 +131,7 @@ impl Connector {
                 Some(reason) => ConnectError::Certificate(reason),
                 None => ConnectError::Tls(error),
             })?;
-        Ok(stream.into())
+        Ok(TlsStream::from(stream).into())
     }
 }
 

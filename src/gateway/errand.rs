@@ -119,7 +119,7 @@ impl Errand {
                 let answered = answered.map(|response| (response, line.take()));
                 return Poll::Ready(answered.map_err(Failure::Lost));
             }
-            while self.exchange.client.alarm.poll(cx, deadline).is_ready() {
+            while self.exchange.strand.alarm.poll(cx, deadline).is_ready() {
                 if !self.exchange.upload_moved.replace(false) {
                     return Poll::Ready(Err(Failure::OutOfTime));
                 }

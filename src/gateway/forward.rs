@@ -60,7 +60,6 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     } = targeted;
     let Arrived {
         exchange,
-        version,
         mut headers,
         look,
         body,
@@ -73,7 +72,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     headers::prepare_request(&mut headers, look, !body.is_end_stream());
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
-    core.via.add(&mut headers, version);
+    core.via.add(&mut headers, exchange.version);
     match &upstream.authorization {
         Authorization::Client => {}
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),

@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NoConfiguration,
     /// No `Host`, or several (RFC 9112 3.2).
     HostCount,
+    /// A `Host` that is not the authority of the target (RFC 9113 8.3.1).
+    HostDiffers,
     /// A `Host` that names no host.
     Host(HostRefusal),
     /// A path that has no normal form.
@@ -95,6 +97,13 @@ impl Refusal {
                 "bad_host",
                 "Bad Host",
                 "A request has exactly one Host field.",
+                "http_request_error",
+            ),
+            Self::HostDiffers => words(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                "Bad Host",
+                "The Host field is not the authority that the request is for.",
                 "http_request_error",
             ),
             Self::Host(reason) => words(
