@@ -7,6 +7,7 @@ mod alarm;
 mod arrive;
 mod balance;
 mod body;
+mod channel;
 mod client;
 mod compiled;
 mod connect;

@@ -267,6 +267,7 @@ impl Refusal {
 }
 
 /// The part of the match that is about connections.
+#[expect(clippy::too_many_lines, reason = "a table: one entry per reason")]
 fn unreachable_words(error: &ConnectError) -> Words {
     let words = |status, code, title, detail: &str, error| Words {
         status,
@@ -317,6 +318,20 @@ fn unreachable_words(error: &ConnectError) -> Words {
             "Upstream certificate not acceptable",
             "The certificate of the upstream is not acceptable.",
             "tls_certificate_error",
+        ),
+        ConnectError::Configuration(_) => words(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "credential_unavailable",
+            "Credential unavailable",
+            "The credential for the upstream is not available.",
+            "proxy_configuration_error",
+        ),
+        ConnectError::NoHttp2 => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_protocol_error",
+            "Bad response",
+            "The upstream does not speak HTTP/2.",
+            "http_protocol_error",
         ),
         ConnectError::Tls(_) => words(
             StatusCode::BAD_GATEWAY,

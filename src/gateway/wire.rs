@@ -43,6 +43,16 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// Whether both sides of TLS agreed on this protocol (RFC 7301).
+    pub(super) fn agreed_on(&self, protocol: &[u8]) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(io) => io.inner().get_ref().1.alpn_protocol() == Some(protocol),
+        }
+    }
+}
+
 impl From<TcpStream> for Wire {
     fn from(stream: TcpStream) -> Self {
         Stream::Plain(TokioIo::new(stream)).into()
