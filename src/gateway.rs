@@ -41,6 +41,7 @@ mod stack;
 mod strand;
 mod tls;
 mod trace;
+mod tunnel;
 mod via;
 mod wire;
 

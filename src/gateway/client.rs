@@ -6,7 +6,7 @@ mod http2;
 mod preface;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::poll_fn,
     net::IpAddr,
     pin::{Pin, pin},
@@ -18,7 +18,7 @@ use std::{
 use http::{HeaderValue, Version};
 use tokio::net::TcpStream;
 
-use super::{core::Core, strand::Strand, wire::Wire};
+use super::{core::Core, strand::Strand, tunnel::Tunnel, wire::Wire};
 
 /// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
 /// the queue.
@@ -38,6 +38,8 @@ pub(super) struct Client {
     /// Since when it has none.
     resting_since: Cell<Instant>,
     had_request: Cell<bool>,
+    /// What goes on when the connection is none of HTTP any more.
+    tunnel: RefCell<Option<Tunnel>>,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -58,6 +60,7 @@ impl Client {
             requests: Cell::new(0),
             resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -76,6 +79,11 @@ impl Client {
     pub(super) fn ends(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.resting_since.set(now);
+    }
+
+    /// Its request switches to another protocol.
+    pub(super) fn switches(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
     }
 
     /// Lets the connection look around: the gateway is closing.

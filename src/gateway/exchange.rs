@@ -83,6 +83,8 @@ pub(super) enum Ending {
     Open,
     /// The connection to the upstream broke.
     BrokenOff,
+    /// Nothing was said for too long.
+    Idle,
     /// With its last byte.
     Whole,
 }
@@ -146,6 +148,7 @@ impl Exchange {
             Ending::Whole => None,
             Ending::BrokenOff if self.upload.get() == Upload::Broken => Some(CLIENT_GONE), // which took the line along
             Ending::BrokenOff => Some(UPSTREAM_GONE),
+            Ending::Idle => Some(GATEWAY_GONE),
             Ending::Open if self.client.core.is_over() => Some(GATEWAY_GONE),
             Ending::Open => Some(CLIENT_GONE),
         }

@@ -7,13 +7,14 @@ use std::{
     time::Instant,
 };
 
-use flexgate_schemas::Route;
+use flexgate_schemas::{Route, transport::Protocol};
 use futures_util::future::{Either, LocalBoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, Version,
     header::{AUTHORIZATION, HOST},
     uri::PathAndQuery,
 };
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -25,6 +26,7 @@ use super::{
     forwarded, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
+    tunnel,
 };
 use crate::routing::{HostRefusal, PathRefusal};
 
@@ -68,6 +70,10 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if look.has(Field::Via) && core.via.is_in(&headers) {
         return Err(Refusal::Loop);
     }
+    let may_switch = body.is_end_stream() && target.origin.protocol != Protocol::Http2;
+    let upgrade = may_switch
+        .then(|| tunnel::asked_for(&exchange, &headers, look))
+        .flatten();
     let takes_trailers = headers::prepare_request(&mut headers, look);
     if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
         headers::join_cookies(&mut headers);
@@ -88,6 +94,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         connect_timeout: upstream.connect_timeout(settings),
         timeout: request.route.timeout(&upstream, settings),
         takes_trailers,
+        upgrade,
         exchange,
         target,
     };

@@ -97,6 +97,12 @@ pub(super) fn for_http1(headers: &mut HeaderMap, has_body: bool, takes_trailers:
     }
 }
 
+/// Says that the connection goes on in another protocol, or is to.
+pub(super) fn switch_to(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(UPGRADE, protocol);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
 /// Makes a request one of HTTP/2 (RFC 9113 8.3.1): its target has scheme and authority, and no field is about the connection.
 pub(super) fn for_http2<B>(request: &mut Request<B>, is_encrypted: bool) -> Result<(), http::Error> {
     let headers = request.headers_mut();

@@ -9,6 +9,7 @@ mod http2;
 mod lines;
 mod names;
 mod recording;
+mod tunnels;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
