@@ -94,9 +94,10 @@ impl Tls {
         origin: &OriginTls,
         only_http1: bool,
     ) -> Result<TlsConnector, rustls::Error> {
-        let (config, protocol) = match only_http1 {
-            true => (&origin.config_http1, Protocol::Http1),
-            false => (&origin.config, origin.protocol),
+        let (config, protocol) = if only_http1 {
+            (&origin.config_http1, Protocol::Http1)
+        } else {
+            (&origin.config, origin.protocol)
         };
         let config = config.get_or_init(|| self.configure(origin, protocol));
         config.clone().map(TlsConnector::from)
