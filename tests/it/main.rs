@@ -17,6 +17,7 @@ mod fixtures;
 mod gateway;
 mod journal;
 mod outcomes;
+mod program;
 mod projections;
 mod restart;
 mod tables;
