@@ -17,7 +17,7 @@ use crate::{
     config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
     gateway::{self, Gateway, Published, SecretMissing},
-    health::Health,
+    health::{Check, Dependency, Health},
     journal::{Journal, Status},
     listener,
     membership::{Identity, Members, identity::IdentityError},
@@ -113,12 +113,16 @@ impl Process {
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
-            let outbox = cluster.record(config, &identity, &shipping)?;
+            let outbox = cluster.record(config, &identity, &health, &shipping)?;
             let via = via(&journal, &identity);
             let gateway = start_gateway(config, (takes_over, via), &published, outbox)?;
             cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claim))
         } else {
+            health.report(
+                Dependency::Outbox,
+                Check::Off("not a role of this process".into()),
+            );
             None
         };
         let metrics = Metrics::new(move || recorded.render());

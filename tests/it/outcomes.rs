@@ -4,6 +4,7 @@ mod accounting;
 mod closed_hours;
 pub mod database;
 pub mod frames;
+mod outbox;
 mod projection;
 mod projector;
 mod retention;
