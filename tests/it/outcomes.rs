@@ -4,6 +4,8 @@ mod accounting;
 mod closed_hours;
 pub mod database;
 pub mod frames;
+mod handover;
+pub mod load;
 mod outbox;
 mod projection;
 mod projector;

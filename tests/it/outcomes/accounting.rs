@@ -1,34 +1,21 @@
 //! The accounting equation: whatever is killed, and whenever, each answer that a client got is counted once.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use flexgate::{
     journal::jetstream::{Link, Names},
     outcomes::{feed::Feed, verify::verify},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
-use tokio::{
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval, sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
+use super::load::Load;
 use crate::{
-    client::Connection,
-    fixtures::{self, LOOK_AGAIN, Nats, PATIENCE, Postgres},
+    fixtures::{self, LOOK_AGAIN, Nats, Postgres},
     program::{Program, Settings},
     upstream::Upstream,
 };
 
-/// Connections of the load, and requests a second of each.
-const CLIENTS: u64 = 4;
-const RATE: u64 = 500;
 /// How long everything may take to come to rest.
 const REST: Duration = Duration::from_secs(90);
 
@@ -165,61 +152,4 @@ impl Stack {
 fn kill_and_start((settings, program): &mut (Settings, Program)) {
     program.kill();
     *program = settings.start();
-}
-
-/// Clients that ask at a steady rate and count what they get.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    broken: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(proxy: SocketAddr) -> Self {
-        let (stop, answered, broken) = (Arc::default(), Arc::default(), Arc::default());
-        let client = |_| {
-            let (stop, answered, broken) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&broken));
-            #[expect(clippy::disallowed_methods, reason = "joined when the load stops")]
-            tokio::spawn(ask(proxy, stop, answered, broken))
-        };
-        let clients = (0..CLIENTS).map(client).collect();
-        Self {
-            stop,
-            answered,
-            broken,
-            clients,
-        }
-    }
-
-    /// Whole answers, of whatever status, and requests that were sent and not answered.
-    async fn stop(self) -> (u64, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            timeout(PATIENCE, client).await.expect("a client to end").unwrap();
-        }
-        (
-            self.answered.load(Ordering::Relaxed),
-            self.broken.load(Ordering::Relaxed),
-        )
-    }
-}
-
-async fn ask(proxy: SocketAddr, stop: Arc<AtomicBool>, answered: Arc<AtomicU64>, broken: Arc<AtomicU64>) {
-    let mut clock = interval(Duration::from_micros(1_000_000 / RATE));
-    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut connection = None;
-    while !stop.load(Ordering::Relaxed) {
-        clock.tick().await;
-        let Some(open) = &mut connection else {
-            connection = Connection::open(proxy).await.ok();
-            continue;
-        };
-        if open.get("/orders/17").await.is_ok() {
-            answered.fetch_add(1, Ordering::Relaxed);
-        } else {
-            broken.fetch_add(1, Ordering::Relaxed);
-            connection = None;
-        }
-    }
 }
