@@ -12,3 +12,4 @@ mod projector;
 mod retention;
 mod shipper;
 mod sketches;
+mod takeover;
