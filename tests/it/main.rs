@@ -13,6 +13,7 @@ mod client;
 mod cluster;
 mod config;
 mod devstack;
+mod disk;
 mod fixtures;
 mod gateway;
 mod journal;

@@ -4,6 +4,7 @@ mod accounting;
 mod closed_hours;
 pub mod database;
 pub mod frames;
+mod full_disk;
 mod handover;
 pub mod load;
 mod outbox;

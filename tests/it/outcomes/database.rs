@@ -14,6 +14,8 @@ use crate::fixtures::{LOOK_AGAIN, PATIENCE, Postgres};
 pub const REQUESTS: &str = "SELECT count(*) FROM flexgate.requests";
 /// How many requests are counted.
 pub const COUNTED: &str = "SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_hourly";
+/// How many messages were put aside.
+pub const DEAD: &str = "SELECT count(*) FROM flexgate.dead_letter";
 
 /// When the stream was made that the tests read.
 pub fn created() -> DateTime<Utc> {

@@ -17,12 +17,10 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::{
-    database::{COUNTED, REQUESTS, reaches},
+    database::{COUNTED, DEAD, REQUESTS, reaches},
     frames::{Core, frame, plain, publish},
 };
 use crate::fixtures::{self, LOOK_AGAIN, Nats, PATIENCE, Postgres};
-
-const DEAD: &str = "SELECT count(*) FROM flexgate.dead_letter";
 
 #[tokio::test]
 async fn frames_on_the_stream_become_rows() {
