@@ -119,10 +119,6 @@ impl Process {
             cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claim))
         } else {
-            health.report(
-                Dependency::Outbox,
-                Check::Off("not a role of this process".into()),
-            );
             None
         };
         let metrics = Metrics::new(move || recorded.render());
@@ -236,6 +232,11 @@ async fn wait_for_a_table(journal: &Journal) {
 fn health(journal: &Journal) -> Health {
     let health = Health::new(VERSION);
     health.journal_from(journal.watch());
+    // A gateway has more to say of it.
+    health.report(
+        Dependency::Outbox,
+        Check::Off("not a role of this process".into()),
+    );
     let view = journal.watch();
     health.routing_from(move || view.borrow().generation() > 0);
     health

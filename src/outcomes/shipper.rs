@@ -141,13 +141,11 @@ impl Shipper {
 
     /// Something is in the way, still or anew.
     fn stuck(&mut self, reason: String) {
-        let since = match self.stuck.take() {
-            Some(before) => before.since,
-            None => {
-                tracing::warn!(%reason, "outcomes are not taken by the stream: they wait in the outbox");
-                Utc::now().into()
-            }
-        };
+        let since = self.stuck.take().map(|before| before.since);
+        if since.is_none() {
+            tracing::warn!(%reason, "outcomes are not taken by the stream: they wait in the outbox");
+        }
+        let since = since.unwrap_or_else(|| Utc::now().into());
         self.stuck = Some(condition::Stuck { reason, since });
         self.report();
     }

@@ -110,15 +110,15 @@ impl Settings {
         assert!(in_time, "{check} is never {verdict} ({reason}): {seen}");
     }
 
-    /// The value of a metric; 0 if there is none.
-    pub async fn metric(&self, name: &str) -> f64 {
+    /// The value of a counter; 0 before it has counted anything.
+    pub async fn metric(&self, name: &str) -> u64 {
         let api = self.api().await;
         let text = api.call(Method::GET, "/metrics", None).await.body;
         let text = String::from_utf8(text.to_vec()).unwrap();
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.map_or(0.0, |value| value.parse().unwrap())
+        line.map_or(0, |value| value.parse().unwrap())
     }
 }
 

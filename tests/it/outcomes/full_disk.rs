@@ -46,10 +46,10 @@ async fn a_gateway_whose_disk_is_full_serves_and_says_what_it_loses() {
     settings.shows("outbox", "DOWN", lost).await;
     let health = settings.health().await;
     assert_eq!(health["status"], "UP", "it serves all the same: {health}");
-    assert_eq!(settings.metric("flexgate_outcomes_lost_total").await, 30.0);
+    assert_eq!(settings.metric("flexgate_outcomes_lost_total").await, 30);
     assert_eq!(alerts(&link, &names).await, 1);
     let overflowed = r#"flexgate_alerts_total{type="outbox.overflowed"}"#;
-    assert_eq!(settings.metric(overflowed).await, 1.0);
+    assert_eq!(settings.metric(overflowed).await, 1);
 
     disk.free();
     settings.shows("outbox", "UP", "").await;
@@ -57,7 +57,7 @@ async fn a_gateway_whose_disk_is_full_serves_and_says_what_it_loses() {
         assert_eq!(client::get(settings.proxy, "/a").await.status, 200);
     }
     reaches(&database, COUNTED, 20).await;
-    assert_eq!(settings.metric("flexgate_outcomes_lost_total").await, 30.0);
+    assert_eq!(settings.metric("flexgate_outcomes_lost_total").await, 30);
     let verified = Command::new(env!("CARGO_BIN_EXE_flexgate"))
         .args(["verify", "outcomes"])
         .env("FLEXGATE_DATA_DIR", data.path())
@@ -71,7 +71,7 @@ async fn a_gateway_whose_disk_is_full_serves_and_says_what_it_loses() {
         said.contains("outcomes that are nowhere, and none: 30 and 0"),
         "{said}"
     );
-    assert_eq!(settings.metric(overflowed).await, 1.0, "it was one episode");
+    assert_eq!(settings.metric(overflowed).await, 1, "it was one episode");
 }
 
 #[tokio::test]
