@@ -18,6 +18,7 @@ mod errand;
 mod exchange;
 mod forward;
 mod forwarded;
+mod grpc;
 mod headers;
 mod ids;
 mod inbound_tls;

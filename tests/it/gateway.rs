@@ -9,6 +9,7 @@ mod http2;
 mod lines;
 mod names;
 mod recording;
+mod tls;
 mod tunnels;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -38,11 +39,14 @@ fn options() -> Options {
     options
 }
 
-/// The only secret that test nodes have is `${TOKEN}`.
+/// The secrets that test nodes have are `${TOKEN}` and files.
 fn published() -> Published {
     Published::new(Arc::new(|secret: &Secret| match secret {
         Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
-        other => Err(SecretMissing(format!("{other} is not there"))),
+        Secret::File(path) => {
+            std::fs::read_to_string(&**path).map_err(|error| SecretMissing(error.to_string()))
+        }
+        other @ Secret::Variable(_) => Err(SecretMissing(format!("{other} is not there"))),
     }))
 }
 
