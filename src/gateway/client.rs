@@ -96,6 +96,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
     let mut connection = pin!(
         http1::Builder::new()
             .max_buf_size(BUFFER_BYTES_MAX)
+            .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
             .serve_connection(Wire::from(stream), entrance)
     );
     let mut told_to_close = false;

@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 mod drain;
 mod fields;
+mod framing;
 mod lines;
 mod names;
 mod recording;

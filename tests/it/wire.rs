@@ -114,11 +114,11 @@ async fn fields(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<(Str
 }
 
 async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<String>> {
-    let mut line = String::new();
-    match stream.read_line(&mut line).await? {
+    let mut line = Vec::new();
+    match stream.read_until(b'\n', &mut line).await? {
         0 => Ok(None),
-        _ => match line.strip_suffix("\r\n") {
-            Some(line) => Ok(Some(line.to_owned())),
+        _ => match line.strip_suffix(b"\r\n") {
+            Some(line) => Ok(Some(String::from_utf8_lossy(line).into_owned())),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         },
     }
