@@ -137,6 +137,9 @@ impl Errand {
             return Err(Refusal::BadResponse); // nobody asked for it
         }
         let look = Look::at(response.headers());
+        if headers::is_coded_otherwise(response.headers(), look) {
+            return Err(Refusal::BadResponse);
+        }
         if look.has(Field::KeepAlive)
             && let (Some(line), Some(seconds)) = (&mut line, headers::keep_alive_seconds(response.headers()))
         {

@@ -89,14 +89,22 @@ pub(super) fn check_expectation(headers: &HeaderMap, look: Look) -> Result<(), R
 
 /// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
 pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if is_coded_otherwise(headers, look) {
+        Err(Refusal::TransferEncoding)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a body has a coding besides `chunked`. Nobody asked for one (`TE`), and without its name on the next hop the
+/// body would be something else.
+pub(super) fn is_coded_otherwise(headers: &HeaderMap, look: Look) -> bool {
     if !look.has(Field::TransferEncoding) {
-        return Ok(());
+        return false;
     }
     let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-    match (codings.next(), codings.next()) {
-        (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refusal::TransferEncoding),
-    }
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !matches!((codings.next(), codings.next()), (Some(only), None) if is_chunked(only))
 }
 
 /// Makes the fields of a request those of the next hop. `has_body` says whether one follows.

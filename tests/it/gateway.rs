@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod changes;
 mod drain;
+mod early;
 mod fields;
 mod framing;
 mod lines;
