@@ -30,6 +30,7 @@ pub mod sketch;
 pub mod span;
 pub mod template;
 pub mod time;
+pub mod transport;
 pub mod upcast;
 pub mod upstream;
 pub mod url;
@@ -56,4 +57,4 @@ pub use upstream::Upstream;
 pub use url::UpstreamUrl;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 2;
+pub const READER_LEVEL: u32 = 3;

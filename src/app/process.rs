@@ -8,7 +8,6 @@ use std::{
 };
 
 use axum::Router;
-use http::HeaderValue;
 use tokio::net::TcpListener;
 
 use super::{Endpoints, Error, checks, cluster::Cluster, file, ports::PortClaim, projector};
@@ -303,11 +302,10 @@ fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
     Arc::new(move |secret| {
         let resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = resolver
-            .resolve(secret)
-            .map_err(|error| SecretMissing(error.to_string()))?;
-        HeaderValue::from_str(value.expose())
-            .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))
+        let value = resolver.resolve(secret);
+        value
+            .map(|value| value.expose().clone())
+            .map_err(|error| SecretMissing(error.to_string()))
     })
 }
 

@@ -1,25 +1,24 @@
 //! One client's connection, from the accepted socket to its close.
 
+mod entrance;
+mod http1;
+mod http2;
+mod preface;
+
 use std::{
-    cell::{Cell, OnceCell, RefCell},
-    convert::Infallible,
+    cell::Cell,
     future::poll_fn,
     net::IpAddr,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response};
-use hyper::{body::Incoming, server::conn::http1};
+use http::{HeaderValue, Version};
 use tokio::net::TcpStream;
-use tower::Service;
 
-use super::{alarm::Alarm, body::Body, core::Core, metrics::count_refusal, stack::stack, wire::Wire};
-
-/// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+use super::{core::Core, strand::Strand, wire::Wire};
 
 /// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
 /// the queue.
@@ -32,12 +31,19 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// The same, as a field's value.
     pub(super) address_text: HeaderValue,
-    /// Everything that the connection waits for, it waits for one after the other.
-    pub(super) alarm: Alarm,
-    /// Since when it has no request; none while it has one.
-    resting_since: Cell<Option<Instant>>,
+    /// The task of the connection.
+    strand: Rc<Strand>,
+    /// How many requests it has.
+    requests: Cell<usize>,
+    /// Since when it has none.
+    resting_since: Cell<Instant>,
     had_request: Cell<bool>,
-    task: OnceCell<Waker>,
+}
+
+/// What both versions of HTTP are to whoever drives a connection.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// No further requests are taken; over when the present ones are.
+    fn close_gracefully(self: Pin<&mut Self>);
 }
 
 impl Client {
@@ -48,32 +54,33 @@ impl Client {
             core,
             address,
             address_text: HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII"),
-            alarm: Alarm::new(),
-            resting_since: Cell::new(Some(Instant::now())),
+            strand: Rc::new(Strand::new()),
+            requests: Cell::new(0),
+            resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
-            task: OnceCell::new(),
         }
     }
 
-    /// A request came.
-    pub(super) fn is_busy(&self) {
-        self.resting_since.set(None);
+    /// A request came, in this version of HTTP. Returns the task that it runs in.
+    pub(super) fn begins(&self, version: Version) -> Rc<Strand> {
+        self.requests.set(self.requests.get() + 1);
         self.had_request.set(true);
+        if version == Version::HTTP_2 {
+            Rc::new(Strand::new())
+        } else {
+            Rc::clone(&self.strand)
+        }
     }
 
-    /// The request is over.
-    pub(super) fn rests_from(&self, now: Instant) {
-        self.resting_since.set(Some(now));
-    }
-
-    /// Its task, which every part of it runs in.
-    pub(super) fn task(&self) -> &Waker {
-        self.task.get().unwrap_or(Waker::noop()) // known since the first poll, and before it there is no request
+    /// A request is over.
+    pub(super) fn ends(&self, now: Instant) {
+        self.requests.set(self.requests.get() - 1);
+        self.resting_since.set(now);
     }
 
     /// Lets the connection look around: the gateway is closing.
     pub(super) fn wake(&self) {
-        self.task().wake_by_ref();
+        self.strand.task().wake_by_ref();
     }
 
     /// Ready when it rested too long: no head of a request was complete in time.
@@ -83,58 +90,63 @@ impl Client {
         } else {
             self.core.client_rest
         };
-        match self.resting_since.get() {
-            Some(since) => self.alarm.poll(cx, since + rest),
-            None => Poll::Pending,
+        if self.requests.get() > 0 {
+            return Poll::Pending;
         }
+        self.strand.alarm.poll(cx, self.resting_since.get() + rest)
+    }
+
+    /// What the work comes to, unless the connection rests for too long meanwhile.
+    async fn unless_tired<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.strand.runs(cx);
+            match work.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => self.poll_tired(cx).map(|()| None),
+            }
+        })
+        .await
+    }
+
+    /// Drives a connection until it is over, tired, or the gateway closes and its requests are over.
+    async fn drive(&self, mut connection: Pin<&mut impl Connection>) -> hyper::Result<()> {
+        let mut told_to_close = false;
+        let driving = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(result);
+                }
+                // Polled first: a request that is here already is served, and its response says that it is the last.
+                if !self.core.is_closing() || !self.had_request.get() || told_to_close {
+                    return Poll::Pending;
+                }
+                connection.as_mut().close_gracefully();
+                told_to_close = true;
+            }
+        });
+        self.unless_tired(driving).await.unwrap_or(Ok(()))
     }
 }
 
 /// Serves a connection until it is over.
 pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    let entrance = Entrance(RefCell::new(stack(Rc::clone(&client))));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
-            .serve_connection(Wire::from(stream), entrance)
-    );
-    let mut told_to_close = false;
-    let result = poll_fn(|cx| {
-        let _ = client.task.get_or_init(|| cx.waker().clone());
-        loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            // Polled first: a request that is here already is served, and its response says that it is the last.
-            if !client.core.is_closing() || !client.had_request.get() || told_to_close {
-                return client.poll_tired(cx).map(Ok);
-            }
-            connection.as_mut().graceful_shutdown();
-            told_to_close = true;
+    let mut wire = Wire::from(stream);
+    let version = match client.unless_tired(preface::version(&mut wire)).await {
+        None => return,
+        Some(Ok(version)) => version,
+        Some(Err(error)) => {
+            return tracing::debug!(client = %client.address, %error, "a connection of a client broke");
         }
-    })
-    .await;
+    };
+    let result = match version {
+        Version::HTTP_2 => http2::serve(&client, wire).await,
+        _ => http1::serve(&client, wire).await,
+    };
     if let Err(error) = result {
         if error.is_parse() {
-            count_refusal("bad_request_head");
+            super::metrics::count_refusal("bad_request_head");
         }
         tracing::debug!(client = %client.address, %error, "a connection of a client broke");
-    }
-}
-
-/// Where hyper hands requests to the stack.
-struct Entrance<S>(RefCell<S>);
-
-impl<S> hyper::service::Service<Request<Incoming>> for Entrance<S>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.0.borrow_mut().call(request)
     }
 }

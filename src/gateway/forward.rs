@@ -14,7 +14,6 @@ use http::{
     header::{AUTHORIZATION, HOST},
     uri::PathAndQuery,
 };
-use http_body::Body as _;
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -60,7 +59,6 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     } = targeted;
     let Arrived {
         exchange,
-        version,
         mut headers,
         look,
         body,
@@ -70,10 +68,13 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if look.has(Field::Via) && core.via.is_in(&headers) {
         return Err(Refusal::Loop);
     }
-    headers::prepare_request(&mut headers, look, !body.is_end_stream());
+    let takes_trailers = headers::prepare_request(&mut headers, look);
+    if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
+        headers::join_cookies(&mut headers);
+    }
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
-    core.via.add(&mut headers, version);
+    core.via.add(&mut headers, exchange.version);
     match &upstream.authorization {
         Authorization::Client => {}
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
@@ -86,6 +87,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         began: Instant::now(),
         connect_timeout: upstream.connect_timeout(settings),
         timeout: request.route.timeout(&upstream, settings),
+        takes_trailers,
         exchange,
         target,
     };

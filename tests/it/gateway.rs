@@ -7,6 +7,7 @@ mod drain;
 mod early;
 mod fields;
 mod framing;
+mod http2;
 mod lines;
 mod names;
 mod recording;
@@ -18,7 +19,6 @@ use flexgate::{
     gateway::{Gateway, Options, Published, SecretMissing},
 };
 use flexgate_schemas::{Event, Secret, Timestamp};
-use http::HeaderValue;
 
 use crate::wire::{Client, Message};
 
@@ -42,7 +42,7 @@ fn options() -> Options {
 /// The only secret that test nodes have is `${TOKEN}`.
 fn published() -> Published {
     Published::new(Arc::new(|secret: &Secret| match secret {
-        Secret::Variable(name) if **name == *"TOKEN" => Ok(HeaderValue::from_static("Bearer of-the-gateway")),
+        Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
         other => Err(SecretMissing(format!("{other} is not there"))),
     }))
 }

@@ -15,6 +15,7 @@ mod config;
 mod devstack;
 mod fixtures;
 mod gateway;
+mod http2;
 mod journal;
 mod outcomes;
 mod projections;

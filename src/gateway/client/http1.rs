@@ -1,0 +1,36 @@
+//! HTTP/1.1 with a client (RFC 9112).
+
+use std::{
+    pin::{Pin, pin},
+    rc::Rc,
+};
+
+use hyper::{body::Incoming, server::conn::http1, service::HttpService};
+
+use super::{
+    super::{body::Body, wire::Wire},
+    Client, Connection,
+    entrance::entrance,
+};
+
+/// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves a connection until it is over.
+pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> {
+    let connection = http1::Builder::new()
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
+        .serve_connection(wire, entrance(client));
+    client.drive(pin!(connection)).await
+}
+
+impl<S> Connection for http1::Connection<Wire, S>
+where
+    S: HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn close_gracefully(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
