@@ -41,6 +41,7 @@ mod resolve;
 mod seat;
 mod snapshot;
 mod stack;
+mod step;
 mod strand;
 mod tls;
 mod trace;
