@@ -12,6 +12,7 @@ mod client;
 mod compiled;
 mod connect;
 mod core;
+mod crowd;
 mod egress;
 mod errand;
 mod exchange;
@@ -19,6 +20,7 @@ mod forward;
 mod forwarded;
 mod headers;
 mod ids;
+mod limit;
 mod line;
 mod listen;
 mod local;
@@ -58,6 +60,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     core::Phase,
+    crowd::Crowd,
     listen::Listeners,
     seat::{Seat, Taken},
     tls::Tls,
@@ -126,6 +129,7 @@ impl Gateway {
             None => IdKey::new(rand::random()),
         };
         let address_key = RandomState::new();
+        let crowd = Crowd::new(options.client_connections_max);
         let seat = |(number, listener)| Seat {
             number,
             listener,
@@ -133,6 +137,7 @@ impl Gateway {
             options: options.clone(),
             published: routing.clone(),
             via: Arc::clone(&via),
+            crowd: Arc::clone(&crowd),
             tls: tls.clone(),
             id_key,
             address_key: address_key.clone(),

@@ -1,28 +1,20 @@
 //! One client's connection, from the accepted socket to its close.
 
+mod activity;
 mod entrance;
 mod http1;
 mod http2;
+mod linger;
+mod patience;
 mod preface;
 
-use std::{
-    cell::Cell,
-    future::poll_fn,
-    net::IpAddr,
-    pin::{Pin, pin},
-    rc::Rc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, future::poll_fn, net::IpAddr, pin::Pin, rc::Rc, task::Poll, time::Instant};
 
 use http::{HeaderValue, Version};
 use tokio::net::TcpStream;
 
-use super::{core::Core, strand::Strand, wire::Wire};
-
-/// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
-/// the queue.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+use self::{activity::Activity, patience::Tired};
+use super::{core::Core, crowd::Place, strand::Strand, wire::Wire};
 
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
@@ -38,6 +30,11 @@ pub(super) struct Client {
     /// Since when it has none.
     resting_since: Cell<Instant>,
     had_request: Cell<bool>,
+    activity: Activity,
+    /// Why it was given up, if it was.
+    tired: Cell<Option<Tired>>,
+    /// What it counts by, if anybody counts.
+    _place: Option<Place>,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -48,7 +45,7 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, place: Option<Place>) -> Self {
         let address = address.to_canonical();
         Self {
             core,
@@ -58,6 +55,9 @@ impl Client {
             requests: Cell::new(0),
             resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
+            activity: Activity::default(),
+            tired: Cell::new(None),
+            _place: place,
         }
     }
 
@@ -65,6 +65,7 @@ impl Client {
     pub(super) fn begins(&self, version: Version) -> Rc<Strand> {
         self.requests.set(self.requests.get() + 1);
         self.had_request.set(true);
+        self.activity.turns();
         if version == Version::HTTP_2 {
             Rc::new(Strand::new())
         } else {
@@ -76,37 +77,12 @@ impl Client {
     pub(super) fn ends(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.resting_since.set(now);
+        self.activity.turns();
     }
 
     /// Lets the connection look around: the gateway is closing.
     pub(super) fn wake(&self) {
         self.strand.task().wake_by_ref();
-    }
-
-    /// Ready when it rested too long: no head of a request was complete in time.
-    fn poll_tired(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let rest = if self.core.is_closing() {
-            FIRST_REQUEST
-        } else {
-            self.core.client_rest
-        };
-        if self.requests.get() > 0 {
-            return Poll::Pending;
-        }
-        self.strand.alarm.poll(cx, self.resting_since.get() + rest)
-    }
-
-    /// What the work comes to, unless the connection rests for too long meanwhile.
-    async fn unless_tired<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            self.strand.runs(cx);
-            match work.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending => self.poll_tired(cx).map(|()| None),
-            }
-        })
-        .await
     }
 
     /// Drives a connection until it is over, tired, or the gateway closes and its requests are over.

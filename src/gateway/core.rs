@@ -4,7 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -22,9 +22,11 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
+    crowd::{Crowd, Place},
+    forwarded,
     ids::Ids,
     listen,
-    metrics::CoreMetrics,
+    metrics::{CoreMetrics, count_refusal},
     pool::Pool,
     snapshot::{Held, Published},
     via::Via,
@@ -62,8 +64,7 @@ pub(super) struct Core {
     pub(super) address_key: RandomState,
     /// The port clients connect to, as a field's value.
     pub(super) port: HeaderValue,
-    /// How long a client's connection may be without a complete head of a request.
-    pub(super) client_rest: Duration,
+    crowd: Arc<Crowd>,
     connections_max: usize,
     published: Published,
     snapshot: RefCell<Held>,
@@ -88,7 +89,7 @@ pub(super) struct Parts {
     pub(super) writer: Option<Writer>,
     pub(super) address_key: RandomState,
     pub(super) port: u16,
-    pub(super) client_rest: Duration,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) connections_max: usize,
 }
 
@@ -104,7 +105,7 @@ impl Core {
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
             port: parts.port.into(),
-            client_rest: parts.client_rest,
+            crowd: parts.crowd,
             connections_max: parts.connections_max,
             version: Cell::new(parts.published.version()),
             snapshot: RefCell::new(Rc::new(parts.published.current())),
@@ -204,8 +205,23 @@ impl Core {
         }
     }
 
+    /// A place for a connection of this client; none inside where nobody counts. Trusted proxies are not one client.
+    fn admit(&self, client: IpAddr) -> Option<Option<Place>> {
+        let is_counted = self.crowd.is_bounded()
+            && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
+        if is_counted {
+            self.crowd.admit(client).map(Some)
+        } else {
+            Some(None)
+        }
+    }
+
     fn welcome(self: &Rc<Self>, (stream, peer): (TcpStream, SocketAddr)) {
-        let client = Rc::new(Client::new(Rc::clone(self), peer.ip()));
+        let Some(place) = self.admit(peer.ip()) else {
+            count_refusal("too_many_connections");
+            return; // which closes it: to answer would cost what is to be saved
+        };
+        let client = Rc::new(Client::new(Rc::clone(self), peer.ip(), place));
         let id = self.last_client.get() + 1;
         self.last_client.set(id);
         self.clients.borrow_mut().insert(id, Rc::clone(&client));

@@ -20,6 +20,7 @@ use super::{
     Options, Published,
     connect::Connector,
     core::{Core, Parts, Phase},
+    crowd::Crowd,
     ids::Ids,
     metrics::CoreMetrics,
     tls::Tls,
@@ -35,6 +36,7 @@ pub(super) struct Seat {
     pub(super) options: Options,
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) tls: Tls,
     pub(super) id_key: IdKey,
     pub(super) address_key: RandomState,
@@ -95,7 +97,7 @@ impl Seat {
             writer,
             address_key: self.address_key,
             port: self.port,
-            client_rest: self.options.client_rest,
+            crowd: self.crowd,
             connections_max: self
                 .options
                 .connections_max

@@ -1,16 +1,15 @@
 //! HTTP/1.1 with a client (RFC 9112).
 
-use std::{
-    pin::{Pin, pin},
-    rc::Rc,
-};
+use std::{pin::Pin, rc::Rc};
 
 use hyper::{body::Incoming, server::conn::http1, service::HttpService};
 
 use super::{
     super::{body::Body, wire::Wire},
     Client, Connection,
+    activity::Watched,
     entrance::entrance,
+    linger::linger,
 };
 
 /// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
@@ -18,14 +17,19 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves a connection until it is over.
 pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> {
-    let connection = http1::Builder::new()
+    let wire = Watched::new(wire, client, true);
+    let mut connection = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
         .serve_connection(wire, entrance(client));
-    client.drive(pin!(connection)).await
+    let result = client.drive(Pin::new(&mut connection)).await;
+    if client.tired.get().is_none() && !client.core.is_closing() {
+        linger(connection.into_parts().io).await;
+    }
+    result
 }
 
-impl<S> Connection for http1::Connection<Wire, S>
+impl<S> Connection for http1::Connection<Watched, S>
 where
     S: HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
+use flexgate_schemas::outcome::{
+    BODY_TOO_LARGE, CLIENT_GONE, CLIENT_STALLED, GATEWAY_GONE, UPSTREAM_GONE, UPSTREAM_STALLED,
+};
 use tokio::io::AsyncReadExt;
 
 use super::{Recorded, Recording};
 use crate::{
-    gateway::{options, route},
+    gateway::{bare::Bare, options, route, route_with, settings},
     upstream::Upstream,
+    wire::read_head,
 };
 
 fn ending(recorded: &Recorded) -> (Option<u16>, Option<&'static str>) {
@@ -56,6 +59,95 @@ async fn an_upstream_that_breaks_off_is_gone() {
     let recorded = recording.over().await;
     assert_eq!(ending(&recorded), (Some(200), Some(UPSTREAM_GONE)));
     assert_eq!(recorded.rows[0].outcome.bytes_out, 5);
+}
+
+#[tokio::test]
+async fn an_upstream_that_pauses_for_too_long_has_stalled() {
+    let backend = Upstream::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+    let backend = backend.start().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"streamTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(client.is_closed().await);
+    assert_eq!(
+        ending(&recording.over().await),
+        (Some(200), Some(UPSTREAM_STALLED))
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_for_too_long_has_stalled() {
+    let (backend, _) = Upstream::streaming(1000, 100_000, true);
+    let backend = backend.start().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"bodyTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    backend.has_closed(1).await;
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
+}
+
+#[tokio::test]
+async fn a_client_that_owes_the_rest_of_its_body_while_the_upstream_waits_has_stalled() {
+    let backend = Bare::listen().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"bodyTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello")
+        .await;
+    let _upstream = backend.begins_to_answer().await;
+    assert!(client.is_closed().await);
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
+}
+
+#[tokio::test]
+async fn a_body_that_becomes_too_long_after_the_answer_has_begun_is_no_fault_of_the_upstream() {
+    let backend = Bare::listen().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"maxBodySize":5}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    let _upstream = backend.begins_to_answer().await;
+    read_head(&mut client.0)
+        .await
+        .unwrap()
+        .expect("the beginning of an answer");
+    client.send("1\r\n!\r\n").await;
+    assert!(client.is_closed().await);
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(BODY_TOO_LARGE)));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_recorded_as_refused() {
+    let recording = Recording::of(&[route_with(
+        "all",
+        "/*",
+        "http://127.0.0.1:1",
+        r#""maxBodySize":5"#,
+    )]);
+    let answer = recording
+        .ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n")
+        .await;
+    assert_eq!(answer.status(), 413);
+    let recorded = recording.over().await;
+    assert_eq!(ending(&recorded), (Some(413), None));
+    let outcome = &recorded.rows[0].outcome;
+    assert_eq!(
+        (outcome.refused, outcome.route),
+        (Some("body_too_large"), Some("all"))
+    );
 }
 
 #[tokio::test]
