@@ -12,6 +12,7 @@ mod http2;
 mod limits;
 mod lines;
 mod names;
+mod peers;
 mod recording;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};

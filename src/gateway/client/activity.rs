@@ -84,6 +84,11 @@ impl Watched {
         }
     }
 
+    /// Gives the wire back.
+    pub(super) fn into_wire(self) -> Wire {
+        self.wire
+    }
+
     fn note_write(&self, written: &Poll<io::Result<usize>>) {
         let stuck = &self.client.activity.stuck;
         match written {

@@ -10,6 +10,7 @@ use super::{
     activity::Watched,
     entrance::entrance,
     linger::linger,
+    patience::Tired,
 };
 
 /// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
@@ -23,8 +24,11 @@ pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> 
         .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
         .serve_connection(wire, entrance(client));
     let result = client.drive(Pin::new(&mut connection)).await;
-    if client.tired.get().is_none() && !client.core.is_closing() {
-        linger(connection.into_parts().io).await;
+    let wire = connection.into_parts().io.into_wire();
+    match client.tired.get() {
+        Some(Tired::Stuck) => wire.forgets_what_is_unsent(),
+        None if !client.core.is_closing() => linger(wire).await,
+        _ => {}
     }
     result
 }

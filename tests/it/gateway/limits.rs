@@ -3,10 +3,11 @@
 use std::{num::NonZeroUsize, time::Duration};
 
 use flexgate::telemetry::metrics::Metrics;
+use http::{HeaderMap, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Node, assert_refused, options, route, route_with, settings};
-use crate::{fixtures::LOOK_AGAIN, upstream::Upstream};
+use crate::{fixtures::LOOK_AGAIN, http2, upstream::Upstream};
 
 const CHUNKED: &str = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -23,7 +24,7 @@ fn post(length: usize) -> String {
 }
 
 /// How often something was refused with this code, in this process.
-fn refusals(code: &str) -> u64 {
+pub(super) fn refusals(code: &str) -> u64 {
     let series = format!(r#"flexgate_gateway_refusals_total{{code="{code}"}} "#);
     let text = Metrics::install().render();
     let count = text.lines().find_map(|line| line.strip_prefix(&series));
@@ -83,6 +84,25 @@ async fn a_body_is_counted_as_it_comes() {
         4,
         "what is too long reaches nobody in whole"
     );
+}
+
+#[tokio::test]
+async fn bodies_that_come_over_http_2_are_no_longer_either() {
+    let backend = Upstream::echoing().start().await;
+    let node = limited(&backend.url(), r#""maxBodySize":5"#);
+    let client = http2::Client::connect(node.addr()).await;
+    let bodies = [
+        (http2::whole("hello"), 200),
+        (http2::whole("hello!"), 413),
+        (http2::with_trailers(&["hel", "lo"], HeaderMap::new()), 200),
+        (http2::with_trailers(&["hello", "!"], HeaderMap::new()), 413),
+    ];
+    for (body, status) in bodies {
+        let request = Request::post("http://a/").body(body).unwrap();
+        let answer = client.send(request).await.unwrap();
+        assert_eq!(answer.status, status, "{:?}", answer.body);
+    }
+    assert_eq!(backend.seen().len(), 2);
 }
 
 #[tokio::test]
