@@ -59,6 +59,8 @@ pub struct Config {
     pub servers: Servers,
     /// What the names of streams and subjects begin with.
     pub streams: StreamPrefix,
+    /// How many connections clients may have.
+    pub connections: Connections,
     /// Data-plane threads, each with its own listener socket and connection pools.
     pub threads: NonZeroUsize,
     /// What is logged, and how.
@@ -77,6 +79,15 @@ pub struct Config {
     pub secrets: SecretResolver,
     /// What was decided for the user and may surprise them. To be shown at start.
     pub warnings: Vec<Finding>,
+}
+
+/// How many connections of clients a gateway has at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connections {
+    /// In all; none: as many as the gateway has by default.
+    pub max: Option<NonZeroUsize>,
+    /// Of one address; none: as many as there are in all.
+    pub per_client_max: Option<NonZeroUsize>,
 }
 
 /// How a process goes away after SIGTERM.
@@ -130,6 +141,10 @@ impl Config {
             tls,
             servers,
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
+            connections: Connections {
+                max: reader.parsed("FLEXGATE_CONNECTIONS_MAX"),
+                per_client_max: reader.parsed("FLEXGATE_CLIENT_CONNECTIONS_MAX"),
+            },
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
             log: log::read(&mut reader, &node),
             recording: recording::read(&mut reader),

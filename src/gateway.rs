@@ -12,6 +12,7 @@ mod client;
 mod compiled;
 mod connect;
 mod core;
+mod crowd;
 mod door;
 mod egress;
 mod errand;
@@ -22,6 +23,7 @@ mod grpc;
 mod headers;
 mod ids;
 mod inbound_tls;
+mod limit;
 mod line;
 mod listen;
 mod local;
@@ -62,6 +64,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     core::Phase,
+    crowd::Crowd,
     listen::Listeners,
     seat::{Seat, Taken},
     tls::Tls,
@@ -143,6 +146,7 @@ impl Gateway {
             None => IdKey::new(rand::random()),
         };
         let address_key = RandomState::new();
+        let crowd = Crowd::new(options.client_connections_max);
         let mut seat = |(number, listener)| Seat {
             number,
             listener,
@@ -150,6 +154,7 @@ impl Gateway {
             options: options.clone(),
             published: routing.clone(),
             via: Arc::clone(&via),
+            crowd: Arc::clone(&crowd),
             tls: tls.clone(),
             id_key,
             address_key: address_key.clone(),

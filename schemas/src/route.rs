@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, UpstreamId, UpstreamUrl,
+    HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, Size, UpstreamId,
+    UpstreamUrl,
     ids::IdError,
     policy::{Auth, CircuitBreaker, RateLimit, Retries},
     url::UrlError,
@@ -64,6 +65,9 @@ pub struct Route {
     /// How long the upstream may take until its response begins; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Millis>,
+    /// The longest body of a request; overrides that of all routes. Longer ones are refused with 413.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_size: Option<Size>,
     /// How often to try again; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
@@ -99,13 +103,14 @@ impl Route {
             rate_limit: None,
             circuit_breaker: None,
             timeout: None,
+            max_body_size: None,
             retries: None,
         }
     }
 
-    /// The lowest schema level that can read it.
+    /// The lowest schema level that can read it: the first two know no `maxBodySize`.
     pub fn reader_level(&self) -> u32 {
-        1
+        if self.max_body_size.is_some() { 3 } else { 1 }
     }
 
     /// What it matches, without the names of path segments.
@@ -261,6 +266,16 @@ mod tests {
             r#"{"id":"r","enabled":true,"path":"/*","upstream":"backend"}"#
         );
         assert_eq!(serde_json::from_str::<Route>(&json).unwrap(), route);
+    }
+
+    #[test]
+    fn a_bound_of_its_own_needs_a_newer_reader() {
+        let level = |json: &str| serde_json::from_str::<Route>(json).unwrap().reader_level();
+        assert_eq!(level(r#"{"id":"r","path":"/","upstream":"u"}"#), 1);
+        assert_eq!(
+            level(r#"{"id":"r","path":"/","upstream":"u","maxBodySize":"1mb"}"#),
+            3
+        );
     }
 
     #[test]

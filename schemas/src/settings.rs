@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Millis,
+    Limits, Millis,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -30,6 +30,9 @@ pub struct Settings {
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// How much clients may send, and how long they may take about it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
     /// What is written of requests.
     #[serde(default, skip_serializing_if = "is_default")]
     pub logging: Logging,
@@ -44,9 +47,12 @@ impl Settings {
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
-    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`.
+    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
+    /// `limits`.
     pub fn reader_level(&self) -> u32 {
-        if is_default(&self.logging) && is_default(&self.privacy) {
+        if !is_default(&self.limits) {
+            3
+        } else if is_default(&self.logging) && is_default(&self.privacy) {
             1
         } else {
             2
@@ -89,6 +95,8 @@ mod tests {
             level(r#"{"timeout":"5s","privacy":{"query":false},"logging":{"sampling":{}}}"#),
             1
         );
+        assert_eq!(level(r#"{"limits":{}}"#), 1);
+        assert_eq!(level(r#"{"limits":{"maxBodySize":1}}"#), 3);
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
     }

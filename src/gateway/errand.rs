@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -181,7 +181,7 @@ impl Errand {
         self.exchange.attempts.set(self.exchange.attempts.get() + 1);
         let (mut way, mut ended) = (Some(way), None);
         let mut answer = pin!(answer);
-        let mut deadline = since + self.timeout;
+        let mut since = since;
         poll_fn(|cx| {
             let mut silent = Context::from_waker(Waker::noop()); // only driving a line brings an answer on it
             let mut answered = match &mut way {
@@ -204,15 +204,23 @@ impl Errand {
                 });
                 return Poll::Ready(answered.map_err(Failure::Lost));
             }
-            while self.exchange.strand.alarm.poll(cx, deadline).is_ready() {
+            loop {
+                ready!(self.exchange.strand.alarm.poll(cx, since + self.patience()));
                 if !self.exchange.upload_moved.replace(false) {
                     return Poll::Ready(Err(Failure::OutOfTime));
                 }
-                deadline = Instant::now() + self.timeout; // a long upload is no fault of the upstream
+                since = Instant::now(); // a long upload is no fault of the upstream
             }
-            Poll::Pending
         })
         .await
+    }
+
+    /// How long nothing may happen: a client that owes its body may have less time than the upstream.
+    fn patience(&self) -> Duration {
+        match self.exchange.upload.get() {
+            Upload::AwaitsClient => self.timeout.min(self.exchange.upload_pause_max()),
+            _ => self.timeout,
+        }
     }
 
     /// The response, as the client is to see it.
@@ -251,6 +259,7 @@ impl Errand {
     fn refusal_of(&self, failure: Failure) -> Refusal {
         match (failure, self.exchange.upload.get()) {
             (Failure::Lost(Lost::Sent(_)), Upload::Broken) => Refusal::BadBody,
+            (Failure::Lost(Lost::Sent(_)), Upload::TooLarge) => Refusal::BodyTooLarge,
             (Failure::Lost(Lost::Sent(error)), _) if error.is_parse() => Refusal::BadResponse,
             (Failure::Lost(Lost::Sent(error)), _) => Refusal::Terminated(Some(error)),
             (Failure::Lost(Lost::Unsent(_)), _) => Refusal::Terminated(None),

@@ -7,8 +7,17 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
-    arrive::Arrive, balance::balance, body::Body, client::Client, forward::Forward, matching::route,
-    observe::Observe, protect::protect, refuse::Refuse, step::Step,
+    arrive::Arrive,
+    balance::balance,
+    body::Body,
+    client::Client,
+    forward::Forward,
+    limit::{limit_body, limit_head},
+    matching::route,
+    observe::Observe,
+    protect::protect,
+    refuse::Refuse,
+    step::Step,
 };
 
 /// The stack of one client's connection: the first line sees a request first and its response last.
@@ -18,11 +27,13 @@ pub(super) fn stack(
     client: Rc<Client>,
 ) -> impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> {
     ServiceBuilder::new()
-        .layer(Arrive(client)) // a correlation id and a time of arrival, before anything can be said of the request
-        .layer(Observe) //        sees every request and every answer, whoever gave it, to the last byte
-        .layer(Refuse) //         inside of here a refusal is an error, outside it is a response like any other
-        .layer(Step(route)) //    everything further in is configured by the route
-        .layer(Step(protect)) //  what the route asks for and cannot have must fail before anything is sent
-        .layer(Step(balance)) //  a target is chosen last, when it is sure that there will be a request
+        .layer(Arrive(client)) //   a correlation id and a time of arrival, before anything can be said of the request
+        .layer(Observe) //          sees every request and every answer, whoever gave it, to the last byte
+        .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
+        .layer(Step(limit_head)) // what is too long is not looked into
+        .layer(Step(route)) //      everything further in is configured by the route
+        .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
+        .layer(Step(protect)) //    what the route asks for and cannot have must fail before anything is sent
+        .layer(Step(balance)) //    a target is chosen last, when it is sure that there will be a request
         .service(Forward)
 }

@@ -187,8 +187,9 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
             .iter()
             .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
     );
+    assert_eq!(loaded.settings.limits.max_body_size.unwrap().get(), 10 << 20);
     let said = warnings(&loaded).join("\n");
-    for key in ["allowedHosts", "blockedIPs", "security.auth", "maxBodySize"] {
+    for key in ["allowedHosts", "blockedIPs", "security.auth"] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
     }
 }
@@ -215,6 +216,10 @@ fn the_old_files_vocabulary_means_the_same() {
     assert_eq!(loaded.settings.timeout, Some(Millis::new(20_000)));
     assert_eq!(loaded.settings.connect_timeout, Some(Millis::new(2_000)));
     assert_eq!(
+        loaded.settings.limits.keep_alive_timeout,
+        Some(Millis::new(120_000))
+    );
+    assert_eq!(
         loaded.node.redis.as_ref().unwrap().expose(),
         "redis://:s3cret@cache:6380/2"
     );
@@ -234,7 +239,6 @@ fn the_old_files_vocabulary_means_the_same() {
         "metadata",
         "backpressure",
         "redaction",
-        "idle",
     ] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
     }

@@ -1,6 +1,7 @@
 //! The data plane: real gateways on ports of their own, real sockets on both sides of them.
 
 mod answers;
+mod bare;
 mod bodies;
 mod changes;
 mod drain;
@@ -8,8 +9,10 @@ mod early;
 mod fields;
 mod framing;
 mod http2;
+mod limits;
 mod lines;
 mod names;
+mod peers;
 mod recording;
 mod tls;
 mod tunnels;

@@ -103,6 +103,9 @@ pub(super) fn settings(file: &Node) -> Node {
         }
     }
     switchable(&mut settings, "rateLimit");
+    if let Some((key, limits)) = limits(file) {
+        settings.put(key, limits);
+    }
     if let Some((key, sampling)) = file.entry_at(&["logging", "sampling"]) {
         let mut logging = Node::made_up(Value::Map(vec![(key.clone(), sampling.clone())]), &key.place());
         switchable(&mut logging, "sampling");
@@ -119,4 +122,33 @@ pub(super) fn settings(file: &Node) -> Node {
         settings.take("rateLimit");
     }
     settings
+}
+
+/// The section `limits`, and what stood elsewhere before there was one. The section is the stronger.
+fn limits(file: &Node) -> Option<(Key, Node)> {
+    const PLACES: [(&str, &[&str]); 3] = [
+        ("maxBodySize", &["proxy", "maxBodySize"]),
+        ("keepAliveTimeout", &["proxy", "timeout", "idle"]),
+        ("keepAliveTimeout", &["timeouts", "idle"]),
+    ];
+    let section = file
+        .entry("limits")
+        .filter(|(_, section)| !matches!(section.value, Value::Null));
+    let mut gathered = section.map(|(key, section)| (key.clone(), section.clone()));
+    for (name, path) in PLACES {
+        let Some((key, value)) = file.entry_at(path) else {
+            continue;
+        };
+        let nothing = || {
+            (
+                Key::made_up("limits", &key.place()),
+                Node::made_up(Value::Map(Vec::new()), &key.place()),
+            )
+        };
+        let (_, limits) = gathered.get_or_insert_with(nothing);
+        if limits.get(name).is_none() {
+            limits.put(Key::made_up(name, &key.place()), value.clone());
+        }
+    }
+    gathered
 }

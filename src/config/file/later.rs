@@ -3,7 +3,6 @@
 //! Policies of upstreams and routes are not here: those are stored, the gateway refuses what it cannot protect, and
 //! `domain` warns. What is here has nowhere to be stored, so no gateway could refuse anything for its sake. None of it
 //! stops a start, since the README's own example has most of it; what the file alone proves wrong does ([`protection`]).
-//! `proxy.maxBodySize` guards upstreams and not the gateway, which never holds a body.
 //!
 //! [`protection`]: super::protection
 
@@ -12,7 +11,7 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 14] = [
+const LATER: [(&[&str], &str); 11] = [
     (
         &["security", "allowedHosts"],
         "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
@@ -32,18 +31,6 @@ const LATER: [(&[&str], &str); 14] = [
     (
         &["proxy", "cors"],
         "nothing adds CORS headers yet: upstreams answer for themselves",
-    ),
-    (
-        &["proxy", "maxBodySize"],
-        "nothing limits the size of bodies yet: they are streamed, never held, so upstreams see all of them",
-    ),
-    (
-        &["proxy", "timeout", "idle"],
-        "idle connections are closed after a fixed time",
-    ),
-    (
-        &["timeouts", "idle"],
-        "idle connections are closed after a fixed time",
     ),
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
     (

@@ -8,14 +8,12 @@ use flexgate_schemas::{HostPattern, Millis};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
-use super::{
-    super::{log::LogFormat, tls::TlsSection},
-    bytes::Bytes,
-};
+use super::super::{log::LogFormat, tls::TlsSection};
 
 /// The sections a file may have.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 15] = [
     "proxy",
+    "limits",
     "security",
     "rateLimit",
     "upstreams",
@@ -43,7 +41,7 @@ pub(super) struct Proxy {
     #[serde(rename = "trustProxy")]
     pub(super) trusts_all: Option<bool>,
     pub(super) forwarded: Option<bool>,
-    pub(super) max_body_size: Option<Bytes>,
+    pub(super) max_body_size: Option<IgnoredAny>,
     pub(super) cors: Option<Cors>,
     pub(super) tls: Option<TlsSection>,
 }

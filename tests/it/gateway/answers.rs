@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Node, assert_refused, options, route, route_with, settings, upstream};
+use super::{Node, assert_refused, route, route_with, settings, upstream};
 use crate::{upstream::Upstream, wire::Client};
 
 #[tokio::test]
@@ -400,10 +400,11 @@ async fn a_head_that_cannot_be_read_closes_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_sends_no_request_is_not_kept() {
-    let mut options = options();
-    options.client_rest = Duration::from_millis(50);
     let backend = Upstream::replying(200).start().await;
-    let node = Node::start_with(options, &[route("all", "/*", &backend.url())]);
+    let node = Node::start(&[
+        settings(r#"{"limits":{"keepAliveTimeout":50,"headTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
     let mut silent = node.client().await;
     let mut slow = node.client().await;
     slow.send("GET / HTTP/1.1\r\nho").await;
