@@ -25,6 +25,7 @@ pub mod request_id;
 pub mod rollup;
 pub mod route;
 pub mod secret;
+pub mod security;
 pub mod settings;
 pub mod sketch;
 pub mod span;
@@ -47,6 +48,7 @@ pub use path::PathPattern;
 pub use request_id::IdKey;
 pub use route::{Route, UpstreamRef};
 pub use secret::Secret;
+pub use security::Security;
 pub use settings::Settings;
 pub use sketch::Sketch;
 pub use span::Millis;
@@ -56,4 +58,4 @@ pub use upstream::Upstream;
 pub use url::UpstreamUrl;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 2;
+pub const READER_LEVEL: u32 = 3;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Millis,
+    Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -36,6 +36,9 @@ pub struct Settings {
     /// How much of a request may be seen in what is written of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub privacy: Privacy,
+    /// Where requests may go.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub security: Security,
 }
 
 impl Settings {
@@ -44,18 +47,21 @@ impl Settings {
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
-    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`.
+    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
+    /// `security`.
     pub fn reader_level(&self) -> u32 {
-        if is_default(&self.logging) && is_default(&self.privacy) {
-            1
-        } else {
+        if !is_default(&self.security) {
+            3
+        } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
+        } else {
+            1
         }
     }
 }
 
 /// Networks, or single addresses, which are networks of one.
-fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+pub(crate) fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let network = |text: String| {
         let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
         text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
@@ -91,5 +97,8 @@ mod tests {
         );
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
+        assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
+        assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
+        assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
     }
 }
