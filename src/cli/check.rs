@@ -136,6 +136,13 @@ fn subject(warning: &Warning) -> (Entity, &'static str) {
             protection: Protection::RateLimit | Protection::GlobalRateLimit,
         } => (entity.clone(), "rateLimit"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
+        Warning::Prohibited {
+            entity: entity @ Entity::Route(_),
+            ..
+        } => (entity.clone(), "upstream"),
+        Warning::Prohibited { entity, .. } => (entity.clone(), "url"),
+        Warning::Unlisted { upstream, .. } => (Entity::Upstream(upstream.clone()), "url"),
+        Warning::KeepsFrom { .. } | Warning::BlockedThoughListed { .. } => (Entity::Settings, "security"),
     }
 }
 

@@ -11,7 +11,6 @@ mod interpolate;
 mod later;
 mod mask;
 mod places;
-mod protection;
 mod reading;
 mod sections;
 mod suggest;

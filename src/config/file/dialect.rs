@@ -108,6 +108,9 @@ pub(super) fn settings(file: &Node) -> Node {
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
     }
+    if let Some(security) = egress(file) {
+        settings.put(Key::made_up("security", &security.place()), security);
+    }
     if let Some((
         _,
         Node {
@@ -119,4 +122,17 @@ pub(super) fn settings(file: &Node) -> Node {
         settings.take("rateLimit");
     }
     settings
+}
+
+/// What `security` says of where requests may go, without what else stands there.
+fn egress(file: &Node) -> Option<Node> {
+    let (section, security) = file.entry("security")?;
+    let is_one = |key: &Key| matches!(&*key.text, "allowedHosts" | "blockedIPs" | "blockedIps");
+    let lists: Vec<_> = security
+        .entries()
+        .iter()
+        .filter(|(key, _)| is_one(key))
+        .cloned()
+        .collect();
+    (!lists.is_empty()).then(|| Node::made_up(Value::Map(lists), &section.place()))
 }
