@@ -11,7 +11,6 @@ mod client;
 mod compiled;
 mod connect;
 mod core;
-mod egress;
 mod errand;
 mod exchange;
 mod forward;

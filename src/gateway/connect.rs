@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use super::{
-    egress,
     line::Line,
     origin::Origin,
     pool::REST_TICKS,
@@ -23,6 +22,7 @@ use super::{
     tls::Tls,
     wire::Wire,
 };
+use crate::egress::{self, Behalf, Guard, Prohibited};
 
 /// Makes the lines of one core.
 #[derive(Debug)]
@@ -37,9 +37,9 @@ pub(super) enum ConnectError {
     /// The name did not become an address.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Every address of the name is one that is never connected to.
-    #[error("the address {0} is never connected to")]
-    Prohibited(IpAddr),
+    /// No request may go to the host, or to any of its addresses.
+    #[error(transparent)]
+    Prohibited(#[from] Prohibited),
     /// No address took the connection.
     #[error("the connection was not accepted: {0}")]
     Refused(io::Error),
@@ -70,32 +70,31 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         origin: &Arc<Origin>,
+        guard: &Arc<Guard>,
         timeout: Duration,
     ) -> Result<Box<Line>, ConnectError> {
         let deadline = Instant::now() + timeout;
-        let (stream, address) = self.dial(origin, deadline).await?;
+        let (stream, address) = self.dial(origin, guard, deadline).await?;
         let wire = match &origin.tls {
             None => Wire::from(stream),
             Some(name) => self.encrypt(stream, name, deadline).await?,
         };
         Ok(Box::new(
-            Line::open(Arc::clone(origin), address, wire, REST_TICKS).await?,
+            Line::open(Arc::clone(origin), (address, guard), wire, REST_TICKS).await?,
         ))
     }
 
     /// Tries the addresses one after the other. Each but the last may take half of the time that is left, so that one
     /// that does not answer leaves time for the others.
-    async fn dial(&self, origin: &Origin, deadline: Instant) -> Result<(TcpStream, IpAddr), ConnectError> {
-        let resolved = timeout_at(deadline, self.resolver.resolve(origin))
-            .await
-            .map_err(|_| ConnectError::Resolve(ResolveError::Timeout))??;
-        let addresses = self.resolver.in_turn(&resolved);
+    async fn dial(
+        &self,
+        origin: &Origin,
+        guard: &Guard,
+        deadline: Instant,
+    ) -> Result<(TcpStream, IpAddr), ConnectError> {
+        let addresses = self.permitted_addresses(origin, guard, deadline).await?;
         let mut failure = ConnectError::Resolve(ResolveError::NoAddress);
         for (place, address) in addresses.iter().enumerate() {
-            if egress::is_prohibited(*address) {
-                failure = ConnectError::Prohibited(*address);
-                continue;
-            }
             let now = Instant::now();
             let last = place + 1 == addresses.len();
             let until = if last {
@@ -114,6 +113,33 @@ impl Connector {
             }
         }
         Err(failure)
+    }
+
+    /// The addresses that the host stands for now and that requests may go to, in the order to try them. Asked for every
+    /// connection, also where the answer of a name server is remembered: what is returned here is what is dialled.
+    async fn permitted_addresses(
+        &self,
+        origin: &Origin,
+        guard: &Guard,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, ConnectError> {
+        let host = &origin.known_as;
+        egress::verdict_on_host(guard, host, Behalf::Client)?; // a name that nobody may ask for is not resolved either
+        let resolved = timeout_at(deadline, self.resolver.resolve(origin))
+            .await
+            .map_err(|_| ConnectError::Resolve(ResolveError::Timeout))??;
+        let mut addresses = self.resolver.in_turn(&resolved);
+        let mut prohibited = None;
+        addresses.retain(|address| {
+            let verdict = egress::verdict(guard, host, *address, Behalf::Client);
+            let goes = verdict.is_ok();
+            prohibited = verdict.err().or(prohibited.take());
+            goes
+        });
+        match prohibited {
+            Some(reason) if addresses.is_empty() => Err(reason.into()),
+            _ => Ok(addresses),
+        }
     }
 
     async fn encrypt(

@@ -53,7 +53,7 @@ impl Errand {
         request: Request<RequestBody>,
     ) -> LocalBoxFuture<'static, Result<Response<Body>, Refusal>> {
         let core = &self.exchange.client.core;
-        let Some(mut line) = core.pool.take(&self.target.origin) else {
+        let Some(mut line) = core.pool.take(&self.target.origin, &self.exchange.snapshot.guard) else {
             return Box::pin(async move {
                 let answer = self.over_new_line(request).await?;
                 self.pass_on(answer)
@@ -90,7 +90,10 @@ impl Errand {
     fn over_new_line(&self, request: Request<RequestBody>) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
         Box::pin(async move {
             let core = &self.exchange.client.core;
-            let connected = core.connector.connect(&self.target.origin, self.connect_timeout);
+            let guard = &self.exchange.snapshot.guard;
+            let connected = core
+                .connector
+                .connect(&self.target.origin, guard, self.connect_timeout);
             let mut line = connected.await.map_err(Refusal::Unreachable)?;
             core.metrics.count_opened_line();
             let answer = line.send(request);

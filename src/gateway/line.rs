@@ -21,6 +21,7 @@ use hyper::{
 };
 
 use super::{body::RequestBody, origin::Origin, wire::Wire};
+use crate::egress::{self, Behalf, Guard};
 
 /// The longest head of a response, and what of a body is buffered ahead of a slow client, in bytes.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
@@ -31,6 +32,8 @@ pub(super) struct Line {
     pub(super) origin: Arc<Origin>,
     /// Where it really leads.
     pub(super) address: IpAddr,
+    /// The last that let requests go there.
+    guard: Arc<Guard>,
     /// For how many ticks it may rest; less when the upstream said so.
     pub(super) rest_ticks: u32,
     /// The tick at which it came to rest.
@@ -56,10 +59,10 @@ pub(super) enum Lost {
 }
 
 impl Line {
-    /// Takes a fresh connection into use.
+    /// Takes a fresh connection into use, to an address that a guard lets requests go to.
     pub(super) async fn open(
         origin: Arc<Origin>,
-        address: IpAddr,
+        (address, guard): (IpAddr, &Arc<Guard>),
         wire: Wire,
         rest_ticks: u32,
     ) -> hyper::Result<Self> {
@@ -76,6 +79,7 @@ impl Line {
         Ok(Self {
             origin,
             address,
+            guard: Arc::clone(guard),
             rest_ticks,
             rested_at: 0,
             used: false,
@@ -114,6 +118,19 @@ impl Line {
                 tracing::debug!(origin = %self.origin.host, %error, "a connection to an upstream broke");
             }
         })
+    }
+
+    /// Whether requests may go where it leads. Nothing has to be worked out while the guard is the one that said so
+    /// last, which it is until an edit changes where requests may go.
+    pub(super) fn may_be_used(&mut self, guard: &Arc<Guard>) -> bool {
+        if Arc::ptr_eq(&self.guard, guard) {
+            return true;
+        }
+        let verdict = egress::verdict(guard, &self.origin.known_as, self.address, Behalf::Client);
+        if verdict.is_ok() {
+            self.guard = Arc::clone(guard);
+        }
+        verdict.is_ok()
     }
 
     /// Whether the last exchange is over, in both directions, and the upstream did not ask to close.

@@ -2,11 +2,10 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Weak},
 };
 
-use flexgate_schemas::UpstreamUrl;
+use flexgate_schemas::{UpstreamUrl, security::Host};
 use http::HeaderValue;
 use rustls::pki_types::ServerName;
 
@@ -18,8 +17,8 @@ pub(super) struct Origin {
     pub(super) id: u64,
     /// The name or address, IPv6 without brackets.
     pub(super) host: Box<str>,
-    /// The address, when the host is one.
-    pub(super) literal: Option<IpAddr>,
+    /// The same, as lists of hosts know it.
+    pub(super) known_as: Host,
     /// The port to connect to.
     pub(super) port: u16,
     /// Under what name its certificate is checked; none for plain HTTP.
@@ -52,7 +51,7 @@ impl Origins {
         let origin = Arc::new(Origin {
             id: self.last_id + 1,
             host: host.into(),
-            literal: host.parse().ok(),
+            known_as: Host::of(url.host()),
             port: url.port(),
             tls: if url.is_https() {
                 Some(ServerName::try_from(host.to_owned()).ok()?)
@@ -106,13 +105,13 @@ mod tests {
     fn an_address_needs_no_resolver() {
         let mut origins = Origins::default();
         let v6 = origin(&mut origins, "https://[::1]:8443");
-        assert_eq!(v6.literal, Some("::1".parse().unwrap()));
+        assert_eq!(v6.known_as.address(), Some("::1".parse().unwrap()));
         assert_eq!(
             (v6.authority.to_str().unwrap(), &*v6.place),
             ("[::1]:8443", "[::1]:8443")
         );
         assert_eq!(&*origin(&mut origins, "http://a").place, "a:80");
         assert!(matches!(v6.tls, Some(ServerName::IpAddress(_))));
-        assert_eq!(origin(&mut origins, "http://localhost").literal, None);
+        assert_eq!(origin(&mut origins, "http://localhost").known_as.address(), None);
     }
 }

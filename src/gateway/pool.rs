@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{line::Line, origin::Origin};
+use crate::egress::Guard;
 
 /// The most lines that rest per origin on one core. Full: the line that would be the next is closed.
 const SHELF_MAX: usize = 256;
@@ -30,11 +31,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A line to this origin that rested least.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Line>> {
-        let line = self.shelves.borrow_mut().get_mut(&origin.id)?.pop()?;
-        self.resting.set(self.resting.get() - 1);
-        Some(line)
+    /// A line to this origin that rested least, of those that lead where requests may go. Those that do not are closed.
+    pub(super) fn take(&self, origin: &Origin, guard: &Arc<Guard>) -> Option<Box<Line>> {
+        let mut shelves = self.shelves.borrow_mut();
+        let shelf = shelves.get_mut(&origin.id)?;
+        loop {
+            let mut line = shelf.pop()?;
+            self.resting.set(self.resting.get() - 1);
+            if line.may_be_used(guard) {
+                return Some(line);
+            }
+        }
     }
 
     /// Puts a line that is free to rest.
@@ -59,12 +66,14 @@ impl Pool {
         self.resting.get()
     }
 
-    /// Closes lines that rested too long or that their upstream closed. Called every tick, which makes it also the
-    /// pool's clock: no request has to read one.
-    pub(super) fn sweep(&self) {
+    /// Closes lines that rested too long, that their upstream closed, or that lead where requests may not go any more.
+    /// Called every tick, which makes it also the pool's clock: no request has to read one.
+    pub(super) fn sweep(&self, guard: &Arc<Guard>) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
-        self.retain(|line| now.wrapping_sub(line.rested_at) < line.rest_ticks && line.is_alive());
+        self.retain(|line| {
+            now.wrapping_sub(line.rested_at) < line.rest_ticks && line.may_be_used(guard) && line.is_alive()
+        });
     }
 
     /// Closes the lines to an origin that lead elsewhere than its name does now.
@@ -80,7 +89,7 @@ impl Pool {
             .filter_map(|shelf| shelf.first())
             .map(|line| &line.origin);
         origins
-            .filter(|origin| origin.literal.is_none())
+            .filter(|origin| origin.known_as.address().is_none())
             .cloned()
             .collect()
     }

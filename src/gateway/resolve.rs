@@ -70,7 +70,7 @@ impl Resolver {
         if let Some(resolved) = self.known(origin) {
             return Ok(resolved);
         }
-        if let Some(address) = origin.literal {
+        if let Some(address) = origin.known_as.address() {
             return Ok(Rc::new(Resolved {
                 addresses: vec![address],
                 until: Instant::now(),
@@ -81,7 +81,7 @@ impl Resolver {
             .as_ref()
             .map_err(|error| ResolveError::Failed(error.to_string()))?;
         let found = resolver.lookup_ip(&*origin.host).await.map_err(classify)?;
-        let mut addresses: Vec<IpAddr> = found.iter().collect();
+        let mut addresses: Vec<IpAddr> = found.iter().map(|address| address.to_canonical()).collect();
         addresses.sort_by_key(IpAddr::is_ipv6); // stable: within a family the order is the name server's
         addresses.dedup();
         let until = found.valid_until().max(Instant::now() + KEPT_MIN);
