@@ -14,6 +14,8 @@ use flexgate::{
 
 /// How long anything may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What the streams are called.
+const PREFIX: &str = "BENCH";
 /// Opens the admin API.
 pub const TOKEN: &str = "bench-token-bench-token-bench-token";
 
@@ -40,7 +42,7 @@ pub enum Recording {
 pub struct FlexGate {
     gateways: Vec<(Running, u16)>,
     admin: (Running, u16),
-    _nats: Server,
+    nats: Server,
 }
 
 impl FlexGate {
@@ -52,27 +54,14 @@ impl FlexGate {
         backend: u16,
         recording: Recording,
     ) -> Self {
-        let binaries =
-            Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
-        let options = ServerOptions {
-            data_dir: folder.join("nats"),
-            binary: binaries.nats().await.unwrap(),
-            port: None,
-            durability: Durability::Safe,
-        };
-        let nats = Server::nats(options).await.unwrap();
-        let link = Link::open(nats.url(), "bench").await.unwrap();
-        link.connected().await;
-        streams::provision(&link, &Names::new("BENCH").unwrap(), 1)
-            .await
-            .unwrap();
+        let (nats, _) = nats(folder).await;
 
         let admin_port = free_port();
         let start = |role: &str, data: String, port: u16| {
             let child = Command::new(env!("CARGO_BIN_EXE_flexgate"))
                 .args(["serve", "--role", role])
                 .env("NATS_URL", nats.url())
-                .env("FLEXGATE_STREAM_PREFIX", "BENCH")
+                .env("FLEXGATE_STREAM_PREFIX", PREFIX)
                 .env("FLEXGATE_DATA_DIR", folder.join(data))
                 .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
                 .env(
@@ -106,7 +95,7 @@ impl FlexGate {
         let flexgate = Self {
             gateways,
             admin,
-            _nats: nats,
+            nats,
         };
         flexgate.create_route(&format!("http://127.0.0.1:{backend}"));
         flexgate
@@ -123,6 +112,11 @@ impl FlexGate {
         assert!(created.success(), "the route could not be made");
     }
 
+    /// Where its NATS listens.
+    pub fn nats(&self) -> &str {
+        self.nats.url()
+    }
+
     /// Where the admin API listens.
     pub fn admin(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.admin.1).into()
@@ -136,6 +130,55 @@ impl FlexGate {
     /// The gateway processes alone.
     pub fn pids(&self) -> Vec<u32> {
         self.gateways.iter().map(|(process, _)| process.0.id()).collect()
+    }
+}
+
+/// NATS with the streams, as safe as by default.
+pub async fn nats(folder: &Path) -> (Server, Link) {
+    let server = Server::nats(options(folder.join("nats"), binaries().nats().await.unwrap())).await;
+    let server = server.unwrap();
+    let link = Link::open(server.url(), "bench").await.unwrap();
+    link.connected().await;
+    streams::provision(&link, &Names::new(PREFIX).unwrap(), 1)
+        .await
+        .unwrap();
+    (server, link)
+}
+
+/// PostgreSQL, as it comes.
+pub async fn postgres(folder: &Path) -> Server {
+    let binary = binaries().postgres().await.unwrap();
+    Server::postgres(options(folder.join("postgres"), binary))
+        .await
+        .unwrap()
+}
+
+/// A projector between the two.
+pub fn projector(folder: &Path, nats: &str, postgres: &str) -> Running {
+    let child = Command::new(env!("CARGO_BIN_EXE_flexgate"))
+        .args(["serve", "--role", "projector"])
+        .env("NATS_URL", nats)
+        .env("DATABASE_URL", postgres)
+        .env("FLEXGATE_STREAM_PREFIX", PREFIX)
+        .env("FLEXGATE_DATA_DIR", folder.join("projector"))
+        .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
+        .env("FLEXGATE_LOG", "warn")
+        .stdin(Stdio::null())
+        .spawn();
+    Running(child.unwrap())
+}
+
+fn binaries() -> Binaries {
+    Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"))
+}
+
+fn options(data_dir: PathBuf, binary: PathBuf) -> ServerOptions {
+    std::fs::create_dir_all(&data_dir).unwrap();
+    ServerOptions {
+        data_dir,
+        binary,
+        port: None,
+        durability: Durability::Safe,
     }
 }
 

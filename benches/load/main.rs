@@ -1,5 +1,6 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
-//! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows.
+//! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
+//! `... -- lag` how late the tables are under load.
 
 #![expect(
     clippy::print_stdout,
@@ -14,6 +15,7 @@
 mod client;
 mod cluster;
 mod edits;
+mod lag;
 mod nginx;
 mod projector;
 mod side_by_side;
@@ -31,6 +33,8 @@ fn main() {
         runtime.block_on(edits::run());
     } else if asked("projector") {
         runtime.block_on(projector::run());
+    } else if asked("lag") {
+        runtime.block_on(lag::run());
     } else {
         side_by_side::run();
     }

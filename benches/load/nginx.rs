@@ -12,7 +12,7 @@ use crate::cluster::{Running, free_port, wait_for};
 pub const WORKERS: usize = 2;
 
 /// Whether a tool is on the path.
-pub fn installed(tool: &str) -> bool {
+pub fn is_installed(tool: &str) -> bool {
     Command::new("sh")
         .args(["-c", &format!("PATH=$PATH:/usr/sbin command -v {tool}")])
         .stdout(Stdio::null())

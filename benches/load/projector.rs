@@ -1,16 +1,12 @@
 //! How fast a projector takes a filled stream into PostgreSQL, everything as it is by default.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use async_nats::HeaderMap;
-use flexgate::{
-    devstack::{Binaries, Durability, Server, ServerOptions},
-    journal::jetstream::{Link, Names, streams},
-};
+use flexgate::journal::jetstream::Link;
 use flexgate_schemas::{
     IdKey, Outcome,
     frame::{Draft, Source, Writer},
@@ -18,7 +14,7 @@ use flexgate_schemas::{
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use sqlx::Connection as _;
 
-use crate::cluster::Running;
+use crate::cluster;
 
 /// How many outcomes are projected.
 const OUTCOMES: u64 = 3_000_000;
@@ -32,27 +28,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// Fills a stream, then lets a projector empty it.
 pub async fn run() {
     let folder = tempfile::tempdir().unwrap();
-    let binaries = Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"));
-    let options = |name: &str, binary| {
-        let data_dir = folder.path().join(name);
-        std::fs::create_dir(&data_dir).unwrap();
-        ServerOptions {
-            data_dir,
-            binary,
-            port: None,
-            durability: Durability::Safe,
-        }
-    };
-    let nats = Server::nats(options("nats", binaries.nats().await.unwrap()))
-        .await
-        .unwrap();
-    let postgres = Server::postgres(options("postgres", binaries.postgres().await.unwrap()))
-        .await
-        .unwrap();
-    let link = Link::open(nats.url(), "bench").await.unwrap();
-    link.connected().await;
-    let names = Names::new("BENCH").unwrap();
-    streams::provision(&link, &names, 1).await.unwrap();
+    let (nats, link) = cluster::nats(folder.path()).await;
+    let postgres = cluster::postgres(folder.path()).await;
     let bytes = fill(&link).await;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let each = bytes as f64 / OUTCOMES as f64;
@@ -67,19 +44,8 @@ pub async fn run() {
 async fn project(folder: &Path, nats: &str, postgres: &str) {
     let mut database = flexgate_projections::connect(postgres).await.unwrap();
     let began = Instant::now();
-    let projector = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-        .args(["serve", "--role", "projector"])
-        .env("NATS_URL", nats)
-        .env("DATABASE_URL", postgres)
-        .env("FLEXGATE_STREAM_PREFIX", "BENCH")
-        .env("FLEXGATE_DATA_DIR", folder.join("projector"))
-        .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
-        .env("FLEXGATE_LOG", "warn")
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let projector = Running(projector);
-    let (mut first, mut before) = (None, 0);
+    let projector = cluster::projector(folder, nats, postgres);
+    let mut first = None;
     loop {
         assert!(began.elapsed() < PATIENCE, "the projector takes too long");
         let done: i64 =
@@ -89,9 +55,6 @@ async fn project(folder: &Path, nats: &str, postgres: &str) {
                 .unwrap();
         if done > 0 && first.is_none() {
             first = Some((Instant::now(), done));
-        }
-        if done != before {
-            before = done;
         }
         if done.unsigned_abs() == OUTCOMES {
             break;

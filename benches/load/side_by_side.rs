@@ -29,7 +29,7 @@ const CONTESTANTS: usize = 3;
 pub fn run() {
     let missing: Vec<_> = ["nginx", "wrk"]
         .into_iter()
-        .filter(|tool| !nginx::installed(tool))
+        .filter(|tool| !nginx::is_installed(tool))
         .collect();
     if !missing.is_empty() {
         println!(

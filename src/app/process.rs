@@ -8,7 +8,6 @@ use std::{
 };
 
 use axum::Router;
-use http::HeaderValue;
 use tokio::net::TcpListener;
 
 use super::{Endpoints, Error, checks, cluster::Cluster, file, ports::PortClaim, projector};
@@ -17,7 +16,7 @@ use crate::{
     config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
     gateway::{self, Gateway, Published, SecretMissing},
-    health::Health,
+    health::{Check, Dependency, Health},
     journal::{Journal, Status},
     listener,
     membership::{Identity, Members, identity::IdentityError},
@@ -113,7 +112,7 @@ impl Process {
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
-            let outbox = cluster.record(config, &identity, &shipping)?;
+            let outbox = cluster.record(config, &identity, &health, &shipping)?;
             let via = via(&journal, &identity);
             let gateway = start_gateway(config, (takes_over, via), &published, outbox)?;
             cluster.report(&gateway, &journal, &identity, &membership);
@@ -232,6 +231,11 @@ async fn wait_for_a_table(journal: &Journal) {
 fn health(journal: &Journal) -> Health {
     let health = Health::new(VERSION);
     health.journal_from(journal.watch());
+    // A gateway has more to say of it.
+    health.report(
+        Dependency::Outbox,
+        Check::Off("not a role of this process".into()),
+    );
     let view = journal.watch();
     health.routing_from(move || view.borrow().generation() > 0);
     health
@@ -303,11 +307,10 @@ fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
     Arc::new(move |secret| {
         let resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = resolver
-            .resolve(secret)
-            .map_err(|error| SecretMissing(error.to_string()))?;
-        HeaderValue::from_str(value.expose())
-            .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))
+        let value = resolver.resolve(secret);
+        value
+            .map(|value| value.expose().clone())
+            .map_err(|error| SecretMissing(error.to_string()))
     })
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::ready;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -63,8 +63,8 @@ where
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
         let core = &self.client.core;
         let arrival = core.ids.arrival(Instant::now());
-        self.client.is_busy();
         let (head, body) = request.into_parts();
+        let strand = self.client.begins(head.version);
         let mut headers = head.headers;
         let look = Look::at(&headers);
         let theirs = look
@@ -76,11 +76,10 @@ where
         headers.insert(CORRELATION_ID, correlation.clone());
         let is_traced = trace::continue_or_start(&mut headers, look, &core.ids, &arrival);
         let mut exchange = Exchange::new(
-            Rc::clone(&self.client),
+            (Rc::clone(&self.client), strand),
             arrival,
             correlation,
-            head.method,
-            head.uri,
+            (head.method, head.uri, head.version),
         );
         exchange.client_address =
             forwarded::client_address(&headers, look, &self.client, &exchange.snapshot.settings);
@@ -91,7 +90,6 @@ where
         let exchange = Rc::new(exchange);
         let inner = self.inner.call(Arrived {
             exchange: Rc::clone(&exchange),
-            version: head.version,
             headers,
             look,
             body,
@@ -128,11 +126,14 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        this.exchange.strand.runs(cx);
         let mut response = ready!(this.inner.poll(cx))?;
         response
             .headers_mut()
             .insert(CORRELATION_ID, this.exchange.correlation.clone());
-        if this.exchange.client.core.is_leaving() {
+        let is_last_word = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if this.exchange.client.core.is_leaving() && this.exchange.version != Version::HTTP_2 && !is_last_word
+        {
             // The client's next request finds a node that stays.
             response
                 .headers_mut()

@@ -1,25 +1,27 @@
 //! One client's connection, from the accepted socket to its close.
 
+mod entrance;
+mod http1;
+mod http2;
+mod preface;
+
 use std::{
-    cell::{Cell, OnceCell, RefCell},
-    convert::Infallible,
+    cell::{Cell, RefCell},
     future::poll_fn,
+    io,
     net::IpAddr,
-    pin::pin,
+    pin::{Pin, pin},
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Request, Response};
-use hyper::{body::Incoming, server::conn::http1};
+use http::{HeaderValue, Version};
+use metrics::counter;
 use tokio::net::TcpStream;
-use tower::Service;
+use tokio_rustls::TlsStream;
 
-use super::{alarm::Alarm, body::Body, core::Core, metrics::count_refusal, stack::stack, wire::Wire};
-
-/// The longest head of a request, and what of a body is buffered ahead of a slow upstream, in bytes.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+use super::{core::Core, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel, wire::Wire};
 
 /// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
 /// the queue.
@@ -32,48 +34,67 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// The same, as a field's value.
     pub(super) address_text: HeaderValue,
-    /// Everything that the connection waits for, it waits for one after the other.
-    pub(super) alarm: Alarm,
-    /// Since when it has no request; none while it has one.
-    resting_since: Cell<Option<Instant>>,
+    /// Where it came in.
+    pub(super) entry: Rc<Entry>,
+    /// The task of the connection.
+    strand: Rc<Strand>,
+    /// How many requests it has.
+    requests: Cell<usize>,
+    /// Since when it has none.
+    resting_since: Cell<Instant>,
     had_request: Cell<bool>,
-    task: OnceCell<Waker>,
+    /// What goes on when the connection is none of HTTP any more.
+    tunnel: RefCell<Option<Tunnel>>,
+}
+
+/// What both versions of HTTP are to whoever drives a connection.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// No further requests are taken; over when the present ones are.
+    fn close_gracefully(self: Pin<&mut Self>);
 }
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>) -> Self {
         let address = address.to_canonical();
         Self {
             core,
             address,
             address_text: HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII"),
-            alarm: Alarm::new(),
-            resting_since: Cell::new(Some(Instant::now())),
+            entry,
+            strand: Rc::new(Strand::new()),
+            requests: Cell::new(0),
+            resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
-            task: OnceCell::new(),
+            tunnel: RefCell::default(),
         }
     }
 
-    /// A request came.
-    pub(super) fn is_busy(&self) {
-        self.resting_since.set(None);
+    /// A request came, in this version of HTTP. Returns the task that it runs in.
+    pub(super) fn begins(&self, version: Version) -> Rc<Strand> {
+        self.requests.set(self.requests.get() + 1);
         self.had_request.set(true);
+        if version == Version::HTTP_2 {
+            Rc::new(Strand::new())
+        } else {
+            Rc::clone(&self.strand)
+        }
     }
 
-    /// The request is over.
-    pub(super) fn rests_from(&self, now: Instant) {
-        self.resting_since.set(Some(now));
+    /// A request is over.
+    pub(super) fn ends(&self, now: Instant) {
+        self.requests.set(self.requests.get() - 1);
+        self.resting_since.set(now);
     }
 
-    /// Its task, which every part of it runs in.
-    pub(super) fn task(&self) -> &Waker {
-        self.task.get().unwrap_or(Waker::noop()) // known since the first poll, and before it there is no request
+    /// Its request switches to another protocol.
+    pub(super) fn switches(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
     }
 
     /// Lets the connection look around: the gateway is closing.
     pub(super) fn wake(&self) {
-        self.task().wake_by_ref();
+        self.strand.task().wake_by_ref();
     }
 
     /// Ready when it rested too long: no head of a request was complete in time.
@@ -83,57 +104,80 @@ impl Client {
         } else {
             self.core.client_rest
         };
-        match self.resting_since.get() {
-            Some(since) => self.alarm.poll(cx, since + rest),
-            None => Poll::Pending,
+        if self.requests.get() > 0 {
+            return Poll::Pending;
         }
+        self.strand.alarm.poll(cx, self.resting_since.get() + rest)
     }
+
+    /// What the work comes to, unless the connection rests for too long meanwhile.
+    async fn unless_tired<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            self.strand.runs(cx);
+            match work.as_mut().poll(cx) {
+                Poll::Ready(done) => Poll::Ready(Some(done)),
+                Poll::Pending => self.poll_tired(cx).map(|()| None),
+            }
+        })
+        .await
+    }
+
+    /// Drives a connection until it is over, tired, or the gateway closes and its requests are over.
+    async fn drive(&self, mut connection: Pin<&mut impl Connection>) -> hyper::Result<()> {
+        let mut told_to_close = false;
+        let driving = poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(result);
+                }
+                // Polled first: a request that is here already is served, and its response says that it is the last.
+                if !self.core.is_closing() || !self.had_request.get() || told_to_close {
+                    return Poll::Pending;
+                }
+                connection.as_mut().close_gracefully();
+                told_to_close = true;
+            }
+        });
+        self.unless_tired(driving).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Encrypts a connection if need be, and finds out which version of HTTP it is for.
+async fn begin(entry: &Entry, stream: TcpStream) -> io::Result<(Wire, Version)> {
+    let Some(tls) = &entry.tls else {
+        let mut wire = Wire::from(stream);
+        let version = preface::version(&mut wire).await?;
+        return Ok((wire, version));
+    };
+    let accepted = tls.acceptor().accept(stream).await;
+    let stream = accepted.inspect_err(|_| counter!("flexgate_tls_handshake_failures_total").increment(1))?;
+    let wire = Wire::from(TlsStream::from(stream));
+    let version = if wire.agreed_on(ALPN_HTTP2) {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
+    Ok((wire, version))
 }
 
 /// Serves a connection until it is over.
 pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    let entrance = Entrance(RefCell::new(stack(Rc::clone(&client))));
-    let mut connection = pin!(
-        http1::Builder::new()
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .serve_connection(Wire::from(stream), entrance)
-    );
-    let mut told_to_close = false;
-    let result = poll_fn(|cx| {
-        let _ = client.task.get_or_init(|| cx.waker().clone());
-        loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(result);
-            }
-            // Polled first: a request that is here already is served, and its response says that it is the last.
-            if !client.core.is_closing() || !client.had_request.get() || told_to_close {
-                return client.poll_tired(cx).map(Ok);
-            }
-            connection.as_mut().graceful_shutdown();
-            told_to_close = true;
+    let (wire, version) = match client.unless_tired(begin(&client.entry, stream)).await {
+        None => return,
+        Some(Ok(begun)) => begun,
+        Some(Err(error)) => {
+            return tracing::debug!(client = %client.address, %error, "a connection of a client broke");
         }
-    })
-    .await;
+    };
+    let result = match version {
+        Version::HTTP_2 => http2::serve(&client, wire).await,
+        _ => http1::serve(&client, wire).await,
+    };
     if let Err(error) = result {
         if error.is_parse() {
-            count_refusal("bad_request_head");
+            super::metrics::count_refusal("bad_request_head");
         }
         tracing::debug!(client = %client.address, %error, "a connection of a client broke");
-    }
-}
-
-/// Where hyper hands requests to the stack.
-struct Entrance<S>(RefCell<S>);
-
-impl<S> hyper::service::Service<Request<Incoming>> for Entrance<S>
-where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = S::Future;
-
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.0.borrow_mut().call(request)
     }
 }

@@ -5,14 +5,17 @@ use std::{
     time::Duration,
 };
 
-use flexgate_schemas::{Millis, Route, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl};
+use flexgate_schemas::{
+    Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
+    transport::{Protocol, UpstreamTls},
+};
 use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
     metrics::Series,
-    origin::{Origin, Origins},
-    snapshot::Secrets,
+    origin::Origin,
+    snapshot::{SecretMissing, Secrets, Workshop},
 };
 use crate::routing::Ruled;
 
@@ -85,12 +88,12 @@ pub(super) enum Authorization {
 
 impl CompiledRoute {
     /// `before` is the route's previous version, whose counters go on.
-    pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, origins: &mut Origins) -> Self {
+    pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, workshop: &mut Workshop) -> Self {
         let destination = match &route.upstream {
             UpstreamRef::Named(id) => Destination::Named(id.clone()),
             UpstreamRef::Url(url) => Destination::Own {
                 url: url.to_string().into(),
-                upstream: Arc::new(CompiledUpstream::of_url(url, origins)),
+                upstream: Arc::new(CompiledUpstream::of_url(url, workshop)),
             },
         };
         let series = before
@@ -124,34 +127,24 @@ impl Ruled for Arc<CompiledRoute> {
 
 impl CompiledUpstream {
     /// `before` is the upstream's previous version, whose turn goes on.
-    pub(super) fn compile(
-        upstream: &Upstream,
-        before: Option<&Self>,
-        origins: &mut Origins,
-        secrets: &Secrets,
-    ) -> Self {
+    pub(super) fn compile(upstream: &Upstream, before: Option<&Self>, workshop: &mut Workshop) -> Self {
         let authorization = match &upstream.authorization {
             None => Authorization::Client,
-            Some(secret) => match secrets(secret) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    Authorization::Own(value)
-                }
-                Err(reason) => {
-                    tracing::warn!(
-                        upstream = %upstream.name, %secret, %reason,
-                        "the credential of an upstream cannot be resolved: its requests are refused"
-                    );
-                    Authorization::Missing
-                }
-            },
+            Some(secret) => credential(secret, &workshop.secrets).unwrap_or_else(|reason| {
+                tracing::warn!(
+                    upstream = %upstream.name, %secret, %reason,
+                    "the credential of an upstream cannot be resolved: its requests are refused"
+                );
+                Authorization::Missing
+            }),
         };
         let weighted = upstream
             .targets
             .as_slice()
             .iter()
             .map(|target| (&target.url, u64::from(target.weight.get())));
-        let (targets, stride) = targets(weighted, origins);
+        let transport = (upstream.protocol, upstream.tls.as_ref());
+        let (targets, stride) = targets(weighted, transport, workshop);
         Self {
             targets,
             stride,
@@ -162,8 +155,8 @@ impl CompiledUpstream {
         }
     }
 
-    fn of_url(url: &UpstreamUrl, origins: &mut Origins) -> Self {
-        let (targets, stride) = targets(std::iter::once((url, 1)), origins);
+    fn of_url(url: &UpstreamUrl, workshop: &mut Workshop) -> Self {
+        let (targets, stride) = targets(std::iter::once((url, 1)), (Protocol::Auto, None), workshop);
         Self {
             targets,
             stride,
@@ -181,14 +174,22 @@ impl CompiledUpstream {
     }
 }
 
+fn credential(secret: &Secret, secrets: &Secrets) -> Result<Authorization, SecretMissing> {
+    let mut value = HeaderValue::try_from(secrets(secret)?)
+        .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))?;
+    value.set_sensitive(true);
+    Ok(Authorization::Own(value))
+}
+
 /// A target whose host no origin can have is left out: without any the upstream has no target.
 fn targets<'u>(
     weighted: impl Iterator<Item = (&'u UpstreamUrl, u64)>,
-    origins: &mut Origins,
+    transport: (Protocol, Option<&UpstreamTls>),
+    Workshop { origins, secrets }: &mut Workshop,
 ) -> (Box<[Arc<CompiledTarget>]>, u64) {
     let mut share_end = 0;
     let mut target = |(url, weight): (&UpstreamUrl, u64)| {
-        let origin = origins.of(url)?;
+        let origin = origins.of(url, transport, secrets)?;
         share_end += weight;
         Some(Arc::new(CompiledTarget {
             origin,

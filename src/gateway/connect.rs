@@ -8,18 +8,21 @@ use std::{
     time::Duration,
 };
 
-use rustls::pki_types::ServerName;
+use flexgate_schemas::transport::Protocol;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
+use tokio_rustls::TlsStream;
 
 use super::{
+    channel::Channel,
+    far_end::FarEnd,
     line::Line,
     origin::Origin,
     pool::REST_TICKS,
     resolve::{ResolveError, Resolver},
-    tls::Tls,
+    tls::{ALPN_HTTP2, OriginTls, Tls},
     wire::Wire,
 };
 use crate::egress::{self, Behalf, Guard, Prohibited};
@@ -29,6 +32,14 @@ use crate::egress::{self, Behalf, Guard, Prohibited};
 pub(super) struct Connector {
     pub(super) resolver: Rc<Resolver>,
     tls: Tls,
+}
+
+/// A new connection.
+pub(super) enum Connected {
+    /// For one request at a time.
+    Line(Box<Line>),
+    /// For many.
+    Channel(Rc<Channel>),
 }
 
 /// Why there is no connection.
@@ -52,6 +63,12 @@ pub(super) enum ConnectError {
     /// TLS failed in another way.
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    /// Our own side of TLS is not right: a key that does not fit its certificate, as a rule.
+    #[error("TLS cannot be set up: {0}")]
+    Configuration(rustls::Error),
+    /// The upstream was to speak HTTP/2 and does not.
+    #[error("the upstream does not agree on HTTP/2")]
+    NoHttp2,
     /// HTTP failed before it began.
     #[error(transparent)]
     Http(#[from] hyper::Error),
@@ -66,22 +83,30 @@ impl Connector {
         }
     }
 
-    /// A new line to an origin. The timeout covers resolution, TCP and TLS.
+    /// A new connection to an origin; one of HTTP/1.1 if the request is to switch from that to another protocol. The timeout
+    /// covers resolution, TCP and TLS.
     pub(super) async fn connect(
         &self,
         origin: &Arc<Origin>,
-        guard: &Arc<Guard>,
+        (guard, switches): (&Arc<Guard>, bool),
         timeout: Duration,
-    ) -> Result<Box<Line>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let deadline = Instant::now() + timeout;
         let (stream, address) = self.dial(origin, guard, deadline).await?;
         let wire = match &origin.tls {
             None => Wire::from(stream),
-            Some(name) => self.encrypt(stream, name, deadline).await?,
+            Some(tls) => self.encrypt(stream, (tls, switches), deadline).await?,
         };
-        Ok(Box::new(
-            Line::open(Arc::clone(origin), (address, guard), wire, REST_TICKS).await?,
-        ))
+        let is_http2 =
+            wire.agreed_on(ALPN_HTTP2) || origin.tls.is_none() && origin.protocol == Protocol::Http2;
+        let end = FarEnd::new(origin, address, guard);
+        Ok(if is_http2 {
+            Connected::Channel(Channel::open(end, wire).await?)
+        } else if origin.protocol == Protocol::Http2 {
+            return Err(ConnectError::NoHttp2);
+        } else {
+            Connected::Line(Box::new(Line::open(end, wire, REST_TICKS).await?))
+        })
     }
 
     /// Tries the addresses one after the other. Each but the last may take half of the time that is left, so that one
@@ -145,10 +170,14 @@ impl Connector {
     async fn encrypt(
         &self,
         stream: TcpStream,
-        name: &ServerName<'static>,
+        (tls, switches): (&OriginTls, bool),
         deadline: Instant,
     ) -> Result<Wire, ConnectError> {
-        let handshake = self.tls.connector().connect(name.clone(), stream);
+        let connector = self
+            .tls
+            .connector(tls, switches)
+            .map_err(ConnectError::Configuration)?;
+        let handshake = connector.connect(tls.name.clone(), stream);
         let stream = timeout_at(deadline, handshake)
             .await
             .map_err(|_| ConnectError::Timeout)?
@@ -156,7 +185,7 @@ impl Connector {
                 Some(reason) => ConnectError::Certificate(reason),
                 None => ConnectError::Tls(error),
             })?;
-        Ok(stream.into())
+        Ok(TlsStream::from(stream).into())
     }
 }
 

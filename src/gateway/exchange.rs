@@ -19,6 +19,7 @@ use super::{
     look::Look,
     record::Notes,
     snapshot::Held,
+    strand::Strand,
 };
 
 /// What is known of a request from its arrival to its last byte. Made once per request and shared by everything that
@@ -26,12 +27,16 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) client: Rc<Client>,
+    /// The task that it runs in.
+    pub(super) strand: Rc<Strand>,
     /// What it is routed by, whatever is published meanwhile.
     pub(super) snapshot: Held,
     pub(super) arrival: Arrival,
     pub(super) correlation: HeaderValue,
     pub(super) method: Method,
     pub(super) uri: Uri,
+    /// The version of HTTP that it came in.
+    pub(super) version: Version,
     /// Who sent it, as far as trusted proxies can tell.
     pub(super) client_address: IpAddr,
     /// What is recorded of its fields, if anything is.
@@ -78,6 +83,8 @@ pub(super) enum Ending {
     Open,
     /// The connection to the upstream broke.
     BrokenOff,
+    /// Nothing was said for too long.
+    Idle,
     /// With its last byte.
     Whole,
 }
@@ -85,20 +92,21 @@ pub(super) enum Ending {
 impl Exchange {
     /// A request of which nothing is known but its head.
     pub(super) fn new(
-        client: Rc<Client>,
+        (client, strand): (Rc<Client>, Rc<Strand>),
         arrival: Arrival,
         correlation: HeaderValue,
-        method: Method,
-        uri: Uri,
+        (method, uri, version): (Method, Uri, Version),
     ) -> Self {
         Self {
             snapshot: client.core.snapshot(),
             client_address: client.address,
             client,
+            strand,
             arrival,
             correlation,
             method,
             uri,
+            version,
             notes: None,
             route: OnceCell::new(),
             target: OnceCell::new(),
@@ -140,6 +148,7 @@ impl Exchange {
             Ending::Whole => None,
             Ending::BrokenOff if self.upload.get() == Upload::Broken => Some(CLIENT_GONE), // which took the line along
             Ending::BrokenOff => Some(UPSTREAM_GONE),
+            Ending::Idle => Some(GATEWAY_GONE),
             Ending::Open if self.client.core.is_over() => Some(GATEWAY_GONE),
             Ending::Open => Some(CLIENT_GONE),
         }
@@ -172,7 +181,6 @@ impl Exchange {
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) exchange: Rc<Exchange>,
-    pub(super) version: Version,
     pub(super) headers: HeaderMap,
     /// What is among the headers, as they came.
     pub(super) look: Look,

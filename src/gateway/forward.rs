@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use flexgate_schemas::Route;
+use flexgate_schemas::{Route, transport::Protocol};
 use futures_util::future::{Either, LocalBoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, Version,
@@ -26,6 +26,7 @@ use super::{
     forwarded, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
+    tunnel,
 };
 use crate::routing::{HostRefusal, PathRefusal};
 
@@ -60,7 +61,6 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     } = targeted;
     let Arrived {
         exchange,
-        version,
         mut headers,
         look,
         body,
@@ -70,10 +70,17 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if look.has(Field::Via) && core.via.is_in(&headers) {
         return Err(Refusal::Loop);
     }
-    headers::prepare_request(&mut headers, look, !body.is_end_stream());
+    let may_switch = body.is_end_stream() && target.origin.protocol != Protocol::Http2;
+    let upgrade = may_switch
+        .then(|| tunnel::asked_for(&exchange, &headers, look))
+        .flatten();
+    let takes_trailers = headers::prepare_request(&mut headers, look);
+    if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
+        headers::join_cookies(&mut headers);
+    }
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
-    core.via.add(&mut headers, version);
+    core.via.add(&mut headers, exchange.version);
     match &upstream.authorization {
         Authorization::Client => {}
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
@@ -86,6 +93,8 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         began: Instant::now(),
         connect_timeout: upstream.connect_timeout(settings),
         timeout: request.route.timeout(&upstream, settings),
+        takes_trailers,
+        upgrade,
         exchange,
         target,
     };

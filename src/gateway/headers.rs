@@ -1,11 +1,12 @@
 //! Header fields that are for one hop only, and what our own hop needs in their place.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
+    uri::Scheme,
 };
 
 use super::{
@@ -71,21 +72,67 @@ pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refus
     }
 }
 
-/// Makes the fields of a request those of the next hop. `has_body` says whether one follows.
-pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look, has_body: bool) {
-    let trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
+/// Takes what was for the last hop only out of the fields of a request; what the next one needs depends on how it is spoken
+/// to. Whether the client takes trailers.
+pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look) -> bool {
+    let takes_trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
     strip_hop_by_hop(headers, look);
     if look.has(Field::Expect) {
         headers.remove(EXPECT); // answered by us, when there is an upstream to take the body
     }
-    if trailers {
+    if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    takes_trailers
+}
+
+/// Puts in what a hop over HTTP/1.1 needs.
+pub(super) fn for_http1(headers: &mut HeaderMap, has_body: bool, takes_trailers: bool) {
+    if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
     }
     if has_body && !headers.contains_key(CONTENT_LENGTH) {
         // Said explicitly: without it hyper sends no body at all for a GET.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+}
+
+/// Says that the connection goes on in another protocol, or is to.
+pub(super) fn switch_to(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(UPGRADE, protocol);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// Makes a request one of HTTP/2 (RFC 9113 8.3.1): its target has scheme and authority, and no field is about the connection.
+pub(super) fn for_http2<B>(request: &mut Request<B>, is_encrypted: bool) -> Result<(), http::Error> {
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION); // it may have been made for HTTP/1.1 first
+    headers.remove(TRANSFER_ENCODING);
+    let authority = headers.remove(HOST);
+    let scheme = if is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+    let mut uri = Uri::builder().scheme(scheme);
+    if let Some(authority) = &authority {
+        uri = uri.authority(authority.as_bytes());
+    }
+    if let Some(path) = request.uri().path_and_query() {
+        uri = uri.path_and_query(path.clone());
+    }
+    *request.uri_mut() = uri.build()?;
+    *request.version_mut() = Version::HTTP_2;
+    Ok(())
+}
+
+/// Makes one field of the several that a cookie may come in over HTTP/2 (RFC 9113 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs = headers.get_all(COOKIE);
+    if crumbs.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    let mut joined = joined.expect("fields' values joined by visible characters");
+    joined.set_sensitive(true);
+    headers.insert(COOKIE, joined);
 }
 
 fn accepts_trailers(te: &HeaderValue) -> bool {
@@ -127,7 +174,8 @@ mod tests {
 
     fn prepare(headers: &mut HeaderMap, has_body: bool) {
         let look = Look::at(headers);
-        prepare_request(headers, look, has_body);
+        let takes_trailers = prepare_request(headers, look);
+        for_http1(headers, has_body, takes_trailers);
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
@@ -175,6 +223,24 @@ mod tests {
         let mut request = headers(&[("content-length", "3")]);
         prepare(&mut request, true);
         assert_eq!(names(&request), ["content-length"]);
+    }
+
+    #[test]
+    fn a_request_of_http_2_names_its_authority_and_no_connection() {
+        let fields = headers(&[("host", "a:81"), ("te", "trailers"), ("connection", "te")]);
+        let mut request = Request::get("/x?y").body(()).unwrap();
+        *request.headers_mut() = fields;
+        for_http2(&mut request, true).unwrap();
+        assert_eq!(request.uri(), "https://a:81/x?y");
+        assert_eq!(names(request.headers()), ["te"]);
+    }
+
+    #[test]
+    fn the_crumbs_of_a_cookie_are_joined() {
+        let mut request = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("x", "y")]);
+        join_cookies(&mut request);
+        assert_eq!(request["cookie"], "a=1; b=2");
+        assert_eq!(request.get_all("cookie").iter().count(), 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     io,
-    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -20,8 +19,7 @@ use hyper::{
     rt::{Read, ReadBufCursor, Write},
 };
 
-use super::{body::RequestBody, origin::Origin, wire::Wire};
-use crate::egress::{self, Behalf, Guard};
+use super::{body::RequestBody, far_end::FarEnd, wire::Wire};
 
 /// The longest head of a response, and what of a body is buffered ahead of a slow client, in bytes.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
@@ -29,11 +27,7 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// A connection to an upstream. Nothing runs in the background: whoever holds the line drives it, in the task of the
 /// client's own connection, so that an answer wakes one task and not two.
 pub(super) struct Line {
-    pub(super) origin: Arc<Origin>,
-    /// Where it really leads.
-    pub(super) address: IpAddr,
-    /// The last that let requests go there.
-    guard: Arc<Guard>,
+    pub(super) end: FarEnd,
     /// For how many ticks it may rest; less when the upstream said so.
     pub(super) rest_ticks: u32,
     /// The tick at which it came to rest.
@@ -59,13 +53,8 @@ pub(super) enum Lost {
 }
 
 impl Line {
-    /// Takes a fresh connection into use, to an address that a guard lets requests go to.
-    pub(super) async fn open(
-        origin: Arc<Origin>,
-        (address, guard): (IpAddr, &Arc<Guard>),
-        wire: Wire,
-        rest_ticks: u32,
-    ) -> hyper::Result<Self> {
+    /// Takes a fresh connection into use.
+    pub(super) async fn open(end: FarEnd, wire: Wire, rest_ticks: u32) -> hyper::Result<Self> {
         let task = Rc::new(RefCell::new(Waker::noop().clone()));
         let tied = Tied {
             wire,
@@ -77,9 +66,7 @@ impl Line {
             .await?;
         let pulse = Arc::<Pulse>::default();
         Ok(Self {
-            origin,
-            address,
-            guard: Arc::clone(guard),
+            end,
             rest_ticks,
             rested_at: 0,
             used: false,
@@ -115,22 +102,17 @@ impl Line {
         }
         polled.map(|result| {
             if let Err(error) = result {
-                tracing::debug!(origin = %self.origin.host, %error, "a connection to an upstream broke");
+                tracing::debug!(origin = %self.end.origin.host, %error, "a connection to an upstream broke");
             }
         })
     }
 
-    /// Whether requests may go where it leads. Nothing has to be worked out while the guard is the one that said so
-    /// last, which it is until an edit changes where requests may go.
-    pub(super) fn may_be_used(&mut self, guard: &Arc<Guard>) -> bool {
-        if Arc::ptr_eq(&self.guard, guard) {
-            return true;
-        }
-        let verdict = egress::verdict(guard, &self.origin.known_as, self.address, Behalf::Client);
-        if verdict.is_ok() {
-            self.guard = Arc::clone(guard);
-        }
-        verdict.is_ok()
+    /// What is left when the upstream has switched to another protocol: the bare wire, with what came on it already.
+    pub(super) fn into_wire(self) -> Wire {
+        let parts = self.driver.into_parts();
+        let mut wire = parts.io.wire;
+        wire.put_back(parts.read_buf);
+        wire
     }
 
     /// Whether the last exchange is over, in both directions, and the upstream did not ask to close.
@@ -154,7 +136,7 @@ impl Line {
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Line({} at {})", self.origin.host, self.address)
+        write!(out, "Line({} at {})", self.end.origin.host, self.end.address)
     }
 }
 

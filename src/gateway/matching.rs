@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::future::Either;
-use http::{Method, Response, Version, header};
+use http::{Method, Response, Version, header, uri::Authority};
 use tower::{Layer, Service};
 
 use super::{
@@ -98,19 +98,23 @@ fn route(request: Arrived) -> Result<Routed, Refusal> {
 }
 
 /// The host and port that the request is for; empty where HTTP/1.0 names none. The target's own authority beats the
-/// `Host` field (RFC 9112 3.2.2), which must be there all the same.
+/// `Host` field (RFC 9112 3.2.2), which must be there all the same; in HTTP/2 it need not, and must not say otherwise
+/// (RFC 9113 8.3.1).
 fn authority(request: &Arrived) -> Result<&str, Refusal> {
+    let exchange = &request.exchange;
+    let target = exchange.uri.authority().map(Authority::as_str);
     let mut hosts = request.headers.get_all(header::HOST).into_iter();
     let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host
-            .to_str()
-            .map_err(|_| Refusal::Host(routing::HostRefusal::Syntax))?,
-        (None, _) if request.version == Version::HTTP_10 => "",
-        _ => return Err(Refusal::HostCount),
+        (None, _) => None,
+        (Some(host), None) => match host.to_str() {
+            Ok(host) => Some(host),
+            Err(_) => return Err(Refusal::Host(routing::HostRefusal::Syntax)),
+        },
+        (Some(_), Some(_)) => return Err(Refusal::HostCount),
     };
-    Ok(request
-        .exchange
-        .uri
-        .authority()
-        .map_or(host, |authority| authority.as_str()))
+    match (exchange.version, target, host) {
+        (Version::HTTP_2, Some(target), Some(host)) if target != host => Err(Refusal::HostDiffers),
+        (Version::HTTP_2, None, None) | (Version::HTTP_11, _, None) => Err(Refusal::HostCount),
+        (_, target, host) => Ok(target.or(host).unwrap_or_default()),
+    }
 }

@@ -34,7 +34,7 @@ impl Observation {
 impl Drop for Observation {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.0.client.rests_from(now);
+        self.0.client.ends(now);
         self.0.client.core.metrics.count(&self.0, now);
         record(&self.0, now);
         self.0.log(now);

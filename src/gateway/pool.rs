@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{line::Line, origin::Origin};
+use super::{channel::Channels, line::Line, origin::Origin};
 use crate::egress::Guard;
 
 /// The most lines that rest per origin on one core. Full: the line that would be the next is closed.
@@ -25,6 +25,8 @@ type Shelf = Vec<Box<Line>>;
 /// the others run out.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    /// Those of HTTP/2, which do not rest.
+    pub(super) channels: Channels,
     shelves: RefCell<HashMap<u64, Shelf, BuildHasherDefault<Unhashed>>>,
     resting: Cell<usize>,
     tick: Cell<u32>,
@@ -36,9 +38,9 @@ impl Pool {
         let mut shelves = self.shelves.borrow_mut();
         let shelf = shelves.get_mut(&origin.id)?;
         loop {
-            let mut line = shelf.pop()?;
+            let line = shelf.pop()?;
             self.resting.set(self.resting.get() - 1);
-            if line.may_be_used(guard) {
+            if line.end.admits(guard) {
                 return Some(line);
             }
         }
@@ -49,7 +51,7 @@ impl Pool {
         line.rested_at = self.tick.get();
         line.used = true;
         let mut shelves = self.shelves.borrow_mut();
-        let shelf = shelves.entry(line.origin.id).or_default();
+        let shelf = shelves.entry(line.end.origin.id).or_default();
         if shelf.len() < SHELF_MAX && self.resting.get() < POOL_MAX {
             shelf.push(line);
             self.resting.set(self.resting.get() + 1);
@@ -72,26 +74,25 @@ impl Pool {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
         self.retain(|line| {
-            now.wrapping_sub(line.rested_at) < line.rest_ticks && line.may_be_used(guard) && line.is_alive()
+            now.wrapping_sub(line.rested_at) < line.rest_ticks && line.end.admits(guard) && line.is_alive()
         });
+        self.channels.sweep(guard);
     }
 
     /// Closes the lines to an origin that lead elsewhere than its name does now.
     pub(super) fn keep_only(&self, origin: &Origin, addresses: &[IpAddr]) {
-        self.retain(|line| line.origin.id != origin.id || addresses.contains(&line.address));
+        self.retain(|line| line.end.origin.id != origin.id || addresses.contains(&line.end.address));
+        self.channels.keep_only(origin, addresses);
     }
 
-    /// The origins that lines rest for and that are known by a name.
+    /// The origins that there are connections to which can be used again, and that are known by a name.
     pub(super) fn named_origins(&self) -> Vec<Arc<Origin>> {
         let shelves = self.shelves.borrow();
-        let origins = shelves
-            .values()
-            .filter_map(|shelf| shelf.first())
-            .map(|line| &line.origin);
+        let lines = shelves.values().filter_map(|shelf| shelf.first());
+        let mut origins = self.channels.origins();
+        origins.extend(lines.map(|line| Arc::clone(&line.end.origin)));
+        origins.retain(|origin| origin.known_as.address().is_none());
         origins
-            .filter(|origin| origin.known_as.address().is_none())
-            .cloned()
-            .collect()
     }
 
     fn retain(&self, mut keep: impl FnMut(&mut Line) -> bool) {

@@ -25,6 +25,8 @@ pub(super) enum Refusal {
     NoConfiguration,
     /// No `Host`, or several (RFC 9112 3.2).
     HostCount,
+    /// A `Host` that is not the authority of the target (RFC 9113 8.3.1).
+    HostDiffers,
     /// A `Host` that names no host.
     Host(HostRefusal),
     /// A path that has no normal form.
@@ -95,6 +97,13 @@ impl Refusal {
                 "bad_host",
                 "Bad Host",
                 "A request has exactly one Host field.",
+                "http_request_error",
+            ),
+            Self::HostDiffers => words(
+                StatusCode::BAD_REQUEST,
+                "bad_host",
+                "Bad Host",
+                "The Host field is not the authority that the request is for.",
                 "http_request_error",
             ),
             Self::Host(reason) => words(
@@ -258,6 +267,7 @@ impl Refusal {
 }
 
 /// The part of the match that is about connections.
+#[expect(clippy::too_many_lines, reason = "a table: one entry per reason")]
 fn unreachable_words(error: &ConnectError) -> Words {
     let words = |status, code, title, detail: &str, error| Words {
         status,
@@ -308,6 +318,20 @@ fn unreachable_words(error: &ConnectError) -> Words {
             "Upstream certificate not acceptable",
             "The certificate of the upstream is not acceptable.",
             "tls_certificate_error",
+        ),
+        ConnectError::Configuration(_) => words(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "credential_unavailable",
+            "Credential unavailable",
+            "The credential for the upstream is not available.",
+            "proxy_configuration_error",
+        ),
+        ConnectError::NoHttp2 => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_protocol_error",
+            "Bad response",
+            "The upstream does not speak HTTP/2.",
+            "http_protocol_error",
         ),
         ConnectError::Tls(_) => words(
             StatusCode::BAD_GATEWAY,

@@ -8,6 +8,7 @@ pub(super) struct Via {
     pseudonym: Box<str>,
     http_10: HeaderValue,
     http_11: HeaderValue,
+    http_2: HeaderValue,
 }
 
 impl Via {
@@ -19,15 +20,16 @@ impl Via {
             pseudonym: pseudonym.into(),
             http_10: field("1.0")?,
             http_11: field("1.1")?,
+            http_2: field("2")?,
         })
     }
 
     /// Says that the request passed here.
     pub(super) fn add(&self, headers: &mut HeaderMap, version: Version) {
-        let value = if version == Version::HTTP_10 {
-            &self.http_10
-        } else {
-            &self.http_11
+        let value = match version {
+            Version::HTTP_10 => &self.http_10,
+            Version::HTTP_2 => &self.http_2,
+            _ => &self.http_11,
         };
         headers.append(VIA, value.clone());
     }

@@ -7,10 +7,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio_rustls::client::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// Up to how many bytes several pieces are copied together instead of being listed to the kernel: measured, a `send` of a
 /// small head with its body takes 4 % less than a `writev` of both.
@@ -22,41 +23,84 @@ thread_local! {
 }
 
 /// A connected socket.
-pub(super) enum Wire {
+pub(super) struct Wire {
+    stream: Stream,
+    /// What was read already, and comes before everything else.
+    ahead: Bytes,
+}
+
+enum Stream {
     /// Bytes as they are.
     Plain(TokioIo<TcpStream>),
     /// Bytes within TLS.
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
+impl Wire {
+    /// These bytes were read and not used: they are read again, before anything else.
+    pub(super) fn put_back(&mut self, bytes: impl Into<Bytes>) {
+        self.ahead = bytes.into();
+    }
+}
+
+impl Wire {
+    /// Whether both sides of TLS agreed on this protocol (RFC 7301).
+    pub(super) fn agreed_on(&self, protocol: &[u8]) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(io) => io.inner().get_ref().1.alpn_protocol() == Some(protocol),
+        }
+    }
+}
+
 impl From<TcpStream> for Wire {
     fn from(stream: TcpStream) -> Self {
-        Self::Plain(TokioIo::new(stream))
+        Stream::Plain(TokioIo::new(stream)).into()
     }
 }
 
 impl From<TlsStream<TcpStream>> for Wire {
     fn from(stream: TlsStream<TcpStream>) -> Self {
-        Self::Tls(Box::new(TokioIo::new(stream)))
+        Stream::Tls(Box::new(TokioIo::new(stream))).into()
     }
 }
 
-/// Calls the same method on whichever wire it is.
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Wire({} bytes ahead)", self.ahead.len())
+    }
+}
+
+impl From<Stream> for Wire {
+    fn from(stream: Stream) -> Self {
+        Self {
+            stream,
+            ahead: Bytes::new(),
+        }
+    }
+}
+
+/// Calls the same method on whichever stream it is.
 macro_rules! on_either {
     ($wire:expr, $io:ident => $call:expr) => {
-        match $wire {
-            Wire::Plain($io) => $call,
-            Wire::Tls($io) => $call,
+        match &mut $wire.stream {
+            Stream::Plain($io) => $call,
+            Stream::Tls($io) => $call,
         }
     };
 }
 
 impl Read for Wire {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let length = self.ahead.len().min(buffer.remaining());
+            buffer.put_slice(&self.ahead.split_to(length));
+            return Poll::Ready(Ok(()));
+        }
         on_either!(self.get_mut(), io => Pin::new(io).poll_read(cx, buffer))
     }
 }

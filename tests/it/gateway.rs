@@ -5,9 +5,11 @@ mod bodies;
 mod changes;
 mod drain;
 mod fields;
+mod http2;
 mod lines;
 mod names;
 mod recording;
+mod tunnels;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -16,7 +18,6 @@ use flexgate::{
     gateway::{Gateway, Options, Published, SecretMissing},
 };
 use flexgate_schemas::{Event, Secret, Timestamp};
-use http::HeaderValue;
 
 use crate::wire::{Client, Message};
 
@@ -40,7 +41,7 @@ fn options() -> Options {
 /// The only secret that test nodes have is `${TOKEN}`.
 fn published() -> Published {
     Published::new(Arc::new(|secret: &Secret| match secret {
-        Secret::Variable(name) if **name == *"TOKEN" => Ok(HeaderValue::from_static("Bearer of-the-gateway")),
+        Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
         other => Err(SecretMissing(format!("{other} is not there"))),
     }))
 }
