@@ -1,8 +1,10 @@
 //! Settings that hold for the whole cluster. Addresses, ports and server URLs are a node's own and never stand here.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     Millis, Security,
@@ -61,19 +63,25 @@ impl Settings {
 }
 
 /// Networks, or single addresses, which are networks of one.
-pub(crate) fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: String| {
-        let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
-            serde::de::Error::custom(format_args!(
+pub(crate) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let networks = Vec::<Network>::deserialize(deserializer)?;
+    Ok(networks.into_iter().map(|Network(network)| network).collect())
+}
+
+/// One of them, read by itself so that a mistake has its place in the list.
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse().or_else(|_| single());
+        network.map(Self).map_err(|_| {
+            de::Error::custom(format_args!(
                 "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
             ))
         })
-    };
-    Vec::<String>::deserialize(deserializer)?
-        .into_iter()
-        .map(network)
-        .collect()
+    }
 }
 
 #[cfg(test)]

@@ -250,6 +250,7 @@ fn start_gateway(
     let options = gateway::Options {
         outbox,
         threads: config.threads,
+        name_servers: config.name_servers.clone(),
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,
         takes_over,

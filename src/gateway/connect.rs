@@ -76,9 +76,9 @@ pub(super) enum ConnectError {
 
 impl Connector {
     /// Needs a runtime.
-    pub(super) fn new(tls: Tls) -> Self {
+    pub(super) fn new(tls: Tls, name_servers: &[SocketAddr]) -> Self {
         Self {
-            resolver: Rc::new(Resolver::new()),
+            resolver: Rc::new(Resolver::new(name_servers)),
             tls,
         }
     }

@@ -34,6 +34,8 @@ pub struct Options {
     pub connections_max: NonZeroUsize,
     /// How long a client's connection may be without a complete head of a request.
     pub client_rest: Duration,
+    /// Which name servers are asked, and no others; empty: those of `/etc/resolv.conf`. `/etc/hosts` comes first either way.
+    pub name_servers: Vec<SocketAddr>,
     /// Whose certificates upstreams may have.
     pub roots: Roots,
     /// Where it records what became of requests; nowhere without one. It needs a place for each of the threads.
@@ -54,6 +56,7 @@ impl Options {
             drain_deadline: Duration::from_secs(30), // the default timeout of a request
             connections_max: const { NonZeroUsize::new(16_384).expect("not zero") }, // two descriptors each
             client_rest: Duration::from_secs(75), // longer than the minute that load balancers keep connections for
+            name_servers: Vec::new(),
             roots: Roots::System,
             outbox: None,
             takes_over: false,

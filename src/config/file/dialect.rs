@@ -108,8 +108,8 @@ pub(super) fn settings(file: &Node) -> Node {
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
     }
-    if let Some(security) = egress(file) {
-        settings.put(Key::made_up("security", &security.place()), security);
+    if let Some((key, lists)) = egress(file) {
+        settings.put(key, lists);
     }
     if let Some((
         _,
@@ -125,14 +125,13 @@ pub(super) fn settings(file: &Node) -> Node {
 }
 
 /// What `security` says of where requests may go, without what else stands there.
-fn egress(file: &Node) -> Option<Node> {
+fn egress(file: &Node) -> Option<(Key, Node)> {
     let (section, security) = file.entry("security")?;
     let is_one = |key: &Key| matches!(&*key.text, "allowedHosts" | "blockedIPs" | "blockedIps");
-    let lists: Vec<_> = security
-        .entries()
-        .iter()
-        .filter(|(key, _)| is_one(key))
-        .cloned()
-        .collect();
-    (!lists.is_empty()).then(|| Node::made_up(Value::Map(lists), &section.place()))
+    let entries = security.entries().iter();
+    let lists: Vec<_> = entries.filter(|(key, _)| is_one(key)).cloned().collect();
+    (!lists.is_empty()).then(|| {
+        let node = Node::made_up(Value::Map(lists), &section.place());
+        (section.clone(), node)
+    })
 }

@@ -26,6 +26,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// What the file is called.
+    pub fn file_name(&self) -> &str {
+        &self.file.source.name
+    }
+
     /// Where an entity stands, or the field of it that a JSON Pointer (RFC 6901) names.
     pub fn find(&self, entity: &Entity, pointer: &str) -> Option<Place> {
         let tree = self.tree.as_ref()?;
