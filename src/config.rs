@@ -10,6 +10,7 @@ mod escape;
 pub mod file;
 mod finding;
 mod log;
+mod name_servers;
 mod reader;
 mod recording;
 mod roles;
@@ -19,7 +20,7 @@ mod servers;
 mod streams;
 mod token;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
@@ -58,6 +59,8 @@ pub struct Config {
     pub streams: StreamPrefix,
     /// Data-plane threads, each with its own listener socket and connection pools.
     pub threads: NonZeroUsize,
+    /// `FLEXGATE_DNS_SERVERS`: the name servers to ask for upstreams; empty: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
     /// Whether and how it is recorded what became of requests; none: not at all.
@@ -126,6 +129,7 @@ impl Config {
             servers,
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
+            name_servers: name_servers::read(&mut reader),
             log: log::read(&mut reader, &node),
             recording: recording::read(&mut reader),
             retention: recording::retention(&mut reader),

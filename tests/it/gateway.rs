@@ -4,11 +4,13 @@ mod answers;
 mod bodies;
 mod changes;
 mod drain;
+mod egress;
 mod fields;
 mod http2;
 mod lines;
 mod names;
 mod recording;
+mod resolution;
 mod tunnels;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};

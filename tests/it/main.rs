@@ -14,6 +14,7 @@ mod cluster;
 mod config;
 mod devstack;
 mod disk;
+mod dns;
 mod fixtures;
 mod gateway;
 mod http2;

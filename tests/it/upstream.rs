@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::{Notify, watch},
 };
 use tokio_rustls::TlsAcceptor;
@@ -178,7 +178,12 @@ impl Behaviour {
     }
 
     pub(crate) async fn start(self) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.start_at("127.0.0.1:0").await
+    }
+
+    /// Listens at an address of one's choice.
+    pub(crate) async fn start_at(self, addr: impl ToSocketAddrs) -> Upstream {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (seen, connections) = (
             Arc::<Mutex<Vec<Message>>>::default(),
