@@ -17,7 +17,7 @@ use super::{
     body::Body,
     client::Client,
     exchange::{Arrived, Exchange},
-    forwarded,
+    forwarded, grpc,
     look::{Field, Look},
     record::Notes,
     trace,
@@ -81,6 +81,7 @@ where
             correlation,
             (head.method, head.uri, head.version),
         );
+        exchange.is_call = head.version == Version::HTTP_2 && grpc::is_call(&headers);
         exchange.client_address =
             forwarded::client_address(&headers, look, &self.client, &exchange.snapshot.settings);
         exchange.notes = core

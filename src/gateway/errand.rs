@@ -222,6 +222,9 @@ impl Errand {
             return self.switch(response, way);
         }
         let look = Look::at(response.headers());
+        if headers::is_coded_otherwise(response.headers(), look) {
+            return Err(Refusal::BadResponse);
+        }
         if look.has(Field::KeepAlive)
             && let (Some(Way::Line(line)), Some(seconds)) =
                 (&mut way, headers::keep_alive_seconds(response.headers()))

@@ -37,6 +37,8 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// The version of HTTP that it came in.
     pub(super) version: Version,
+    /// Whether it is a call of gRPC.
+    pub(super) is_call: bool,
     /// Who sent it, as far as trusted proxies can tell.
     pub(super) client_address: IpAddr,
     /// What is recorded of its fields, if anything is.
@@ -107,6 +109,7 @@ impl Exchange {
             method,
             uri,
             version,
+            is_call: false,
             notes: None,
             route: OnceCell::new(),
             target: OnceCell::new(),

@@ -23,7 +23,7 @@ use super::{
     compiled::{Authorization, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, ForwardPath, Targeted},
-    forwarded, headers,
+    forwarded, grpc, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
     tunnel,
@@ -86,13 +86,14 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
         Authorization::Missing => return Err(Refusal::NoCredential),
     }
+    let client_timeout = exchange.is_call.then(|| grpc::timeout(&headers)).flatten();
     let uri = request_target(&exchange.uri, &target.base, &request.path)?;
     let outgoing = outgoing(&exchange, uri, headers, body);
     drop(exchange.target.set(Arc::clone(&target)));
     let errand = Errand {
         began: Instant::now(),
         connect_timeout: upstream.connect_timeout(settings),
-        timeout: request.route.timeout(&upstream, settings),
+        timeout: request.route.timeout(&upstream, settings, client_timeout),
         takes_trailers,
         upgrade,
         exchange,

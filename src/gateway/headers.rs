@@ -42,7 +42,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
             let names = options
                 .filter(|option| !is_plain(option))
                 .map(HeaderName::from_bytes);
-            named.extend(names.filter_map(Result::ok));
+            named.extend(
+                names
+                    .filter_map(Result::ok)
+                    .filter(|name| !is_for_everybody(name)),
+            );
         }
     }
     for (field, name) in &HOP_BY_HOP {
@@ -60,16 +64,48 @@ fn is_plain(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
 }
 
-/// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
-pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
-    if !look.has(Field::TransferEncoding) {
+/// Fields that are for everybody on the way, so that nobody on it may have them taken out: a client that could would hide
+/// from the upstream where it is, or from us that its request goes round in circles.
+fn is_for_everybody(name: &HeaderName) -> bool {
+    let field = Field::of(name);
+    let tells = [Field::CorrelationId, Field::Forwarding, Field::Trace, Field::Via];
+    name == HOST || field.is_some_and(|field| tells.contains(&field))
+}
+
+/// Whether the only thing that is expected of us is what we do: to say when the body may come (RFC 9110 10.1.1).
+pub(super) fn check_expectation(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if !look.has(Field::Expect) {
         return Ok(());
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-    match (codings.next(), codings.next()) {
-        (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refusal::TransferEncoding),
+    let lists = headers.get_all(EXPECT).iter().map(HeaderValue::as_bytes);
+    let mut expected = lists
+        .flat_map(|list| list.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    if expected.all(|one| one.is_empty() || one.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(Refusal::Expectation)
     }
+}
+
+/// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
+pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if is_coded_otherwise(headers, look) {
+        Err(Refusal::TransferEncoding)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a body has a coding besides `chunked`. Nobody asked for one (`TE`), and without its name on the next hop the
+/// body would be something else.
+pub(super) fn is_coded_otherwise(headers: &HeaderMap, look: Look) -> bool {
+    if !look.has(Field::TransferEncoding) {
+        return false;
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !matches!((codings.next(), codings.next()), (Some(only), None) if is_chunked(only))
 }
 
 /// Takes what was for the last hop only out of the fields of a request; what the next one needs depends on how it is spoken
@@ -203,6 +239,22 @@ mod tests {
         ]);
         prepare(&mut request, false);
         assert_eq!(names(&request), ["host", "x-three"]);
+    }
+
+    #[test]
+    fn nobody_has_fields_taken_out_that_are_for_everybody() {
+        let all = [
+            "forwarded",
+            "host",
+            "traceparent",
+            "via",
+            "x-correlation-id",
+            "x-forwarded-for",
+        ];
+        let mut request = headers(&all.map(|name| (name, "x")));
+        request.insert("connection", all.join(",").parse().unwrap());
+        prepare(&mut request, false);
+        assert_eq!(names(&request), all);
     }
 
     #[test]

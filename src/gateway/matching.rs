@@ -1,59 +1,18 @@
 //! Which route takes a request.
 
-use std::{
-    borrow::Cow,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{borrow::Cow, sync::Arc};
 
-use futures_util::future::Either;
-use http::{Method, Response, Version, header, uri::Authority};
-use tower::{Layer, Service};
+use http::{Method, Version, header, uri::Authority};
 
 use super::{
-    body::Body,
-    exchange::{Arrived, ForwardPath, Routed},
+    exchange::{Arrived, Exchange, ForwardPath, Routed},
     headers,
-    refusal::{Refusal, Refused, refused},
+    refusal::Refusal,
 };
 use crate::routing::{self, Found, Target};
 
 /// Finds the route; without one there is nothing to do.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Match;
-
-/// See [`Match`].
-#[derive(Debug, Clone)]
-pub(super) struct Matching<S>(S);
-
-impl<S> Layer<S> for Match {
-    type Service = Matching<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        Matching(inner)
-    }
-}
-
-impl<S> Service<Arrived> for Matching<S>
-where
-    S: Service<Routed, Response = Response<Body>, Error = Refusal>,
-{
-    type Response = Response<Body>;
-    type Error = Refusal;
-    type Future = Either<Refused, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Arrived) -> Self::Future {
-        match route(request) {
-            Ok(routed) => Either::Right(self.0.call(routed)),
-            Err(refusal) => Either::Left(refused(refusal)),
-        }
-    }
-}
-
-fn route(request: Arrived) -> Result<Routed, Refusal> {
+pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     let exchange = &request.exchange;
     let snapshot = &exchange.snapshot;
     if snapshot.revision == 0 {
@@ -62,8 +21,10 @@ fn route(request: Arrived) -> Result<Routed, Refusal> {
     if exchange.method == Method::CONNECT {
         return Err(Refusal::Tunnel); // its target is an authority, which no route can match
     }
-    let authority = authority(&request)?;
     headers::check_framing(&request.headers, request.look)?;
+    headers::check_expectation(&request.headers, request.look)?;
+    check_target(exchange)?;
+    let authority = authority(&request)?;
     let host = match authority {
         "" => Cow::Borrowed(""),
         text => routing::normalize_host(text).map_err(Refusal::Host)?,
@@ -95,6 +56,15 @@ fn route(request: Arrived) -> Result<Routed, Refusal> {
         route,
         path,
     })
+}
+
+/// The target has a form that is for us: a path, a URL of HTTP, or the whole server where options are asked for (RFC 9112
+/// 3.2).
+fn check_target(exchange: &Exchange) -> Result<(), Refusal> {
+    let is_http = |scheme| scheme == "http" || scheme == "https";
+    let is_ours = exchange.uri.authority().is_none() || exchange.uri.scheme_str().is_some_and(is_http);
+    let is_path = exchange.uri.path() != "*" || exchange.method == Method::OPTIONS;
+    (is_ours && is_path).then_some(()).ok_or(Refusal::Target)
 }
 
 /// The host and port that the request is for; empty where HTTP/1.0 names none. The target's own authority beats the

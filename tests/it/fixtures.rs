@@ -33,6 +33,25 @@ pub fn binaries() -> Binaries {
     Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"))
 }
 
+/// A program that a package of Debian has, for a test that holds ours against it. Where it is not installed the test is
+/// skipped, and says so; but not where everything must be there.
+pub fn debian(program: &str, package: &str) -> Option<PathBuf> {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
+    let mut paths = places.iter().map(|place| Path::new(place).join(program));
+    let found = paths.find(|path| path.exists());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one thing a test has to know of where it runs"
+    )]
+    let must_be_there = std::env::var("CI").is_ok_and(|value| value == "true");
+    if found.is_none() {
+        let message = format!("{program} is not here: `make peers` installs it (apt install {package})");
+        assert!(!must_be_there, "{message}");
+        eprintln!("SKIPPED: {message}");
+    }
+    found
+}
+
 /// A NATS server and its data, for one test that harms it or for all that do not.
 pub struct Nats {
     /// The server.

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod certificates;
 mod cli;
 mod client;
 mod cluster;

@@ -7,7 +7,10 @@ use std::net::IpAddr;
 use flexgate_schemas::Millis;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
-use super::{super::log::LogFormat, bytes::Bytes};
+use super::{
+    super::{log::LogFormat, tls::TlsSection},
+    bytes::Bytes,
+};
 
 /// The sections a file may have.
 pub(super) const NAMES: [&str; 14] = [
@@ -41,6 +44,7 @@ pub(super) struct Proxy {
     pub(super) forwarded: Option<bool>,
     pub(super) max_body_size: Option<Bytes>,
     pub(super) cors: Option<Cors>,
+    pub(super) tls: Option<TlsSection>,
 }
 
 /// A number, which is `request`; or each by its name, as in the old files.

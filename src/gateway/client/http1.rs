@@ -17,6 +17,7 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> {
     let mut connection = http1::Builder::new()
         .max_buf_size(BUFFER_BYTES_MAX)
+        .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
         .serve_connection(wire, entrance(client));
     client.drive(Pin::new(&mut connection)).await?;
     let tunnel = client.tunnel.take();
