@@ -187,12 +187,18 @@ impl Errand {
         poll_fn(|cx| {
             let answered = match &mut way {
                 Some(Way::Line(line)) => {
-                    if line.poll_drive(cx).is_ready() {
-                        // Which answers what was not answered yet. A line that switches protocols ends with its answer.
-                        ended = way.take();
+                    let is_over = line.poll_drive(cx).is_ready();
+                    let mut silent = Context::from_waker(Waker::noop()); // only driving the line brings an answer
+                    let answered = answer.as_mut().poll(&mut silent);
+                    if is_over {
+                        // A line that switches protocols ends with its answer, and is needed further.
+                        ended = way.take().filter(|_| answered.is_ready());
                     }
-                    // Only driving the line brings an answer.
-                    answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                    if is_over && answered.is_pending() {
+                        answer.as_mut().poll(&mut silent) // answered now that the line is gone
+                    } else {
+                        answered
+                    }
                 }
                 _ => answer.as_mut().poll(cx),
             };

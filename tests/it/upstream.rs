@@ -73,6 +73,14 @@ impl Upstream {
         ))
     }
 
+    /// Answers with 200, and says that the connection ends with it: every request needs one of its own.
+    pub(crate) fn closing() -> Behaviour {
+        let answer = "HTTP/1.1 200 Fine\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+        let mut closing = Self::raw(answer);
+        closing.then = Then::Close;
+        closing
+    }
+
     /// Answers with these bytes, whatever they are.
     pub(crate) fn raw(bytes: impl AsRef<[u8]>) -> Behaviour {
         Behaviour::new(Answer::Raw(bytes.as_ref().into()))
