@@ -85,7 +85,7 @@ async fn a_name_that_answers_otherwise_the_second_time_does_not_lead_anywhere_el
     let mut attempts = Vec::new();
     for ttl in [0, 1] {
         for second in ["127.0.0.2", "169.254.169.254", "0.0.0.0", "::ffff:127.0.0.2"] {
-            attempts.push(rebind(ttl, second, Upstream::replying(200).then_close()));
+            attempts.push(rebind(ttl, second, Upstream::closing()));
         }
         attempts.push(rebind(ttl, "127.0.0.2", Upstream::replying(200))); // whose connection rests meanwhile
     }
@@ -94,7 +94,7 @@ async fn a_name_that_answers_otherwise_the_second_time_does_not_lead_anywhere_el
 
 #[tokio::test]
 async fn of_the_addresses_of_a_name_only_those_are_dialled_that_requests_may_go_to() {
-    let (permitted, blocked) = permitted_and_blocked(Upstream::replying(200).then_close()).await;
+    let (permitted, blocked) = permitted_and_blocked(Upstream::closing()).await;
     let dns = NameServer::answering(&["127.0.0.2", "169.254.169.254", "127.0.0.1"], 300).await;
     let node = asking(&dns, &permitted);
     for _ in 0..6 {

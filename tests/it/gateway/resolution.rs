@@ -1,7 +1,5 @@
 //! Names of upstreams, as a name server of our own answers for them.
 
-use std::num::NonZeroUsize;
-
 use tokio::time::{sleep, timeout};
 
 use super::{Node, options, route};
@@ -14,7 +12,6 @@ use crate::{
 /// A gateway that asks this name server, with one route to a name at this port.
 fn node(dns: &NameServer, port: u16) -> Node {
     let mut options = options();
-    options.threads = NonZeroUsize::MIN;
     options.name_servers = vec![dns.addr()];
     Node::start_with(
         options,
@@ -24,7 +21,7 @@ fn node(dns: &NameServer, port: u16) -> Node {
 
 #[tokio::test]
 async fn a_name_server_is_asked_again_when_its_answer_has_run_out_and_not_before() {
-    let backend = Upstream::replying(200).then_close().start().await;
+    let backend = Upstream::closing().start().await;
     let port = backend.addr().port();
     let lasting = NameServer::answering(&["127.0.0.1"], 300).await;
     let lasting_node = node(&lasting, port);
@@ -65,9 +62,8 @@ async fn requests_follow_a_name_to_its_new_address_also_from_connections_that_re
 
 #[tokio::test]
 async fn connections_spread_over_the_addresses_of_a_name() {
-    let one = Upstream::replying(200).then_close().start().await;
-    let other = Upstream::replying(200)
-        .then_close()
+    let one = Upstream::closing().start().await;
+    let other = Upstream::closing()
         .start_at(("127.0.0.2", one.addr().port()))
         .await;
     let dns = NameServer::answering(&["127.0.0.1", "127.0.0.2"], 300).await;
