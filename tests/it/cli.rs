@@ -93,7 +93,7 @@ fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
     );
     for place in [
         "[readme-full.yml:47:11]",
-        "[readme-full.yml:12:3]",
+        "[readme-full.yml:31:10]",
         "[readme-full.yml:5:3]",
     ] {
         assert!(stderr.contains(place), "{place}\n{stderr}");

@@ -64,7 +64,7 @@ fn the_core_is_pure() {
         "std::net::Tcp",
         "std::env",
     ];
-    for module in ["src/domain", "src/routing"] {
+    for module in ["src/domain", "src/routing", "src/egress"] {
         never(module, &effects, "time, ids and the actor are arguments");
     }
 }
@@ -85,7 +85,16 @@ fn imports_flow_one_way() {
         &[&core[..], &["crate::domain"]].concat(),
         "routing knows schemas only",
     );
-    never("src/domain", &core, "the domain knows routing and schemas only");
+    never(
+        "src/domain",
+        &core,
+        "the domain knows routing, egress and schemas only",
+    );
+    never(
+        "src/egress",
+        &[&core[..], &["crate::domain", "crate::routing"]].concat(),
+        "whoever connects asks it, and it knows schemas only",
+    );
     never(
         "src/journal",
         &[
