@@ -156,8 +156,7 @@ impl Errand {
     }
 
     fn for_line(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
-        let has_body = !request.body().is_end_stream();
-        headers::for_http1(request.headers_mut(), has_body, self.takes_trailers);
+        headers::for_http1(&mut request, self.takes_trailers);
         if let Some(protocol) = &self.upgrade {
             headers::switch_to(request.headers_mut(), protocol.clone());
         }
@@ -185,23 +184,19 @@ impl Errand {
         let mut answer = pin!(answer);
         let mut deadline = since + self.timeout;
         poll_fn(|cx| {
-            let answered = match &mut way {
+            let mut silent = Context::from_waker(Waker::noop()); // only driving a line brings an answer on it
+            let mut answered = match &mut way {
                 Some(Way::Line(line)) => {
-                    let is_over = line.poll_drive(cx).is_ready();
-                    let mut silent = Context::from_waker(Waker::noop()); // only driving the line brings an answer
-                    let answered = answer.as_mut().poll(&mut silent);
-                    if is_over {
-                        // A line that switches protocols ends with its answer, and is needed further.
-                        ended = way.take().filter(|_| answered.is_ready());
+                    if line.poll_drive(cx).is_ready() {
+                        ended = way.take(); // with its answer, if it switches protocols
                     }
-                    if is_over && answered.is_pending() {
-                        answer.as_mut().poll(&mut silent) // answered now that the line is gone
-                    } else {
-                        answered
-                    }
+                    answer.as_mut().poll(&mut silent)
                 }
                 _ => answer.as_mut().poll(cx),
             };
+            if answered.is_pending() && ended.take().is_some() {
+                answered = answer.as_mut().poll(&mut silent); // to let go of a line answers what was not answered yet
+            }
             if let Poll::Ready(answered) = answered {
                 let answered = answered.map(|response| {
                     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
