@@ -24,6 +24,7 @@ mod outcomes;
 mod peers;
 mod program;
 mod projections;
+mod renewal;
 mod restart;
 mod tables;
 mod tidy;

@@ -3,13 +3,12 @@ use serde_json::json;
 
 use super::*;
 
-fn security(lists: Value) -> Command {
-    let settings: Settings = serde_json::from_value(json!({ "security": lists })).unwrap();
-    Command::PutSettings(settings)
+fn security(lists: &Value) -> Command {
+    Command::PutSettings(read(json!({}), json!({ "security": lists })))
 }
 
 fn blocking(networks: &[&str]) -> Command {
-    security(json!({ "blockedIPs": networks }))
+    security(&json!({ "blockedIPs": networks }))
 }
 
 /// An upstream that is reached there.
@@ -78,7 +77,7 @@ fn an_address_that_no_request_may_go_to_is_refused_in_every_form() {
 
 #[test]
 fn a_list_of_hosts_binds_the_urls_of_routes_and_upstreams_name_further_hosts() {
-    let mut state = given([security(json!({ "allowedHosts": ["*.example.com"] }))]);
+    let mut state = given([security(&json!({ "allowedHosts": ["*.example.com"] }))]);
     let to_named = || Command::CreateRoute(route_to("r", "http://named.example"));
     when(
         &state,
@@ -104,7 +103,7 @@ fn a_list_of_hosts_binds_the_urls_of_routes_and_upstreams_name_further_hosts() {
 
 #[test]
 fn a_metadata_address_that_is_listed_itself_is_an_upstream_like_any_other() {
-    let state = given([security(json!({ "allowedHosts": ["169.254.169.254"] }))]);
+    let state = given([security(&json!({ "allowedHosts": ["169.254.169.254"] }))]);
     let decision = when(&state, Command::CreateUpstream(at("u", "http://169.254.169.254"))).unwrap();
     assert_eq!(warnings(&decision), [""; 0]);
 }
@@ -166,7 +165,7 @@ fn one_change_set_is_judged_by_the_lists_that_it_brings() {
 
 #[test]
 fn an_address_that_is_both_listed_and_blocked_is_blocked_with_a_warning() {
-    let both = security(json!({ "allowedHosts": ["10.0.0.1"], "blockedIPs": ["10.0.0.0/8"] }));
+    let both = security(&json!({ "allowedHosts": ["10.0.0.1"], "blockedIPs": ["10.0.0.0/8"] }));
     let decision = when(&ConfigState::default(), both).unwrap();
     assert_eq!(
         warnings(&decision),
@@ -186,7 +185,7 @@ fn the_lists_have_an_end() {
         (json!({ "allowedHosts": many }), "/security/allowedHosts"),
         (json!({ "blockedIPs": addresses }), "/security/blockedIPs"),
     ] {
-        let refusal = when(&ConfigState::default(), security(lists)).unwrap_err();
+        let refusal = when(&ConfigState::default(), security(&lists)).unwrap_err();
         assert_eq!(refusal.pointer(), Some(pointer));
     }
 }
