@@ -50,8 +50,7 @@ pub(super) struct Client {
     activity: Activity,
     /// Why it was given up, if it was.
     tired: Cell<Option<Tired>>,
-    /// What it counts by, if anybody counts.
-    _place: Option<Place>,
+    _place: Place,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -62,7 +61,7 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>, place: Option<Place>) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>, place: Place) -> Self {
         let address = address.to_canonical();
         Self {
             core,

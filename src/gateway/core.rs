@@ -203,14 +203,14 @@ impl Core {
         }
     }
 
-    /// A place for a connection of this client; none inside where nobody counts. Trusted proxies are not one client.
-    fn admit(&self, client: IpAddr) -> Option<Option<Place>> {
+    /// A place for a connection of this client, unless it has as many as it may. Trusted proxies are not one client.
+    fn admit(&self, client: IpAddr) -> Option<Place> {
         let is_counted = self.crowd.is_bounded()
             && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
         if is_counted {
-            self.crowd.admit(client).map(Some)
+            self.crowd.admit(client)
         } else {
-            Some(None)
+            Some(Place::UNCOUNTED)
         }
     }
 

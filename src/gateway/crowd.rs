@@ -18,11 +18,13 @@ pub(super) struct Crowd {
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A connection that counts, until it is dropped.
+/// A connection, until it is dropped; with what it counts by, if it counts.
 #[derive(Debug)]
-pub(super) struct Place {
-    crowd: Arc<Crowd>,
-    client: IpAddr,
+pub(super) struct Place(Option<(Arc<Crowd>, IpAddr)>);
+
+impl Place {
+    /// One that nobody counts.
+    pub(super) const UNCOUNTED: Self = Self(None);
 }
 
 impl Crowd {
@@ -48,17 +50,15 @@ impl Crowd {
             return None;
         }
         *count += 1;
-        Some(Place {
-            crowd: Arc::clone(self),
-            client,
-        })
+        Some(Place(Some((Arc::clone(self), client))))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = counts.entry(self.client) {
+        let Some((crowd, client)) = &self.0 else { return };
+        let mut counts = crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = counts.entry(*client) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();

@@ -1,5 +1,7 @@
 //! The gateway between the ends that others wrote: varnishtest's clients and servers, and slowhttptest's attackers.
 
+mod protocols;
+
 use std::{
     net::TcpListener,
     path::Path,
@@ -111,24 +113,24 @@ async fn served_for(node: &Node, time: Duration) -> Vec<Duration> {
 
 /// The attacker noticed that it was got rid of.
 #[track_caller]
-fn assert_over(said: Option<String>) {
-    let is_over = |said: &String| said.contains("No open connections left");
-    assert!(said.as_ref().is_none_or(is_over), "{said:?}");
+fn assert_over(said: Option<&str>) {
+    let is_over = |said: &str| said.contains("No open connections left");
+    assert!(said.is_none_or(is_over), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_never_end_their_heads_are_got_rid_of_and_nobody_else_notices() {
-    assert_over(attacked(&["-H"]).await);
+    assert_over(attacked(&["-H"]).await.as_deref());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hardly_send_their_bodies_are_got_rid_of_and_nobody_else_notices() {
-    assert_over(attacked(&["-B", "-s", "100000"]).await);
+    assert_over(attacked(&["-B", "-s", "100000"]).await.as_deref());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_ask_for_a_thousand_ranges_are_served_and_nobody_else_notices() {
-    assert_over(attacked(&["-R", "-t", "HEAD"]).await);
+    assert_over(attacked(&["-R", "-t", "HEAD"]).await.as_deref());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,6 @@
-//! Foreign clients and servers, each by people who never saw this gateway, with the gateway in between.
+//! Clients and servers of other protocols and versions, each by people who never saw this gateway, which is in between.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::{net::SocketAddr, path::Path, process::Stdio};
 
 use flexgate::gateway::{CertificateFiles, ClientAuth, InboundTls, TlsFiles, TlsListen, TlsVersion};
 use tokio::{
@@ -15,7 +11,7 @@ use tokio::{
 
 use crate::{
     certificates::Authority,
-    fixtures::PATIENCE,
+    fixtures::{PATIENCE, debian},
     gateway::{Node, options, route, route_with, upstream},
     http2::Backend,
     upstream::Upstream,
@@ -32,7 +28,7 @@ impl Peers {
     async fn start(script: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut python = Command::new("python3")
-            .arg(root.join("tests/it/peers").join(script))
+            .arg(root.join("tests/it/gateway/peers").join(script))
             .env("PYTHONPATH", root.join(".flexgate/python"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -109,20 +105,6 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> String {
     String::from_utf8_lossy(&printed).into_owned()
 }
 
-/// Whether a program is here. In CI it must be.
-fn has(program: &str) -> bool {
-    let paths = std::env!("PATH").split(':').map(PathBuf::from);
-    let here = paths.map(|path| path.join(program)).any(|path| path.exists());
-    assert!(
-        here || option_env!("CI").is_none(),
-        "{program} is not here; `make peers` installs it"
-    );
-    if !here {
-        println!("SKIPPED, NOT PASSED: {program} is not here; `make peers` installs it");
-    }
-    here
-}
-
 /// A gateway with TLS, the folder of its certificates, and what it forwards to.
 async fn with_tls() -> (Node, tempfile::TempDir, Upstream) {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
@@ -150,7 +132,7 @@ async fn with_tls() -> (Node, tempfile::TempDir, Upstream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_gets_the_same_answer_in_every_version_of_http() {
-    if !has("curl") {
+    if debian("curl", "curl").is_none() {
         return;
     }
     let (node, folder, upstream) = with_tls().await;
@@ -177,7 +159,7 @@ async fn curl_gets_the_same_answer_in_every_version_of_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h2load_gets_every_answer() {
-    if !has("h2load") {
+    if debian("h2load", "nghttp2-client").is_none() {
         return;
     }
     let backend = Backend::start(std::sync::Arc::default()).await;
@@ -196,7 +178,7 @@ async fn h2load_gets_every_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openssl_agrees_on_a_protocol_and_a_certificate() {
-    if !has("openssl") {
+    if debian("openssl", "openssl").is_none() {
         return;
     }
     let (node, folder, _upstream) = with_tls().await;
