@@ -29,7 +29,8 @@ pub struct Limits {
     /// with 408, unless the response timeout does so earlier; an answer is broken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_timeout: Option<Millis>,
-    /// How long an upstream may send nothing in the middle of an answer; 5 min. Then the answer is broken off.
+    /// How long an upstream may send nothing in the middle of an answer, and both sides nothing once a request has switched
+    /// to another protocol; 5 min. Then it is broken off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_timeout: Option<Millis>,
     /// How long a client's connection may rest without a request; 75 s.

@@ -16,6 +16,8 @@ use super::{
     errand::Way,
     exchange::{Ending, Exchange, Upload},
     observe::Observation,
+    tunnel::Tunnel,
+    wire::Wire,
 };
 
 /// Why a body does not go on.
@@ -121,6 +123,8 @@ enum Content {
         incoming: Incoming,
         lease: Option<Lease>,
     },
+    /// Nothing: the connection goes on in another protocol, to this upstream.
+    Switching(Option<Box<Wire>>),
     /// What an upstream sent, until it broke off.
     BrokenOff(Option<BodyError>),
 }
@@ -169,6 +173,15 @@ impl Body {
         }
     }
 
+    /// No body, but a tunnel to this upstream, which begins when the client was told.
+    pub(super) fn switching(upstream: Wire) -> Self {
+        Self {
+            content: Content::Switching(Some(Box::new(upstream))),
+            observation: None,
+            pauses_since: None,
+        }
+    }
+
     /// hyper closes the connection at once when a body fails, and what it has not written yet is lost. So the failure
     /// waits for one round, in which the client gets what did arrive.
     fn break_off(&mut self, error: BodyError, cx: &Context<'_>) -> Polled {
@@ -203,6 +216,13 @@ impl Body {
 
     /// Ends the observation together with the body.
     pub(super) fn observed(mut self, observation: Observation) -> Self {
+        if let Content::Switching(upstream) = &mut self.content
+            && let Some(upstream) = upstream.take()
+        {
+            let client = Rc::clone(&observation.exchange().client);
+            client.switches(Tunnel::new(*upstream, observation));
+            return self;
+        }
         // hyper asks for nothing where there is nothing to send.
         let is_whole = self.is_end_stream() || observation.exchange().method == Method::HEAD;
         self.observation = Some(observation);
@@ -232,6 +252,7 @@ impl http_body::Body for Body {
             Content::Streamed { incoming, lease } => {
                 poll_streamed(incoming, lease, cx).map_err(BodyError::Broken)
             }
+            Content::Switching(_) => Poll::Ready(None),
             Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
         };
         if let Poll::Ready(Some(Err(error))) = polled {
@@ -259,6 +280,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => bytes.is_empty(),
             Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::Switching(_) => true,
             Content::BrokenOff(_) => false,
         }
     }
@@ -267,6 +289,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Streamed { incoming, .. } => incoming.size_hint(),
+            Content::Switching(_) => SizeHint::with_exact(0),
             Content::BrokenOff(_) => SizeHint::default(),
         }
     }

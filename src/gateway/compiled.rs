@@ -112,10 +112,19 @@ impl CompiledRoute {
         *self.series.get_or_init(Series::next)
     }
 
-    /// How long the response may take to begin: what the route says, else the upstream, else the settings.
-    pub(super) fn timeout(&self, upstream: &CompiledUpstream, settings: &Settings) -> Duration {
+    /// How long the response may take to begin: what the route says, else the upstream, else the settings. A client that
+    /// says how long it waits shortens that, and replaces it where nobody has said anything.
+    pub(super) fn timeout(
+        &self,
+        upstream: &CompiledUpstream,
+        settings: &Settings,
+        client: Option<Duration>,
+    ) -> Duration {
         let said = self.route.timeout.or(upstream.timeout).or(settings.timeout);
-        said.unwrap_or(Settings::TIMEOUT).duration()
+        match (said.map(Millis::duration), client) {
+            (Some(said), Some(client)) => said.min(client),
+            (said, client) => said.or(client).unwrap_or(Settings::TIMEOUT.duration()),
+        }
     }
 }
 

@@ -82,17 +82,19 @@ impl Connector {
         }
     }
 
-    /// A new connection to an origin. The timeout covers resolution, TCP and TLS.
+    /// A new connection to an origin; one of HTTP/1.1 if the request is to switch from that to another protocol. The timeout
+    /// covers resolution, TCP and TLS.
     pub(super) async fn connect(
         &self,
         origin: &Arc<Origin>,
+        switches: bool,
         timeout: Duration,
     ) -> Result<Connected, ConnectError> {
         let deadline = Instant::now() + timeout;
         let (stream, address) = self.dial(origin, deadline).await?;
         let wire = match &origin.tls {
             None => Wire::from(stream),
-            Some(tls) => self.encrypt(stream, tls, deadline).await?,
+            Some(tls) => self.encrypt(stream, (tls, switches), deadline).await?,
         };
         let is_http2 =
             wire.agreed_on(ALPN_HTTP2) || origin.tls.is_none() && origin.protocol == Protocol::Http2;
@@ -142,10 +144,13 @@ impl Connector {
     async fn encrypt(
         &self,
         stream: TcpStream,
-        tls: &OriginTls,
+        (tls, switches): (&OriginTls, bool),
         deadline: Instant,
     ) -> Result<Wire, ConnectError> {
-        let connector = self.tls.connector(tls).map_err(ConnectError::Configuration)?;
+        let connector = self
+            .tls
+            .connector(tls, switches)
+            .map_err(ConnectError::Configuration)?;
         let handshake = connector.connect(tls.name.clone(), stream);
         let stream = timeout_at(deadline, handshake)
             .await

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::LocalBoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header::UPGRADE};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -37,6 +37,8 @@ pub(super) struct Errand {
     pub(super) timeout: Duration,
     /// Whether the client takes trailers.
     pub(super) takes_trailers: bool,
+    /// The protocol that it would switch to.
+    pub(super) upgrade: Option<HeaderValue>,
 }
 
 /// What an answer comes over, for as long as it is needed.
@@ -68,7 +70,7 @@ impl Errand {
         let core = &self.exchange.client.core;
         let Some(mut line) = core.pool.take(&self.target.origin) else {
             return Box::pin(async move {
-                let answer = match self.exchange.client.core.pool.channels.take(&self.target.origin) {
+                let answer = match self.shared_channel() {
                     Some(share) => self.over_shared_channel(share, request).await?,
                     None => self.over_new_connection(request).await?,
                 };
@@ -102,6 +104,14 @@ impl Errand {
         }
     }
 
+    fn shared_channel(&self) -> Option<Share> {
+        let channels = &self.exchange.client.core.pool.channels;
+        self.upgrade
+            .is_none()
+            .then(|| channels.take(&self.target.origin))
+            .flatten()
+    }
+
     async fn over_shared_channel(
         &self,
         share: Share,
@@ -122,7 +132,10 @@ impl Errand {
     ) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
         Box::pin(async move {
             let core = &self.exchange.client.core;
-            let connected = core.connector.connect(&self.target.origin, self.connect_timeout);
+            let origin = &self.target.origin;
+            let connected = core
+                .connector
+                .connect(origin, self.upgrade.is_some(), self.connect_timeout);
             let connected = connected.await.map_err(Refusal::Unreachable)?;
             core.metrics.count_opened_line();
             let since = Instant::now();
@@ -142,8 +155,10 @@ impl Errand {
     }
 
     fn for_line(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
-        let has_body = !request.body().is_end_stream();
-        headers::for_http1(request.headers_mut(), has_body, self.takes_trailers);
+        headers::for_http1(&mut request, self.takes_trailers);
+        if let Some(protocol) = &self.upgrade {
+            headers::switch_to(request.headers_mut(), protocol.clone());
+        }
         request.body_mut().is_driven_here = true;
         request
     }
@@ -164,22 +179,29 @@ impl Errand {
         since: Instant,
     ) -> Result<Answer, Failure> {
         self.exchange.attempts.set(self.exchange.attempts.get() + 1);
-        let mut way = Some(way);
+        let (mut way, mut ended) = (Some(way), None);
         let mut answer = pin!(answer);
         let mut since = since;
         poll_fn(|cx| {
-            let answered = match &mut way {
+            let mut silent = Context::from_waker(Waker::noop()); // only driving a line brings an answer on it
+            let mut answered = match &mut way {
                 Some(Way::Line(line)) => {
                     if line.poll_drive(cx).is_ready() {
-                        way = None; // which answers what was not answered yet
+                        ended = way.take(); // with its answer, if it switches protocols
                     }
-                    // Only driving the line brings an answer.
-                    answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                    answer.as_mut().poll(&mut silent)
                 }
                 _ => answer.as_mut().poll(cx),
             };
+            if answered.is_pending() && ended.take().is_some() {
+                answered = answer.as_mut().poll(&mut silent); // to let go of a line answers what was not answered yet
+            }
             if let Poll::Ready(answered) = answered {
-                let answered = answered.map(|response| (response, way.take()));
+                let answered = answered.map(|response| {
+                    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                    let way = if switches { ended.take() } else { way.take() };
+                    (response, way)
+                });
                 return Poll::Ready(answered.map_err(Failure::Lost));
             }
             loop {
@@ -205,7 +227,7 @@ impl Errand {
     fn pass_on(&self, (mut response, mut way): Answer) -> Result<Response<Body>, Refusal> {
         self.exchange.upstream_time.set(Some(self.began.elapsed()));
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Refusal::BadResponse); // nobody asked for it
+            return self.switch(response, way);
         }
         let look = Look::at(response.headers());
         if headers::is_coded_otherwise(response.headers(), look) {
@@ -219,6 +241,19 @@ impl Errand {
         }
         headers::prepare_response(response.headers_mut(), look);
         Ok(response.map(|incoming| Body::streamed(incoming, way, &self.exchange)))
+    }
+
+    /// The upstream speaks another protocol from here on, which must be what the client asked for.
+    fn switch(&self, mut response: Response<Incoming>, way: Option<Way>) -> Result<Response<Body>, Refusal> {
+        let headers = response.headers_mut();
+        let (Some(_), Some(protocol), Some(Way::Line(line))) = (&self.upgrade, headers.remove(UPGRADE), way)
+        else {
+            return Err(Refusal::BadResponse);
+        };
+        let look = Look::at(headers);
+        headers::prepare_response(headers, look);
+        headers::switch_to(headers, protocol);
+        Ok(response.map(|_| Body::switching(line.into_wire())))
     }
 
     fn refusal_of(&self, failure: Failure) -> Refusal {

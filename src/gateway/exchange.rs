@@ -40,6 +40,8 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// The version of HTTP that it came in.
     pub(super) version: Version,
+    /// Whether it is a call of gRPC.
+    pub(super) is_call: bool,
     /// Who sent it, as far as trusted proxies can tell.
     pub(super) client_address: IpAddr,
     /// What is recorded of its fields, if anything is.
@@ -114,6 +116,7 @@ impl Exchange {
             method,
             uri,
             version,
+            is_call: false,
             notes: None,
             route: OnceCell::new(),
             target: OnceCell::new(),
@@ -152,11 +155,16 @@ impl Exchange {
 
     /// How long an answer that has begun may pause: for what the upstream sends, or for what the client still owes it.
     pub(super) fn pause_max(&self) -> Duration {
-        let limits = &self.snapshot.settings.limits;
         match self.upload.get() {
             Upload::AwaitsClient => self.upload_pause_max(),
-            _ => limits.stream_timeout.unwrap_or(Limits::STREAM_TIMEOUT).duration(),
+            _ => self.stream_pause_max(),
         }
+    }
+
+    /// How long the upstream may pause within its body.
+    pub(super) fn stream_pause_max(&self) -> Duration {
+        let limits = &self.snapshot.settings.limits;
+        limits.stream_timeout.unwrap_or(Limits::STREAM_TIMEOUT).duration()
     }
 
     /// How long the client may pause within its body.

@@ -8,7 +8,7 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, connect::ConnectError, exchange::Exchange, resolve::ResolveError};
+use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc, resolve::ResolveError};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -298,6 +298,9 @@ impl Refusal {
                 code = words.code, cause = self.cause(), correlation_id = ?exchange.correlation, path = exchange.uri.path(),
                 "a request failed"
             );
+        }
+        if exchange.is_call {
+            return grpc::ended(words.status, &words.detail);
         }
         let mut problem = Problem::new(words.status, words.code, words.title, words.detail);
         problem.instance = Some(exchange.uri.path().to_owned());

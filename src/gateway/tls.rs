@@ -38,12 +38,14 @@ pub(super) struct Tls(Arc<RootCertStore>);
 pub(super) struct OriginTls {
     /// The name to ask for, and to hold its certificate against.
     pub(super) name: ServerName<'static>,
-    alpn: Vec<Vec<u8>>,
+    protocol: Protocol,
     /// Who may have signed its certificate, if not those that all origins have in common.
     authorities: Option<Vec<CertificateDer<'static>>>,
     identity: Option<Identity>,
     /// Made for the first connection. All cores share its sessions, so that a new connection is resumed.
     config: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
+    /// The same, for what begins in HTTP/1.1 whatever else the upstream speaks.
+    config_http1: OnceLock<Result<Arc<ClientConfig>, rustls::Error>>,
 }
 
 /// What the gateway shows of itself.
@@ -86,13 +88,27 @@ impl Tls {
         Self(Arc::new(store))
     }
 
-    /// The client for an origin.
-    pub(super) fn connector(&self, origin: &OriginTls) -> Result<TlsConnector, rustls::Error> {
-        let config = origin.config.get_or_init(|| self.configure(origin));
+    /// The client for an origin; one that speaks nothing but HTTP/1.1 if need be.
+    pub(super) fn connector(
+        &self,
+        origin: &OriginTls,
+        only_http1: bool,
+    ) -> Result<TlsConnector, rustls::Error> {
+        let (config, protocol) = if only_http1 {
+            (&origin.config_http1, Protocol::Http1)
+        } else {
+            (&origin.config, origin.protocol)
+        };
+        let config = config.get_or_init(|| self.configure(origin, protocol));
         config.clone().map(TlsConnector::from)
     }
 
-    fn configure(&self, origin: &OriginTls) -> Result<Arc<ClientConfig>, rustls::Error> {
+    fn configure(&self, origin: &OriginTls, protocol: Protocol) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let offered: &[&[u8]] = match protocol {
+            Protocol::Auto => &[ALPN_HTTP2, ALPN_HTTP1],
+            Protocol::Http1 => &[ALPN_HTTP1],
+            Protocol::Http2 => &[ALPN_HTTP2],
+        };
         let roots = match &origin.authorities {
             None => Arc::clone(&self.0),
             Some(authorities) => {
@@ -108,7 +124,7 @@ impl Tls {
             None => builder.with_no_client_auth(),
             Some(Identity { chain, key }) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
         };
-        config.alpn_protocols.clone_from(&origin.alpn);
+        config.alpn_protocols = offered.iter().map(|protocol| protocol.to_vec()).collect();
         Ok(Arc::new(config))
     }
 }
@@ -134,17 +150,13 @@ impl OriginTls {
                 Ok::<_, TlsMissing>(Identity { chain, key })
             })
             .transpose()?;
-        let offered: &[&[u8]] = match protocol {
-            Protocol::Auto => &[ALPN_HTTP2, ALPN_HTTP1],
-            Protocol::Http1 => &[ALPN_HTTP1],
-            Protocol::Http2 => &[ALPN_HTTP2],
-        };
         Ok(Self {
             name: ServerName::try_from(name.to_owned()).map_err(|_| TlsMissing::Name(name.into()))?,
-            alpn: offered.iter().map(|protocol| protocol.to_vec()).collect(),
+            protocol,
             authorities,
             identity,
             config: OnceLock::new(),
+            config_http1: OnceLock::new(),
         })
     }
 }

@@ -49,7 +49,7 @@ impl Wire {
     }
 
     /// These bytes were read and not used: they are read again, before anything else.
-    pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
+    pub(super) fn put_back(&mut self, bytes: impl Into<Bytes>) {
         self.ahead = bytes.into();
     }
 }
@@ -73,6 +73,12 @@ impl From<TcpStream> for Wire {
 impl From<TlsStream<TcpStream>> for Wire {
     fn from(stream: TlsStream<TcpStream>) -> Self {
         Stream::Tls(Box::new(TokioIo::new(stream))).into()
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Wire({} bytes ahead)", self.ahead.len())
     }
 }
 

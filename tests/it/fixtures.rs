@@ -1,7 +1,8 @@
 //! Real servers, started once per run and shared; tests are kept apart by stream prefix and database name.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -91,9 +92,15 @@ pub struct Postgres {
 impl Postgres {
     /// A server of one's own.
     pub async fn start() -> Self {
+        Self::start_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).await
+    }
+
+    /// A server of one's own, with its data on the disk of this folder.
+    pub async fn start_in(folder: &Path) -> Self {
         let data = tempfile::Builder::new()
             .prefix(&format!("postgres-{}-", process::id()))
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(folder)
             .unwrap();
         let options = ServerOptions {
             data_dir: data.path().to_owned(),

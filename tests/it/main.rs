@@ -8,17 +8,22 @@
 )]
 
 mod admin;
+mod certificates;
 mod cli;
 mod client;
 mod cluster;
 mod config;
 mod devstack;
+mod disk;
 mod fixtures;
 mod gateway;
 mod http2;
 mod journal;
 mod outcomes;
+mod peers;
+mod program;
 mod projections;
+mod renewal;
 mod restart;
 mod tables;
 mod tidy;

@@ -24,11 +24,17 @@ pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> 
         .max_header_size(BUFFER_BYTES_MAX) // the same again, since the buffer may grow to more
         .serve_connection(wire, entrance(client));
     let result = client.drive(Pin::new(&mut connection)).await;
-    let wire = connection.into_parts().io.into_wire();
-    match client.tired.get() {
-        Some(Tired::Stuck) => wire.forgets_what_is_unsent(),
-        None if !client.core.is_closing() => linger(wire).await,
-        _ => {}
+    let parts = connection.into_parts();
+    let mut wire = parts.io.into_wire();
+    let tunnel = client.tunnel.take();
+    match (tunnel, client.tired.get()) {
+        (Some(tunnel), _) => {
+            wire.put_back(parts.read_buf);
+            tunnel.run(wire).await;
+        }
+        (None, Some(Tired::Stuck)) => wire.forgets_what_is_unsent(),
+        (None, None) if !client.core.is_closing() => linger(wire).await,
+        (None, _) => {}
     }
     result
 }
