@@ -10,6 +10,7 @@ mod escape;
 pub mod file;
 mod finding;
 mod log;
+mod name_servers;
 mod reader;
 mod recording;
 mod roles;
@@ -20,7 +21,7 @@ mod streams;
 pub mod tls;
 mod token;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
@@ -63,6 +64,8 @@ pub struct Config {
     pub connections: Connections,
     /// Data-plane threads, each with its own listener socket and connection pools.
     pub threads: NonZeroUsize,
+    /// `FLEXGATE_DNS_SERVERS`: the name servers to ask for upstreams; empty: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
     /// Whether and how it is recorded what became of requests; none: not at all.
@@ -146,6 +149,7 @@ impl Config {
                 per_client_max: reader.parsed("FLEXGATE_CLIENT_CONNECTIONS_MAX"),
             },
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
+            name_servers: name_servers::read(&mut reader),
             log: log::read(&mut reader, &node),
             recording: recording::read(&mut reader),
             retention: recording::retention(&mut reader),

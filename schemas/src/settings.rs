@@ -1,11 +1,13 @@
 //! Settings that hold for the whole cluster. Addresses, ports and server URLs are a node's own and never stand here.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Limits, Millis,
+    Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -39,6 +41,9 @@ pub struct Settings {
     /// How much of a request may be seen in what is written of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub privacy: Privacy,
+    /// Where requests may go.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub security: Security,
 }
 
 impl Settings {
@@ -48,32 +53,38 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits`.
+    /// `limits` and no `security`.
     pub fn reader_level(&self) -> u32 {
-        if !is_default(&self.limits) {
+        if !is_default(&self.limits) || !is_default(&self.security) {
             3
-        } else if is_default(&self.logging) && is_default(&self.privacy) {
-            1
-        } else {
+        } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
+        } else {
+            1
         }
     }
 }
 
 /// Networks, or single addresses, which are networks of one.
-fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: String| {
-        let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
-            serde::de::Error::custom(format_args!(
+pub(crate) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let networks = Vec::<Network>::deserialize(deserializer)?;
+    Ok(networks.into_iter().map(|Network(network)| network).collect())
+}
+
+/// One of them, read by itself so that a mistake has its place in the list.
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse().or_else(|_| single());
+        network.map(Self).map_err(|_| {
+            de::Error::custom(format_args!(
                 "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
             ))
         })
-    };
-    Vec::<String>::deserialize(deserializer)?
-        .into_iter()
-        .map(network)
-        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -99,5 +110,8 @@ mod tests {
         assert_eq!(level(r#"{"limits":{"maxBodySize":1}}"#), 3);
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
+        assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
+        assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
+        assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
     }
 }

@@ -276,6 +276,7 @@ fn start_gateway(
         connections_max: config.connections.max.unwrap_or(defaults.connections_max),
         client_connections_max: config.connections.per_client_max,
         threads: config.threads,
+        name_servers: config.name_servers.clone(),
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,
         takes_over,

@@ -10,7 +10,6 @@ mod interpolate;
 mod later;
 mod mask;
 mod places;
-mod protection;
 mod reading;
 mod sections;
 mod suggest;

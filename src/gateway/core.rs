@@ -236,8 +236,9 @@ impl Core {
         loop {
             ticks.tick().await;
             self.ids.set_clock();
-            drop(self.snapshot()); // so that an old one is let go of even when no request comes
-            self.pool.sweep();
+            let snapshot = self.snapshot(); // which lets go of an old one even when no request comes
+            self.pool.sweep(&snapshot.guard);
+            drop(snapshot);
             self.metrics.flush(self.connections(), self.pool.resting());
         }
     }

@@ -68,7 +68,7 @@ impl Errand {
         request: Request<RequestBody>,
     ) -> LocalBoxFuture<'static, Result<Response<Body>, Refusal>> {
         let core = &self.exchange.client.core;
-        let Some(mut line) = core.pool.take(&self.target.origin) else {
+        let Some(mut line) = core.pool.take(&self.target.origin, &self.exchange.snapshot.guard) else {
             return Box::pin(async move {
                 let answer = match self.shared_channel() {
                     Some(share) => self.over_shared_channel(share, request).await?,
@@ -108,7 +108,7 @@ impl Errand {
         let channels = &self.exchange.client.core.pool.channels;
         self.upgrade
             .is_none()
-            .then(|| channels.take(&self.target.origin))
+            .then(|| channels.take(&self.target.origin, &self.exchange.snapshot.guard))
             .flatten()
     }
 
@@ -132,10 +132,11 @@ impl Errand {
     ) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
         Box::pin(async move {
             let core = &self.exchange.client.core;
-            let origin = &self.target.origin;
+            let guard = &self.exchange.snapshot.guard;
+            let how = (guard, self.upgrade.is_some());
             let connected = core
                 .connector
-                .connect(origin, self.upgrade.is_some(), self.connect_timeout);
+                .connect(&self.target.origin, how, self.connect_timeout);
             let connected = connected.await.map_err(Refusal::Unreachable)?;
             core.metrics.count_opened_line();
             let since = Instant::now();
@@ -145,7 +146,7 @@ impl Errand {
                     self.answer(Way::Line(line), answer, since).await
                 }
                 Connected::Channel(channel) => {
-                    let share = core.pool.channels.put(channel);
+                    let share = core.pool.channels.put(channel, guard);
                     let answer = share.send(self.for_channel(request)?);
                     self.answer(Way::Channel(share), answer, since).await
                 }

@@ -93,7 +93,7 @@ impl Seat {
         }
         let core = Rc::new(Core::new(Parts {
             published: self.published,
-            connector: Connector::new(self.tls),
+            connector: Connector::new(self.tls, &self.options.name_servers),
             metrics: CoreMetrics::new(self.number, served),
             via: self.via,
             ids: Ids::new(self.id_key, self.number),

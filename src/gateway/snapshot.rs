@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     domain::{Changed, ConfigState},
+    egress::Guard,
     routing::Table,
 };
 
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
+    pub(super) guard: Arc<Guard>,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -75,6 +78,7 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                guard: Arc::default(),
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
@@ -107,6 +111,7 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            guard: Arc::clone(state.guard()),
             matched: Matched::default(),
         };
         match changed {

@@ -6,6 +6,7 @@ mod bodies;
 mod changes;
 mod drain;
 mod early;
+mod egress;
 mod fields;
 mod framing;
 mod http2;
@@ -14,6 +15,7 @@ mod lines;
 mod names;
 mod peers;
 mod recording;
+mod resolution;
 mod tls;
 mod tunnels;
 

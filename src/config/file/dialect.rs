@@ -111,6 +111,9 @@ pub(super) fn settings(file: &Node) -> Node {
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
     }
+    if let Some((key, lists)) = egress(file) {
+        settings.put(key, lists);
+    }
     if let Some((
         _,
         Node {
@@ -151,4 +154,16 @@ fn limits(file: &Node) -> Option<(Key, Node)> {
         }
     }
     gathered
+}
+
+/// What `security` says of where requests may go, without what else stands there.
+fn egress(file: &Node) -> Option<(Key, Node)> {
+    let (section, security) = file.entry("security")?;
+    let is_one = |key: &Key| matches!(&*key.text, "allowedHosts" | "blockedIPs" | "blockedIps");
+    let entries = security.entries().iter();
+    let lists: Vec<_> = entries.filter(|(key, _)| is_one(key)).cloned().collect();
+    (!lists.is_empty()).then(|| {
+        let node = Node::made_up(Value::Map(lists), &section.place());
+        (section.clone(), node)
+    })
 }

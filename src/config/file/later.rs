@@ -2,24 +2,14 @@
 //!
 //! Policies of upstreams and routes are not here: those are stored, the gateway refuses what it cannot protect, and
 //! `domain` warns. What is here has nowhere to be stored, so no gateway could refuse anything for its sake. None of it
-//! stops a start, since the README's own example has most of it; what the file alone proves wrong does ([`protection`]).
-//!
-//! [`protection`]: super::protection
+//! stops a start, since the README's own example has most of it.
 
 use std::ops::Range;
 
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 11] = [
-    (
-        &["security", "allowedHosts"],
-        "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
-    ),
-    (
-        &["security", "blockedIPs"],
-        "addresses in this file are held against it; gateways do not hold the addresses of names to it yet",
-    ),
+const LATER: [(&[&str], &str); 9] = [
     (
         &["security", "auth"],
         "API keys are not checked yet: routes with `auth` answer 503 until they are",

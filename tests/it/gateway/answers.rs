@@ -256,26 +256,6 @@ async fn an_upstreams_own_error_is_not_rewritten() {
 }
 
 #[tokio::test]
-async fn link_local_and_metadata_addresses_are_never_connected_to() {
-    for host in [
-        "169.254.169.254",
-        "[fd00:ec2::254]",
-        "[::ffff:169.254.169.254]",
-        "[fe80::1]",
-        "0.0.0.0",
-    ] {
-        let node = Node::forwarding_to(&format!("http://{host}"));
-        let response = node.get("/latest/meta-data").await;
-        assert_refused(
-            &response,
-            502,
-            "destination_ip_prohibited",
-            "destination_ip_prohibited",
-        );
-    }
-}
-
-#[tokio::test]
 async fn a_request_that_was_here_before_is_a_loop() {
     let backend = Upstream::replying(200).start().await;
     let mut node = Node::forwarding_to(&backend.url());
