@@ -37,6 +37,7 @@ mod resolve;
 mod seat;
 mod snapshot;
 mod stack;
+mod step;
 mod strand;
 mod tls;
 mod trace;

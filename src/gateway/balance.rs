@@ -1,22 +1,14 @@
 //! Which target of an upstream a request goes to: smooth weighted round robin.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use futures_util::future::Either;
-use http::Response;
-use tower::{Layer, Service};
-
 use super::{
-    body::Body,
     compiled::CompiledTarget,
     exchange::{Routed, Targeted},
-    refusal::{Refusal, Refused, refused},
+    refusal::Refusal,
 };
 
 /// How many requests an upstream was asked for, on all cores together.
@@ -48,54 +40,24 @@ fn divisor(mut a: u64, mut b: u64) -> u64 {
 }
 
 /// Chooses a target; without any the upstream is not available.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Balance;
-
-/// See [`Balance`].
-#[derive(Debug, Clone)]
-pub(super) struct Balancing<S>(S);
-
-impl<S> Layer<S> for Balance {
-    type Service = Balancing<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        Balancing(inner)
-    }
-}
-
-impl<S> Service<Routed> for Balancing<S>
-where
-    S: Service<Targeted, Response = Response<Body>, Error = Refusal>,
-{
-    type Response = Response<Body>;
-    type Error = Refusal;
-    type Future = Either<Refused, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Routed) -> Self::Future {
-        let Some(upstream) = request.arrived.exchange.snapshot.upstream_of(&request.route) else {
-            return Either::Left(refused(Refusal::NoTarget));
-        };
-        let chosen = match &*upstream.targets {
-            [only] => Some(only), // nothing to count, and no cache line to share with the other cores
-            several => verdict(
-                upstream.turns.0.fetch_add(1, Ordering::Relaxed),
-                upstream.stride,
-                several,
-            ),
-        };
-        let Some(target) = chosen else {
-            return Either::Left(refused(Refusal::NoTarget));
-        };
-        let (upstream, target) = (Arc::clone(upstream), Arc::clone(target));
-        Either::Right(self.0.call(Targeted {
-            request,
-            upstream,
-            target,
-        }))
-    }
+pub(super) fn balance(request: Routed) -> Result<Targeted, Refusal> {
+    let snapshot = &request.arrived.exchange.snapshot;
+    let upstream = snapshot.upstream_of(&request.route).ok_or(Refusal::NoTarget)?;
+    let chosen = match &*upstream.targets {
+        [only] => Some(only), // nothing to count, and no cache line to share with the other cores
+        several => verdict(
+            upstream.turns.0.fetch_add(1, Ordering::Relaxed),
+            upstream.stride,
+            several,
+        ),
+    };
+    let target = chosen.ok_or(Refusal::NoTarget)?;
+    let (upstream, target) = (Arc::clone(upstream), Arc::clone(target));
+    Ok(Targeted {
+        request,
+        upstream,
+        target,
+    })
 }
 
 #[cfg(test)]

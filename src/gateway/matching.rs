@@ -1,59 +1,18 @@
 //! Which route takes a request.
 
-use std::{
-    borrow::Cow,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{borrow::Cow, sync::Arc};
 
-use futures_util::future::Either;
-use http::{Method, Response, Version, header, uri::Authority};
-use tower::{Layer, Service};
+use http::{Method, Version, header, uri::Authority};
 
 use super::{
-    body::Body,
     exchange::{Arrived, ForwardPath, Routed},
     headers,
-    refusal::{Refusal, Refused, refused},
+    refusal::Refusal,
 };
 use crate::routing::{self, Found, Target};
 
 /// Finds the route; without one there is nothing to do.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Match;
-
-/// See [`Match`].
-#[derive(Debug, Clone)]
-pub(super) struct Matching<S>(S);
-
-impl<S> Layer<S> for Match {
-    type Service = Matching<S>;
-    fn layer(&self, inner: S) -> Self::Service {
-        Matching(inner)
-    }
-}
-
-impl<S> Service<Arrived> for Matching<S>
-where
-    S: Service<Routed, Response = Response<Body>, Error = Refusal>,
-{
-    type Response = Response<Body>;
-    type Error = Refusal;
-    type Future = Either<Refused, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Arrived) -> Self::Future {
-        match route(request) {
-            Ok(routed) => Either::Right(self.0.call(routed)),
-            Err(refusal) => Either::Left(refused(refusal)),
-        }
-    }
-}
-
-fn route(request: Arrived) -> Result<Routed, Refusal> {
+pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     let exchange = &request.exchange;
     let snapshot = &exchange.snapshot;
     if snapshot.revision == 0 {

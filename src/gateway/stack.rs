@@ -7,8 +7,8 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
-    arrive::Arrive, balance::Balance, body::Body, client::Client, forward::Forward, matching::Match,
-    observe::Observe, protect::Protect, refuse::Refuse,
+    arrive::Arrive, balance::balance, body::Body, client::Client, forward::Forward, matching::route,
+    observe::Observe, protect::protect, refuse::Refuse, step::Step,
 };
 
 /// The stack of one client's connection: the first line sees a request first and its response last.
@@ -21,8 +21,8 @@ pub(super) fn stack(
         .layer(Arrive(client)) // a correlation id and a time of arrival, before anything can be said of the request
         .layer(Observe) //        sees every request and every answer, whoever gave it, to the last byte
         .layer(Refuse) //         inside of here a refusal is an error, outside it is a response like any other
-        .layer(Match) //          everything further in is configured by the route
-        .layer(Protect) //        what the route asks for and cannot have must fail before anything is sent
-        .layer(Balance) //        a target is chosen last, when it is sure that there will be a request
+        .layer(Step(route)) //    everything further in is configured by the route
+        .layer(Step(protect)) //  what the route asks for and cannot have must fail before anything is sent
+        .layer(Step(balance)) //  a target is chosen last, when it is sure that there will be a request
         .service(Forward)
 }
