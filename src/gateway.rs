@@ -4,6 +4,7 @@
 
 mod address;
 mod alarm;
+mod around;
 mod arrive;
 mod balance;
 mod body;
@@ -11,6 +12,7 @@ mod client;
 mod compiled;
 mod connect;
 mod core;
+mod edits;
 mod egress;
 mod errand;
 mod exchange;
@@ -41,6 +43,7 @@ mod step;
 mod strand;
 mod tls;
 mod trace;
+mod values;
 mod via;
 mod wire;
 

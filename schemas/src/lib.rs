@@ -9,6 +9,7 @@ mod text;
 pub mod alert;
 pub mod chain;
 pub mod commit;
+pub mod edits;
 pub mod envelope;
 pub mod event;
 pub mod frame;
@@ -33,6 +34,8 @@ pub mod time;
 pub mod upcast;
 pub mod upstream;
 pub mod url;
+pub mod value_template;
+pub mod variable;
 
 pub use alert::Alert;
 pub use chain::Chain;
@@ -54,6 +57,7 @@ pub use template::PathTemplate;
 pub use time::Timestamp;
 pub use upstream::Upstream;
 pub use url::UpstreamUrl;
+pub use value_template::ValueTemplate;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 2;
+pub const READER_LEVEL: u32 = 3;

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, UpstreamId, UpstreamUrl,
+    edits::HeaderEdits,
     ids::IdError,
     policy::{Auth, CircuitBreaker, RateLimit, Retries},
+    recording::is_default,
     url::UrlError,
 };
 
@@ -52,6 +54,9 @@ pub struct Route {
     /// Take paths with `%2F` and `%5C`; otherwise they are refused with 400.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_encoded_slashes: bool,
+    /// What happens to header fields on their way through.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub headers: HeaderEdits,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -95,6 +100,7 @@ impl Route {
             rewrite: None,
             preserve_host: false,
             allow_encoded_slashes: false,
+            headers: HeaderEdits::default(),
             auth: Auth::None,
             rate_limit: None,
             circuit_breaker: None,
@@ -103,9 +109,9 @@ impl Route {
         }
     }
 
-    /// The lowest schema level that can read it.
+    /// The lowest schema level that can read it: what edits messages came with the third.
     pub fn reader_level(&self) -> u32 {
-        1
+        if is_default(&self.headers) { 1 } else { 3 }
     }
 
     /// What it matches, without the names of path segments.
@@ -261,6 +267,16 @@ mod tests {
             r#"{"id":"r","enabled":true,"path":"/*","upstream":"backend"}"#
         );
         assert_eq!(serde_json::from_str::<Route>(&json).unwrap(), route);
+    }
+
+    #[test]
+    fn only_what_is_asked_for_needs_a_newer_reader() {
+        let level = |fields: &str| {
+            let json = format!(r#"{{"id":"r","path":"/","upstream":"u",{fields}}}"#);
+            serde_json::from_str::<Route>(&json).unwrap().reader_level()
+        };
+        assert_eq!(level(r#""stripPath":true,"headers":{"request":{}}"#), 1);
+        assert_eq!(level(r#""headers":{"request":{"remove":["x-a"]}}"#), 3);
     }
 
     #[test]

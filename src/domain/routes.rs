@@ -38,6 +38,7 @@ impl Managed for Route {
 
     fn check(&self, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
+        check_edits(self)?;
         check_rate_limit(self.rate_limit.as_ref())?;
         if let UpstreamRef::Named(name) = &self.upstream
             && after.upstream(name).is_none()
@@ -119,6 +120,26 @@ fn check_rewrite(route: &Route) -> Result<(), Refusal> {
         }),
         None => Ok(()),
     }
+}
+
+/// Values can only be made of what the route's path has.
+fn check_edits(route: &Route) -> Result<(), Refusal> {
+    let edits = [
+        ("/headers/request", &route.headers.request),
+        ("/headers/response", &route.headers.response),
+    ];
+    for (place, edits) in edits {
+        if let Some((value, variable)) = edits.missing_in(&route.path) {
+            return Err(Refusal::Invalid {
+                pointer: format!("{place}{value}"),
+                detail: format!(
+                    "there is no {variable}: the path {} has no such segment",
+                    route.path
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The name that is nearest to what was written, if it is near enough to have been meant: two slips at most, and most

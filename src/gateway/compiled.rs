@@ -10,6 +10,7 @@ use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
+    edits::CompiledEdits,
     metrics::Series,
     origin::{Origin, Origins},
     snapshot::Secrets,
@@ -23,6 +24,8 @@ pub(super) struct CompiledRoute {
     /// The pattern of its path, as text.
     pub(super) pattern: Box<str>,
     pub(super) destination: Destination,
+    /// What it does to messages, if it does anything.
+    pub(super) edits: Option<Box<CompiledEdits>>,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
 }
@@ -100,6 +103,7 @@ impl CompiledRoute {
             route: Arc::clone(route),
             pattern: route.path.to_string().into(),
             destination,
+            edits: CompiledEdits::compile(route),
             series,
         }
     }

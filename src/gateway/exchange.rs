@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::{
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
+    edits::Changes,
     ids::Arrival,
     look::Look,
     record::Notes,
@@ -191,6 +192,8 @@ pub(super) struct Routed {
     pub(super) route: Arc<CompiledRoute>,
     /// What to ask the upstream for.
     pub(super) path: ForwardPath,
+    /// What is done to its fields on the way.
+    pub(super) changes: Changes,
 }
 
 /// The path and query that are forwarded, without the base path of the target.

@@ -73,6 +73,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
     core.via.add(&mut headers, exchange.version);
+    request.changes.make(&mut headers);
     match &upstream.authorization {
         Authorization::Client => {}
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),

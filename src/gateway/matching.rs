@@ -5,6 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use http::{Method, Version, header, uri::Authority};
 
 use super::{
+    edits::Changes,
     exchange::{Arrived, ForwardPath, Routed},
     headers,
     refusal::Refusal,
@@ -53,13 +54,14 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
         arrived: request,
         route,
         path,
+        changes: Changes::default(),
     })
 }
 
 /// The host and port that the request is for; empty where HTTP/1.0 names none. The target's own authority beats the
 /// `Host` field (RFC 9112 3.2.2), which must be there all the same; in HTTP/2 it need not, and must not say otherwise
 /// (RFC 9113 8.3.1).
-fn authority(request: &Arrived) -> Result<&str, Refusal> {
+pub(super) fn authority(request: &Arrived) -> Result<&str, Refusal> {
     let exchange = &request.exchange;
     let target = exchange.uri.authority().map(Authority::as_str);
     let mut hosts = request.headers.get_all(header::HOST).into_iter();

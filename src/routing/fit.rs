@@ -28,15 +28,24 @@ fn header_holds(wanted: &HeaderMatcher, request: &Target<'_>) -> bool {
 }
 
 fn parameter_holds(wanted: &QueryMatcher, request: &Target<'_>) -> bool {
-    let mut parameters = request.query.unwrap_or_default().split('&');
-    parameters.any(|parameter| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        decoded(name).eq(wanted.name.as_str().bytes())
-            && wanted
-                .value
-                .as_ref()
-                .is_none_or(|wanted| decoded(value).eq(wanted.bytes()))
+    let query = request.query.unwrap_or_default();
+    values_of(query, wanted.name.as_str()).any(|value| {
+        wanted
+            .value
+            .as_ref()
+            .is_none_or(|wanted| decoded(value).eq(wanted.bytes()))
     })
+}
+
+/// The parameters of a query, as sent: name and value.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
+/// The values of the parameters with this name, as sent.
+pub(crate) fn values_of<'q>(query: &'q str, name: &str) -> impl Iterator<Item = &'q str> {
+    parameters(query).filter_map(move |(own, value)| decoded(own).eq(name.bytes()).then_some(value))
 }
 
 /// The bytes of `application/x-www-form-urlencoded` text. A `%` without two digits stands for itself, as in the URL

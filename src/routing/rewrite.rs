@@ -38,7 +38,7 @@ fn fill(template: &PathTemplate, pattern: &PathPattern, path: &str) -> String {
         forwarded.push_str(match segment {
             Segment::Literal(text) => text,
             // The decider refuses a name that the pattern lacks; should one come from elsewhere, it stands for nothing.
-            Segment::Named(_) => value_of(segment, pattern, path).unwrap_or_default(),
+            Segment::Named(name) => named_segment(name, pattern, path).unwrap_or_default(),
         });
     }
     if template.appends_rest() {
@@ -50,9 +50,10 @@ fn fill(template: &PathTemplate, pattern: &PathPattern, path: &str) -> String {
     forwarded
 }
 
-/// What the path has where the pattern has this named segment.
-fn value_of<'p>(name: &Segment, pattern: &PathPattern, path: &'p str) -> Option<&'p str> {
-    let place = pattern.segments().iter().position(|segment| segment == name)?;
+/// What a path that the pattern matched has where the pattern has `:name`.
+pub fn named_segment<'p>(name: &str, pattern: &PathPattern, path: &'p str) -> Option<&'p str> {
+    let is_meant = |segment: &Segment| matches!(segment, Segment::Named(own) if **own == *name);
+    let place = pattern.segments().iter().position(is_meant)?;
     path.split('/').nth(place + 1)
 }
 

@@ -305,6 +305,16 @@ fn variables_are_put_in_and_secrets_stay_references() {
 }
 
 #[test]
+fn in_an_edit_the_variables_of_a_request_stay_and_those_of_the_environment_are_put_in() {
+    let loaded = parse(
+        "upstreams: [{name: a, url: 'http://a'}]\nroutes:\n- path: /users/:id\n  upstream: a\n  headers:\n    \
+         request:\n      set:\n        x-user: ${STAGE:-test}/${path.id}\n",
+    );
+    let edits = serde_json::to_value(&loaded.routes[0].headers).unwrap();
+    assert_eq!(edits["request"]["set"]["x-user"], "test/${path.id}");
+}
+
+#[test]
 fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     let loaded = parse(
         "upstreams:\n- &base {name: 8080, url: 'http://a', timeout: 7s}\n- {<<: *base, name: b}\n\

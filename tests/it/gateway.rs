@@ -4,6 +4,7 @@ mod answers;
 mod bodies;
 mod changes;
 mod drain;
+mod edits;
 mod fields;
 mod lines;
 mod names;
