@@ -23,6 +23,7 @@ pub mod path;
 pub mod policy;
 pub mod recording;
 pub mod request_id;
+pub mod rewrite;
 pub mod rollup;
 pub mod route;
 pub mod secret;
@@ -36,6 +37,7 @@ pub mod upstream;
 pub mod url;
 pub mod value_template;
 pub mod variable;
+pub mod whole_regex;
 
 pub use alert::Alert;
 pub use chain::Chain;
@@ -48,6 +50,7 @@ pub use methods::Methods;
 pub use outcome::Outcome;
 pub use path::PathPattern;
 pub use request_id::IdKey;
+pub use rewrite::Rewrite;
 pub use route::{Route, UpstreamRef};
 pub use secret::Secret;
 pub use settings::Settings;
@@ -58,6 +61,7 @@ pub use time::Timestamp;
 pub use upstream::Upstream;
 pub use url::UpstreamUrl;
 pub use value_template::ValueTemplate;
+pub use whole_regex::WholeRegex;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
 pub const READER_LEVEL: u32 = 3;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, UpstreamId, UpstreamUrl,
+    HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId, UpstreamUrl,
     edits::HeaderEdits,
     ids::IdError,
     policy::{Auth, CircuitBreaker, RateLimit, Retries},
@@ -47,7 +47,7 @@ pub struct Route {
     pub strip_path: bool,
     /// Forward this path instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewrite: Option<PathTemplate>,
+    pub rewrite: Option<Rewrite>,
     /// Forward the client's `Host` instead of the upstream's own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preserve_host: bool,
@@ -109,9 +109,14 @@ impl Route {
         }
     }
 
-    /// The lowest schema level that can read it: what edits messages came with the third.
+    /// The lowest schema level that can read it: edits of messages and regular expressions came with the third.
     pub fn reader_level(&self) -> u32 {
-        if is_default(&self.headers) { 1 } else { 3 }
+        let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
+        if is_default(&self.headers) && !is_regex {
+            1
+        } else {
+            3
+        }
     }
 
     /// What it matches, without the names of path segments.
@@ -276,7 +281,14 @@ mod tests {
             serde_json::from_str::<Route>(&json).unwrap().reader_level()
         };
         assert_eq!(level(r#""stripPath":true,"headers":{"request":{}}"#), 1);
+        assert_eq!(
+            level(r#""rewrite":"/a","match":{"headers":[{"name":"x","value":"1"}]}"#),
+            1
+        );
         assert_eq!(level(r#""headers":{"request":{"remove":["x-a"]}}"#), 3);
+        assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
+        assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
+        assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Event, Route, RouteId, UpstreamId, UpstreamRef,
+    Event, Rewrite, Route, RouteId, UpstreamId, UpstreamRef,
     event::{Entity, RouteDeleted},
 };
 use serde_json::{Map, Value};
@@ -107,13 +107,13 @@ impl Listed for Route {
 }
 
 fn check_rewrite(route: &Route) -> Result<(), Refusal> {
-    let Some(template) = &route.rewrite else {
-        return Ok(());
+    let missing = match &route.rewrite {
+        None => return Ok(()),
+        Some(_) if route.strip_path => return Err(Refusal::StripAndRewrite),
+        Some(Rewrite::Template(template)) => template.missing_in(&route.path),
+        Some(Rewrite::Regex(_)) => None,
     };
-    if route.strip_path {
-        return Err(Refusal::StripAndRewrite);
-    }
-    match template.missing_in(&route.path) {
+    match missing {
         Some(name) => Err(Refusal::RewriteName {
             name: name.to_owned(),
             pattern: route.path.clone(),

@@ -46,7 +46,7 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     if normal.encoded_slash && !route.route.allow_encoded_slashes {
         return Err(Refusal::EncodedSlash);
     }
-    let path = match routing::forward_path(&route.route, &normal.path) {
+    let path = match routing::forward_path(&route.route, &normal.path).map_err(Refusal::Path)? {
         path if *path == *exchange.uri.path() => ForwardPath::AsSent,
         path => ForwardPath::Changed(path.into()),
     };

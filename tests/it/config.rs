@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
-use flexgate_schemas::{Millis, UpstreamRef, policy::Auth};
+use flexgate_schemas::{Millis, UpstreamRef, matchers::Wanted, policy::Auth};
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
     Sources::of([Layer::variables(variables)])
@@ -323,8 +323,8 @@ fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     assert_eq!(loaded.upstreams[0].name.as_str(), "8080");
     assert_eq!(loaded.upstreams[1].timeout, Some(Millis::new(7_000)));
     assert_eq!(
-        loaded.routes[0].matchers.headers()[0].value.as_deref(),
-        Some("1.10")
+        loaded.routes[0].matchers.headers()[0].wanted,
+        Wanted::Exactly("1.10".into())
     );
 }
 

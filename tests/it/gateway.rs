@@ -5,6 +5,7 @@ mod bodies;
 mod changes;
 mod drain;
 mod edits;
+mod expressions;
 mod fields;
 mod lines;
 mod names;

@@ -1,8 +1,8 @@
 //! `${NAME}` and `${NAME:-default}` in the values of a file, by the environment of the process that reads it.
 //!
 //! References in fields for secrets stay references: what an event holds is for each node to resolve. In the values of
-//! edits a name with a dot is a variable of the request (`${client.address}`), which stays, too: no name in an
-//! environment has a dot.
+//! edits a name with a dot is a variable of the request (`${client.address}`), and in those of rewrites a number is a
+//! group (`${1}`), which stay, too: no name in an environment has a dot or begins with a digit.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -11,7 +11,7 @@ use super::tree::{Node, Value};
 /// Keys whose values stay references.
 const SECRET_KEYS: [&str; 1] = ["authorization"];
 /// Keys below which values may have variables of the request.
-const TEMPLATE_KEYS: [&str; 2] = ["set", "add"];
+const TEMPLATE_KEYS: [&str; 3] = ["set", "add", "to"];
 
 /// Whose `${...}` are resolved.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,8 @@ fn expand(
         let (name, default) = reference
             .split_once(":-")
             .map_or((reference, None), |(name, text)| (name, Some(text)));
-        if scope == Scope::Environment && name.contains('.') {
+        let is_theirs = name.contains('.') || name.starts_with(|first: char| first.is_ascii_digit());
+        if scope == Scope::Environment && is_theirs {
             expanded.push_str(&rest[..rest.len() - after.len()]);
             rest = after;
             continue;
@@ -158,8 +159,11 @@ mod tests {
     #[test]
     fn a_variable_of_the_request_stays_where_there_may_be_one() {
         let variables = [("HOST".to_owned(), "api".to_owned())].into();
-        let text = "${HOST}/${request.id}/${path.a}-${PORT:-8.0}";
+        let text = "${HOST}/${request.id}/${path.a}-${PORT:-8.0}${1}";
         let expanded = expand(text, Scope::Environment, &variables);
-        assert_eq!(expanded.ok().as_deref(), Some("api/${request.id}/${path.a}-8.0"));
+        assert_eq!(
+            expanded.ok().as_deref(),
+            Some("api/${request.id}/${path.a}-8.0${1}")
+        );
     }
 }
