@@ -12,13 +12,14 @@ use tokio::{
 
 use crate::{
     config::Config,
-    gateway::GatewayError,
+    gateway::{GatewayError, TlsFilesError},
     journal::jetstream::{ConnectError, streams::ProvisionError},
     membership::identity::IdentityError,
     outcomes::outbox::OutboxError,
 };
 
 mod banner;
+mod certificates;
 mod checks;
 mod cluster;
 mod demo;
@@ -68,6 +69,9 @@ pub enum Error {
         /// The setting that moves it.
         variable: &'static str,
     },
+    /// The certificates of the data plane cannot be used.
+    #[error("TLS cannot be spoken with clients: {0}")]
+    Certificates(#[from] TlsFilesError),
     /// Outcomes cannot be recorded.
     #[error(transparent)]
     Outbox(#[from] OutboxError),

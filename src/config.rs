@@ -17,6 +17,7 @@ mod run_record;
 mod secrets;
 mod servers;
 mod streams;
+pub mod tls;
 mod token;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -52,6 +53,8 @@ pub struct Config {
     pub demo: bool,
     /// Where it listens.
     pub listen: Listen,
+    /// Where and how it speaks TLS with clients, if it does.
+    pub tls: Option<tls::Tls>,
     /// NATS, PostgreSQL, Redis.
     pub servers: Servers,
     /// What the names of streams and subjects begin with.
@@ -110,6 +113,7 @@ impl Config {
         let node = file.as_ref().map(|file| file.node.clone()).unwrap_or_default();
 
         let listen = addresses::read(&mut reader, &node);
+        let tls = tls::read(&mut reader, listen.proxy, node.tls.as_ref());
         let servers = servers::read(&mut reader, &node);
         let roles = roles::read(&mut reader, purpose);
         let drain = drain(&mut reader, purpose);
@@ -123,6 +127,7 @@ impl Config {
             roles,
             demo: purpose == Purpose::Up { demo: true },
             listen,
+            tls,
             servers,
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),

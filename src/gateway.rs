@@ -8,18 +8,22 @@ mod around;
 mod arrive;
 mod balance;
 mod body;
+mod channel;
 mod client;
 mod compiled;
 mod connect;
 mod core;
+mod door;
 mod edits;
 mod egress;
 mod errand;
 mod exchange;
 mod forward;
 mod forwarded;
+mod grpc;
 mod headers;
 mod ids;
+mod inbound_tls;
 mod line;
 mod listen;
 mod local;
@@ -43,6 +47,7 @@ mod step;
 mod strand;
 mod tls;
 mod trace;
+mod tunnel;
 mod values;
 mod via;
 mod wire;
@@ -66,19 +71,22 @@ use self::{
     via::Via,
 };
 pub use self::{
-    options::Options,
+    inbound_tls::{CertificateFiles, ClientAuth, InboundTls, TlsFiles, TlsFilesError, TlsVersion},
+    options::{Options, TlsListen},
     snapshot::{Published, SecretMissing, Secrets, Snapshot},
     tls::Roots,
 };
+
+/// What names the addresses of the two listeners.
+const ADDR: &str = "FLEXGATE_PROXY_ADDR";
+const TLS_ADDR: &str = "FLEXGATE_PROXY_TLS_ADDR";
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// Somebody else listens there.
-    #[error(
-        "{0} is taken: another process listens there; stop it, or choose another address with FLEXGATE_PROXY_ADDR"
-    )]
-    Taken(SocketAddr),
+    #[error("{0} is taken: another process listens there; stop it, or choose another address with {1}")]
+    Taken(SocketAddr, &'static str),
     /// The system does not let us listen there.
     #[error("cannot listen on {addr}: {source}")]
     Listen {
@@ -108,6 +116,7 @@ pub struct DrainReport {
 #[derive(Debug)]
 pub struct Gateway {
     addr: SocketAddr,
+    tls_addr: Option<SocketAddr>,
     phase: watch::Sender<Phase>,
     cores: Vec<Taken>,
     drain_delay: Duration,
@@ -120,7 +129,16 @@ impl Gateway {
         let Some(via) = Via::new(&options.via) else {
             return Err(GatewayError::Via(options.via));
         };
-        let Listeners { addr, each } = listen(&options)?;
+        let Listeners { addr, each } = listen(options.addr, ADDR, &options)?;
+        let encrypted = match &options.tls {
+            Some(tls) => Some(listen(tls.addr, TLS_ADDR, &options)?),
+            None => None,
+        };
+        let tls_addr = encrypted.as_ref().map(|listeners| listeners.addr);
+        let mut encrypted = encrypted
+            .map(|listeners| listeners.each)
+            .unwrap_or_default()
+            .into_iter();
         let (phase, watcher) = watch::channel(Phase::Open);
         let (via, tls) = (Arc::new(via), Tls::new(&options.roots));
         let id_key = match &options.outbox {
@@ -128,10 +146,10 @@ impl Gateway {
             None => IdKey::new(rand::random()),
         };
         let address_key = RandomState::new();
-        let seat = |(number, listener)| Seat {
+        let mut seat = |(number, listener)| Seat {
             number,
             listener,
-            port: addr.port(),
+            tls_listener: encrypted.next(),
             options: options.clone(),
             published: routing.clone(),
             via: Arc::clone(&via),
@@ -140,14 +158,15 @@ impl Gateway {
             address_key: address_key.clone(),
             phase: watcher.clone(),
         };
-        let seats = (0..).zip(each).map(seat);
+        let seats = (0..).zip(each).map(&mut seat);
         let cores = seats
             .map(Seat::take)
             .collect::<Result<Vec<_>, _>>()
             .map_err(GatewayError::Thread)?;
-        tracing::info!(%addr, cores = cores.len(), "the gateway listens");
+        tracing::info!(%addr, ?tls_addr, cores = cores.len(), "the gateway listens");
         Ok(Self {
             addr,
+            tls_addr,
             phase,
             cores,
             drain_delay: options.drain_delay,
@@ -158,6 +177,11 @@ impl Gateway {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it speaks TLS, if it does.
+    pub fn local_tls_addr(&self) -> Option<SocketAddr> {
+        self.tls_addr
     }
 
     /// How many requests were answered since the start.
@@ -191,10 +215,9 @@ impl Gateway {
     }
 }
 
-fn listen(options: &Options) -> Result<Listeners, GatewayError> {
-    let addr = options.addr;
+fn listen(addr: SocketAddr, variable: &'static str, options: &Options) -> Result<Listeners, GatewayError> {
     let error = |source: io::Error| match source.kind() {
-        io::ErrorKind::AddrInUse => GatewayError::Taken(addr),
+        io::ErrorKind::AddrInUse => GatewayError::Taken(addr, variable),
         _ => GatewayError::Listen { addr, source },
     };
     if addr.port() != 0 && !options.takes_over {

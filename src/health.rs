@@ -42,10 +42,12 @@ pub enum Dependency {
     Projections,
     /// The read models of outcomes, as far as this process keeps them.
     Outcomes,
+    /// Where outcomes wait for the stream, as far as this process records any.
+    Outbox,
 }
 
 /// How many dependencies there are.
-const CHECKS: usize = 5;
+const CHECKS: usize = 6;
 
 /// What is known of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]

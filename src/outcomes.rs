@@ -4,6 +4,7 @@ pub mod outbox;
 pub mod shipper;
 
 pub mod closed_hours;
+pub mod condition;
 pub mod dead_letters;
 pub mod equation;
 pub mod feed;

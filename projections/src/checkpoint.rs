@@ -5,10 +5,16 @@ use sqlx::PgConnection;
 
 use crate::Error;
 
-pub(crate) const STATEMENTS: [&str; 3] = [LOCK, TAKE, ADVANCE];
+pub(crate) const STATEMENTS: [&str; 4] = [LOCK, NOTICE_LOSS, TAKE, ADVANCE];
 
 /// Held by the connection of the projector that acts; it goes when that connection does.
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flexgate ' || $1, 0))";
+
+/// Within four seconds the server finds out that the host of this session is gone, and ends it: by default that takes it two
+/// hours, for which nobody else could act.
+const NOTICE_LOSS: &str = "
+    SELECT set_config('tcp_keepalives_idle', '1', false), set_config('tcp_keepalives_interval', '1', false),
+        set_config('tcp_keepalives_count', '3', false), set_config('tcp_user_timeout', '4000', false)";
 
 /// Another version begins again from nothing, but stays with its cluster. No row comes back from a later version's.
 const TAKE: &str = "
@@ -137,10 +143,14 @@ impl Checkpoint {
 
 /// Whether this connection is the one whose projector acts: the first that asks, until it is closed.
 pub(crate) async fn lock(connection: &mut PgConnection, projection: &'static str) -> Result<bool, Error> {
-    Ok(sqlx::query_scalar(LOCK)
+    let acts = sqlx::query_scalar(LOCK)
         .bind(projection)
-        .fetch_one(connection)
-        .await?)
+        .fetch_one(&mut *connection)
+        .await?;
+    if acts {
+        sqlx::query(NOTICE_LOSS).execute(connection).await?;
+    }
+    Ok(acts)
 }
 
 /// SQL has no unsigned numbers.

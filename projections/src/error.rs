@@ -64,6 +64,14 @@ impl Error {
         }
     }
 
+    /// Whether the database takes nothing because it has no room: its disk is full.
+    pub fn is_out_of_room(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(said)) = self else {
+            return false;
+        };
+        said.code().as_deref() == Some(DISK_FULL)
+    }
+
     /// What a statement of this commit's events came to.
     pub(crate) fn of_event(revision: u64, error: sqlx::Error) -> Self {
         let refused = match &error {
@@ -78,6 +86,9 @@ impl Error {
         }
     }
 }
+
+/// PostgreSQL's `disk_full`.
+const DISK_FULL: &str = "53100";
 
 /// SQLSTATE classes 22 (data exception), 23 (integrity constraint violation) and 42 (the tables are not as expected).
 fn is_about_the_data(code: &str) -> bool {

@@ -4,6 +4,7 @@
 //! batch is one transaction: its rows, the counts, what has been seen of each source, and the position in the stream.
 
 mod accounts;
+mod arrivals;
 mod batch;
 mod closing;
 mod dead;

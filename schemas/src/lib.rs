@@ -32,6 +32,7 @@ pub mod sketch;
 pub mod span;
 pub mod template;
 pub mod time;
+pub mod transport;
 pub mod upcast;
 pub mod upstream;
 pub mod url;

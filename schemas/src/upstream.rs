@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Millis, Secret, UpstreamId, UpstreamUrl,
     policy::{CircuitBreaker, HealthCheck, Retries},
+    transport::{Protocol, UpstreamTls},
 };
 
 /// The most targets of one upstream.
@@ -33,6 +34,10 @@ pub struct Upstream {
     pub health_check: Option<HealthCheck>,
     /// The value of the `Authorization` field sent to it, in place of the client's.
     pub authorization: Option<Secret>,
+    /// Which version of HTTP it is spoken to in.
+    pub protocol: Protocol,
+    /// What of TLS differs from the default.
+    pub tls: Option<UpstreamTls>,
 }
 
 /// The addresses of an upstream: 1 to [`TARGETS_MAX`], no address twice.
@@ -70,12 +75,18 @@ impl Upstream {
             circuit_breaker: None,
             health_check: None,
             authorization: None,
+            protocol: Protocol::Auto,
+            tls: None,
         }
     }
 
-    /// The lowest schema level that can read it.
+    /// The lowest schema level that can read it: the first ones know neither `protocol` nor `tls`.
     pub fn reader_level(&self) -> u32 {
-        1
+        if self.protocol.is_auto() && self.tls.is_none() {
+            1
+        } else {
+            3
+        }
     }
 }
 
@@ -103,6 +114,9 @@ pub enum TargetsError {
     /// More than [`TARGETS_MAX`].
     #[error("an upstream has at most {TARGETS_MAX} targets, this one has {0}")]
     TooMany(usize),
+    /// TLS settings for an address without TLS.
+    #[error("{0} has no TLS: take `tls` away, or write https")]
+    NoTls(UpstreamUrl),
     /// One address twice; use its weight.
     #[error("the target {0} is listed twice; give it a larger `weight` instead")]
     Twice(UpstreamUrl),
@@ -158,6 +172,12 @@ struct Written {
     /// The value of the `Authorization` field sent to it: a reference, never the value itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     authorization: Option<Secret>,
+    /// Which version of HTTP it is spoken to in: `auto`, `http1` or `http2`.
+    #[serde(default, skip_serializing_if = "Protocol::is_auto")]
+    protocol: Protocol,
+    /// What of TLS differs from the default; only for `https` URLs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<UpstreamTls>,
 }
 
 impl From<Upstream> for Written {
@@ -176,6 +196,8 @@ impl From<Upstream> for Written {
             circuit_breaker: upstream.circuit_breaker,
             health_check: upstream.health_check,
             authorization: upstream.authorization,
+            protocol: upstream.protocol,
+            tls: upstream.tls,
         }
     }
 }
@@ -189,6 +211,10 @@ impl TryFrom<Written> for Upstream {
             (None, None) => return Err(TargetsError::None),
             (Some(_), Some(_)) => return Err(TargetsError::Both),
         };
+        let plain = |target: &&Target| written.tls.is_some() && !target.url.is_https();
+        if let Some(target) = targets.as_slice().iter().find(plain) {
+            return Err(TargetsError::NoTls(target.url.clone()));
+        }
         Ok(Self {
             name: written.name,
             targets,
@@ -198,6 +224,8 @@ impl TryFrom<Written> for Upstream {
             circuit_breaker: written.circuit_breaker,
             health_check: written.health_check,
             authorization: written.authorization,
+            protocol: written.protocol,
+            tls: written.tls,
         })
     }
 }
@@ -238,6 +266,7 @@ mod tests {
             r#"{"name":"a","url":"http://x","targets":[{"url":"http://y"}]}"#,
             r#"{"name":"a","targets":[{"url":"http://x"},{"url":"http://x:80/"}]}"#,
             r#"{"name":"a","targets":[{"url":"http://x","weight":0}]}"#,
+            r#"{"name":"a","url":"http://x","tls":{"serverName":"y"}}"#,
         ] {
             assert!(read(json).is_err(), "{json}");
         }

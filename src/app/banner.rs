@@ -24,6 +24,11 @@ pub(super) fn print(config: &Config, process: &Process, demo: Option<&Demo>, deg
     );
     lines.extend(
         addresses
+            .proxy_tls
+            .map(|addr| format!("  with TLS     https://{addr}")),
+    );
+    lines.extend(
+        addresses
             .admin
             .map(|addr| format!("  admin API    http://{addr}/api/routes")),
     );

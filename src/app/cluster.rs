@@ -7,6 +7,7 @@ use crate::{
     domain::Changed,
     drain::Tasks,
     gateway::{Gateway, Published},
+    health::{Check, Dependency, Health},
     journal::{
         self, Fold, Journal, Options,
         alerts::{self, Alerts},
@@ -15,6 +16,7 @@ use crate::{
     },
     membership::{self, Identity, Members, Reporter, heartbeat},
     outcomes::{
+        condition::Condition,
         outbox::{self, Outbox},
         shipper::Shipper,
     },
@@ -93,9 +95,11 @@ impl Cluster {
         &self,
         config: &Config,
         identity: &Identity,
+        health: &Health,
         shipping: &Tasks,
     ) -> Result<Option<Outbox>, Error> {
         let Some(recording) = config.recording else {
+            health.report(Dependency::Outbox, Check::Off("recording is off".into()));
             tracing::warn!("what becomes of requests is not recorded (FLEXGATE_RECORDING=off)");
             return Ok(None);
         };
@@ -107,7 +111,9 @@ impl Cluster {
             bytes_max: recording.outbox_bytes,
         })?;
         let place = (self.link.clone(), &self.names);
-        let shipper = Shipper::new(outbox.clone(), place, &identity.node, self.alerts.clone());
+        let health = health.clone();
+        let shipper = Shipper::new(outbox.clone(), place, &identity.node, self.alerts.clone())
+            .reporting(move |condition| health.report(Dependency::Outbox, check(condition)));
         let (shipped, tasks) = (outbox.clone(), shipping.clone());
         shipping.spawn(async move {
             shipper.run(tasks).await.finish(FINISH_WITHIN).await;
@@ -143,6 +149,12 @@ impl Cluster {
         );
         membership.spawn(reporter.run(journal.watch(), membership.clone()));
     }
+}
+
+fn check(condition: &Condition) -> Check {
+    condition
+        .trouble()
+        .map_or(Check::Up, |trouble| Check::Down(trouble.into()))
 }
 
 async fn load(snapshots: &Snapshots) -> Option<Fold> {

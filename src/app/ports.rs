@@ -13,26 +13,54 @@ use std::{
 
 /// The right to bind a port.
 #[derive(Debug)]
-pub(super) struct PortClaim {
+struct PortClaim {
     lock: File,
     /// Whether the holder before us may still be listening, because it drains.
-    pub(super) takes_over: bool,
+    takes_over: bool,
 }
 
 /// Somebody has the port.
 #[derive(Debug, thiserror::Error)]
-#[error("{addr} is taken by {holder}: stop it, or choose another address with FLEXGATE_PROXY_ADDR")]
+#[error("{addr} is taken by {holder}: stop it, or choose another address with {variable}")]
 pub struct PortTaken {
     addr: SocketAddr,
+    variable: &'static str,
     holder: String,
 }
 
 /// What a lock file says after its holder began to drain.
 const DRAINING: &str = "draining";
 
+/// The right to bind each port of a data plane.
+#[derive(Debug, Default)]
+pub(super) struct PortClaims(Vec<PortClaim>);
+
+impl PortClaims {
+    /// Claims them all, each with the variable that chooses another one.
+    pub(super) fn take(
+        wanted: impl IntoIterator<Item = (SocketAddr, &'static str)>,
+    ) -> Result<Self, super::Error> {
+        let claims = wanted
+            .into_iter()
+            .map(|(addr, variable)| PortClaim::take(addr, variable));
+        let claims: Vec<_> = claims.collect::<Result<_, _>>()?;
+        Ok(Self(claims.into_iter().flatten().collect()))
+    }
+
+    /// Whether the holder before us may still be listening on one of them, because it drains.
+    pub(super) fn take_over(&self) -> bool {
+        self.0.iter().any(|claim| claim.takes_over)
+    }
+
+    /// Lets a successor bind the ports while we still serve what reaches us.
+    pub(super) fn hand_over(self) {
+        self.0.into_iter().for_each(PortClaim::hand_over);
+    }
+}
+
 impl PortClaim {
     /// Claims a port; `None` for port 0, which is nobody's.
-    pub(super) fn take(addr: SocketAddr) -> Result<Option<Self>, super::Error> {
+    fn take(addr: SocketAddr, variable: &'static str) -> Result<Option<Self>, super::Error> {
         if addr.port() == 0 {
             return Ok(None);
         }
@@ -43,7 +71,12 @@ impl PortClaim {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let holder = format!("another FlexGate (process {})", said.trim());
-                return Err(PortTaken { addr, holder }.into());
+                return Err(PortTaken {
+                    addr,
+                    variable,
+                    holder,
+                }
+                .into());
             }
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
@@ -55,7 +88,7 @@ impl PortClaim {
     }
 
     /// Lets a successor bind the port while we still serve what reaches us.
-    pub(super) fn hand_over(mut self) {
+    fn hand_over(mut self) {
         if let Err(error) = write(&mut self.lock, DRAINING) {
             tracing::warn!(%error, "a successor cannot take the port over before this process has ended");
         }

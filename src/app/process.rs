@@ -8,16 +8,15 @@ use std::{
 };
 
 use axum::Router;
-use http::HeaderValue;
 use tokio::net::TcpListener;
 
-use super::{Endpoints, Error, checks, cluster::Cluster, file, ports::PortClaim, projector};
+use super::{Endpoints, Error, certificates, checks, cluster::Cluster, file, ports::PortClaims, projector};
 use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
-    gateway::{self, Gateway, Published, SecretMissing},
-    health::Health,
+    gateway::{self, Gateway, InboundTls, Published, SecretMissing, TlsListen},
+    health::{Check, Dependency, Health},
     journal::{Journal, Status},
     listener,
     membership::{Identity, Members, identity::IdentityError},
@@ -50,7 +49,7 @@ pub struct Process {
     health: Health,
     journal: Journal,
     cluster: Cluster,
-    gateway: Option<(Gateway, Option<PortClaim>)>,
+    gateway: Option<(Gateway, PortClaims)>,
     /// The listeners beside the data plane.
     edge: Tasks,
     /// Everything that follows, reports and keeps.
@@ -68,6 +67,8 @@ pub struct Process {
 pub struct Addresses {
     /// The data plane.
     pub proxy: Option<SocketAddr>,
+    /// The data plane, where it speaks TLS.
+    pub proxy_tls: Option<SocketAddr>,
     /// The admin API.
     pub admin: Option<SocketAddr>,
     /// Health and metrics of a process without the admin role.
@@ -86,12 +87,8 @@ impl Process {
             return Err(Error::NoRole);
         }
         let identity = patiently(|| Ok(Identity::take(&config.data_dir, config.node_id.clone())?)).await?;
-        let claim = if roles.gateway {
-            patiently(|| PortClaim::take(config.listen.proxy)).await?
-        } else {
-            None
-        };
-        let takes_over = claim.as_ref().is_some_and(|claim| claim.takes_over);
+        let claims = patiently(|| PortClaims::take(ports(config))).await?;
+        let takes_over = claims.take_over();
         let (edge, control, membership, shipping) = (Tasks::new(), Tasks::new(), Tasks::new(), Tasks::new());
         // Before anything registers a metric.
         let recorded = telemetry::metrics::Metrics::install();
@@ -113,11 +110,11 @@ impl Process {
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
-            let outbox = cluster.record(config, &identity, &shipping)?;
+            let outbox = cluster.record(config, &identity, &health, &shipping)?;
             let via = via(&journal, &identity);
-            let gateway = start_gateway(config, (takes_over, via), &published, outbox)?;
+            let gateway = start_gateway(config, (takes_over, via), (&published, outbox), &control)?;
             cluster.report(&gateway, &journal, &identity, &membership);
-            Some((gateway, claim))
+            Some((gateway, claims))
         } else {
             None
         };
@@ -131,6 +128,7 @@ impl Process {
         let bound = listen(wanted, what, router, (&edge, takes_over)).await?;
         let addresses = Addresses {
             proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
+            proxy_tls: gateway.as_ref().and_then(|(gateway, _)| gateway.local_tls_addr()),
             admin: roles.admin.then_some(bound),
             ops: (!roles.admin).then_some(bound),
         };
@@ -181,10 +179,8 @@ impl Process {
     pub async fn drain(self) {
         self.health.drain();
         drop((self.folder, self.identity));
-        let (gateway, claim) = self.gateway.unzip();
-        if let Some(claim) = claim.flatten() {
-            claim.hand_over();
-        }
+        let (gateway, claims) = self.gateway.unzip();
+        claims.unwrap_or_default().hand_over();
         let mut tidy = self.membership.stop(STOP_DEADLINE).await;
         if let Some(gateway) = gateway {
             let report = gateway.drain().await;
@@ -232,19 +228,50 @@ async fn wait_for_a_table(journal: &Journal) {
 fn health(journal: &Journal) -> Health {
     let health = Health::new(VERSION);
     health.journal_from(journal.watch());
+    // A gateway has more to say of it.
+    health.report(
+        Dependency::Outbox,
+        Check::Off("not a role of this process".into()),
+    );
     let view = journal.watch();
     health.routing_from(move || view.borrow().generation() > 0);
     health
 }
 
+/// Where the data plane of this process listens, if it has one.
+fn ports(config: &Config) -> impl Iterator<Item = (SocketAddr, &'static str)> + use<> {
+    let plain = (config.listen.proxy, "FLEXGATE_PROXY_ADDR");
+    let encrypted = config
+        .tls
+        .as_ref()
+        .map(|tls| (tls.addr, "FLEXGATE_PROXY_TLS_ADDR"));
+    let is_gateway = config.roles.gateway;
+    [Some(plain), encrypted]
+        .into_iter()
+        .flatten()
+        .filter(move |_| is_gateway)
+}
+
 fn start_gateway(
     config: &Config,
     (takes_over, via): (bool, String),
-    published: &Published,
-    outbox: Option<Outbox>,
+    (published, outbox): (&Published, Option<Outbox>),
+    control: &Tasks,
 ) -> Result<Gateway, Error> {
+    let tls = match &config.tls {
+        Some(tls) => {
+            let inbound = InboundTls::load(tls.files.clone())?;
+            control.spawn(certificates::keep(inbound.clone(), control.clone()));
+            Some(TlsListen {
+                addr: tls.addr,
+                tls: inbound,
+            })
+        }
+        None => None,
+    };
     let options = gateway::Options {
         outbox,
+        tls,
         threads: config.threads,
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,
@@ -303,11 +330,10 @@ fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
     Arc::new(move |secret| {
         let resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = resolver
-            .resolve(secret)
-            .map_err(|error| SecretMissing(error.to_string()))?;
-        HeaderValue::from_str(value.expose())
-            .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))
+        let value = resolver.resolve(secret);
+        value
+            .map(|value| value.expose().clone())
+            .map_err(|error| SecretMissing(error.to_string()))
     })
 }
 

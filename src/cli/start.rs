@@ -53,7 +53,7 @@ impl From<app::Error> for Failure {
             | Error::Streams(_) => Exit::Failed,
             Error::Identity(_) | Error::Port(_) => Exit::Conflict,
             Error::Nats(_) | Error::Unreachable(_) => Exit::Unreachable,
-            Error::File(_) => Exit::Invalid,
+            Error::File(_) | Error::Certificates(_) => Exit::Invalid,
             Error::NoRole => Exit::Usage,
             Error::NothingRuns(_) => Exit::NotFound,
             #[cfg(feature = "devstack")]

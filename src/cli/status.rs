@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What is shown, and where it is in the answer, as a JSON Pointer.
-const LINES: [(&str, &str); 12] = [
+const LINES: [(&str, &str); 14] = [
     ("version", "/version"),
     ("cluster", "/cluster"),
     ("generation", "/journal/generation"),
@@ -22,6 +22,8 @@ const LINES: [(&str, &str); 12] = [
     ("database", "/checks/database"),
     ("redis", "/checks/redis"),
     ("projections", "/checks/projections"),
+    ("outcomes", "/checks/outcomes"),
+    ("outbox", "/checks/outbox"),
 ];
 
 pub(super) fn show(run: &Invocation) -> Result<Exit, Failure> {

@@ -88,8 +88,13 @@ fn beside(
     asked
 }
 
+/// The address that a variable names.
+pub(super) fn parsed(reader: &mut Reader<'_>, name: &'static str) -> Option<SocketAddr> {
+    reader.parsed(name).map(|Address(address)| address)
+}
+
 /// Whether two listeners cannot be at once.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+pub(super) fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let same_host = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() != 0 && one.port() == other.port() && same_host
 }

@@ -30,6 +30,7 @@ use super::{
     finding::{ConfigError, Finding, SourceText},
     log::LogFormat,
     servers::ServerUrl,
+    tls::TlsSection,
 };
 
 /// A file that was read and is valid on its own. Whether it fits what exists is for the domain to decide.
@@ -57,6 +58,8 @@ pub struct NodeOverrides {
     pub host: Option<IpAddr>,
     /// `proxy.port`.
     pub port: Option<u16>,
+    /// `proxy.tls`.
+    pub tls: Option<TlsSection>,
     /// `rateLimit.redis.url`, or the old `redis` section.
     pub redis: Option<ServerUrl>,
     /// `logging.level`, as a filter.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::ready;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -17,7 +17,7 @@ use super::{
     body::Body,
     client::Client,
     exchange::{Arrived, Exchange},
-    forwarded,
+    forwarded, grpc,
     look::{Field, Look},
     record::Notes,
     trace,
@@ -81,6 +81,7 @@ where
             correlation,
             (head.method, head.uri, head.version),
         );
+        exchange.is_call = head.version == Version::HTTP_2 && grpc::is_call(&headers);
         exchange.client_address =
             forwarded::client_address(&headers, look, &self.client, &exchange.snapshot.settings);
         exchange.notes = core
@@ -131,7 +132,9 @@ where
         response
             .headers_mut()
             .insert(CORRELATION_ID, this.exchange.correlation.clone());
-        if this.exchange.client.core.is_leaving() && this.exchange.version != Version::HTTP_2 {
+        let is_last_word = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if this.exchange.client.core.is_leaving() && this.exchange.version != Version::HTTP_2 && !is_last_word
+        {
             // The client's next request finds a node that stays.
             response
                 .headers_mut()

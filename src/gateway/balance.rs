@@ -62,17 +62,19 @@ pub(super) fn balance(request: Routed) -> Result<Targeted, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use flexgate_schemas::transport::Protocol;
+
     use super::*;
-    use crate::gateway::origin::Origins;
+    use crate::gateway::{SecretMissing, Secrets, origin::Origins};
 
     fn targets(weights: &[u64]) -> Vec<Arc<CompiledTarget>> {
         let mut origins = Origins::default();
         let mut share_end = 0;
         let mut target = |(place, weight): (usize, &u64)| {
             share_end += weight;
-            let origin = origins
-                .of(&format!("http://target-{place}").parse().unwrap())
-                .unwrap();
+            let url = format!("http://target-{place}").parse().unwrap();
+            let secrets: Secrets = Arc::new(|secret| Err(SecretMissing(secret.to_string())));
+            let origin = origins.of(&url, (Protocol::Auto, None), &secrets).unwrap();
             Arc::new(CompiledTarget {
                 origin,
                 base: "".into(),

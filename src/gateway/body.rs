@@ -12,9 +12,11 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
+    errand::Way,
     exchange::{Ending, Exchange, Upload},
-    line::Line,
     observe::Observation,
+    tunnel::Tunnel,
+    wire::Wire,
 };
 
 /// The body of a request, on its way to an upstream.
@@ -22,13 +24,19 @@ use super::{
 pub(super) struct RequestBody {
     incoming: Option<Incoming>,
     exchange: Rc<Exchange>,
+    /// Whether the request's own task drives the connection that it goes over.
+    pub(super) is_driven_here: bool,
 }
 
 impl RequestBody {
     /// Nothing is read from the client before this is polled, which is when the head was written to an upstream: that
     /// is also when a client that sent `Expect: 100-continue` is told to go on.
     pub(super) fn new(incoming: Option<Incoming>, exchange: Rc<Exchange>) -> Self {
-        Self { incoming, exchange }
+        Self {
+            incoming,
+            exchange,
+            is_driven_here: true,
+        }
     }
 }
 
@@ -36,13 +44,21 @@ impl http_body::Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        let Self { incoming, exchange } = self.get_mut();
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+        let Self {
+            incoming,
+            exchange,
+            is_driven_here,
+        } = self.get_mut();
         let Some(incoming) = incoming else {
             return Poll::Ready(None);
         };
-        // A line wakes its task only for what its wire does; what the client sends has to do so itself.
-        let polled = Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.strand.task()));
+        let polled = if *is_driven_here {
+            // A line wakes its task only for what its wire does; what the client sends has to do so itself.
+            Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.strand.task()))
+        } else {
+            Pin::new(incoming).poll_frame(cx)
+        };
         let upload = match &polled {
             Poll::Pending => Upload::AwaitsClient,
             Poll::Ready(Some(Ok(frame))) => {
@@ -84,25 +100,29 @@ enum Content {
         incoming: Incoming,
         lease: Option<Lease>,
     },
+    /// Nothing: the connection goes on in another protocol, to this upstream.
+    Switching(Option<Box<Wire>>),
     /// What an upstream sent, until it broke off.
     BrokenOff(Option<hyper::Error>),
 }
 
-/// A line that is needed until the body is through.
+/// What is needed until the body is through.
 #[derive(Debug)]
 struct Lease {
-    line: Box<Line>,
+    way: Way,
     exchange: Rc<Exchange>,
 }
 
 impl Lease {
     /// Puts the line into the pool if nothing more is to come on it.
     fn end_if_free(self) -> Option<Self> {
-        if !self.line.is_free() {
-            return Some(self);
+        match self.way {
+            Way::Line(line) if line.is_free() => {
+                self.exchange.client.core.pool.give(line);
+                None
+            }
+            _ => Some(self),
         }
-        self.exchange.client.core.pool.give(self.line);
-        None
     }
 }
 
@@ -115,15 +135,23 @@ impl Body {
         }
     }
 
-    /// A body that comes through a line. A small one is often there in whole with the head; its line is free at once.
-    pub(super) fn streamed(incoming: Incoming, line: Option<Box<Line>>, exchange: &Rc<Exchange>) -> Self {
-        let lease = line.map(|line| Lease {
-            line,
+    /// A body that an upstream sends. A small one is often there in whole with the head; its line is free at once.
+    pub(super) fn streamed(incoming: Incoming, way: Option<Way>, exchange: &Rc<Exchange>) -> Self {
+        let lease = way.map(|way| Lease {
+            way,
             exchange: Rc::clone(exchange),
         });
         let lease = lease.and_then(Lease::end_if_free);
         Self {
             content: Content::Streamed { incoming, lease },
+            observation: None,
+        }
+    }
+
+    /// No body, but a tunnel to this upstream, which begins when the client was told.
+    pub(super) fn switching(upstream: Wire) -> Self {
+        Self {
+            content: Content::Switching(Some(Box::new(upstream))),
             observation: None,
         }
     }
@@ -146,6 +174,13 @@ impl Body {
 
     /// Ends the observation together with the body.
     pub(super) fn observed(mut self, observation: Observation) -> Self {
+        if let Content::Switching(upstream) = &mut self.content
+            && let Some(upstream) = upstream.take()
+        {
+            let client = Rc::clone(&observation.exchange().client);
+            client.switches(Tunnel::new(*upstream, observation));
+            return self;
+        }
         // hyper asks for nothing where there is nothing to send.
         let is_whole = self.is_end_stream() || observation.exchange().method == Method::HEAD;
         self.observation = Some(observation);
@@ -176,6 +211,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))))
             }
             Content::Streamed { incoming, lease } => poll_streamed(incoming, lease, cx),
+            Content::Switching(_) => Poll::Ready(None),
             Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
         };
         if let Poll::Ready(Some(Err(error))) = polled {
@@ -196,6 +232,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => bytes.is_empty(),
             Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::Switching(_) => true,
             Content::BrokenOff(_) => false,
         }
     }
@@ -204,6 +241,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Streamed { incoming, .. } => incoming.size_hint(),
+            Content::Switching(_) => SizeHint::with_exact(0),
             Content::BrokenOff(_) => SizeHint::default(),
         }
     }
@@ -215,7 +253,10 @@ fn poll_streamed(
     lease: &mut Option<Lease>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-    let Some(held) = lease else {
+    let Some(Lease {
+        way: Way::Line(line), ..
+    }) = lease
+    else {
         return Pin::new(incoming).poll_frame(cx);
     };
     // Only driving the line brings anything, and that is done here: let the line wake the task, and not a second time
@@ -223,7 +264,7 @@ fn poll_streamed(
     let mut silent = Context::from_waker(Waker::noop());
     let mut polled = Pin::new(&mut *incoming).poll_frame(&mut silent);
     if polled.is_pending() {
-        if held.line.poll_drive(cx).is_ready() {
+        if line.poll_drive(cx).is_ready() {
             *lease = None;
             return Pin::new(incoming).poll_frame(cx);
         }

@@ -6,8 +6,9 @@ mod http2;
 mod preface;
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     future::poll_fn,
+    io,
     net::IpAddr,
     pin::{Pin, pin},
     rc::Rc,
@@ -16,9 +17,11 @@ use std::{
 };
 
 use http::{HeaderValue, Version};
+use metrics::counter;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 
-use super::{core::Core, strand::Strand, wire::Wire};
+use super::{core::Core, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel, wire::Wire};
 
 /// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
 /// the queue.
@@ -31,6 +34,8 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// The same, as a field's value.
     pub(super) address_text: HeaderValue,
+    /// Where it came in.
+    pub(super) entry: Rc<Entry>,
     /// The task of the connection.
     strand: Rc<Strand>,
     /// How many requests it has.
@@ -38,6 +43,8 @@ pub(super) struct Client {
     /// Since when it has none.
     resting_since: Cell<Instant>,
     had_request: Cell<bool>,
+    /// What goes on when the connection is none of HTTP any more.
+    tunnel: RefCell<Option<Tunnel>>,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -48,16 +55,18 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>) -> Self {
         let address = address.to_canonical();
         Self {
             core,
             address,
             address_text: HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII"),
+            entry,
             strand: Rc::new(Strand::new()),
             requests: Cell::new(0),
             resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
+            tunnel: RefCell::default(),
         }
     }
 
@@ -76,6 +85,11 @@ impl Client {
     pub(super) fn ends(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.resting_since.set(now);
+    }
+
+    /// Its request switches to another protocol.
+    pub(super) fn switches(&self, tunnel: Tunnel) {
+        self.tunnel.replace(Some(tunnel));
     }
 
     /// Lets the connection look around: the gateway is closing.
@@ -129,12 +143,29 @@ impl Client {
     }
 }
 
+/// Encrypts a connection if need be, and finds out which version of HTTP it is for.
+async fn begin(entry: &Entry, stream: TcpStream) -> io::Result<(Wire, Version)> {
+    let Some(tls) = &entry.tls else {
+        let mut wire = Wire::from(stream);
+        let version = preface::version(&mut wire).await?;
+        return Ok((wire, version));
+    };
+    let accepted = tls.acceptor().accept(stream).await;
+    let stream = accepted.inspect_err(|_| counter!("flexgate_tls_handshake_failures_total").increment(1))?;
+    let wire = Wire::from(TlsStream::from(stream));
+    let version = if wire.agreed_on(ALPN_HTTP2) {
+        Version::HTTP_2
+    } else {
+        Version::HTTP_11
+    };
+    Ok((wire, version))
+}
+
 /// Serves a connection until it is over.
 pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    let mut wire = Wire::from(stream);
-    let version = match client.unless_tired(preface::version(&mut wire)).await {
+    let (wire, version) = match client.unless_tired(begin(&client.entry, stream)).await {
         None => return,
-        Some(Ok(version)) => version,
+        Some(Ok(begun)) => begun,
         Some(Err(error)) => {
             return tracing::debug!(client = %client.address, %error, "a connection of a client broke");
         }

@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
-use flexgate_schemas::{Millis, Route, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl};
+use flexgate_schemas::{
+    Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
+    transport::{Protocol, UpstreamTls},
+};
 use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
     edits::CompiledEdits,
     metrics::Series,
-    origin::{Origin, Origins},
-    snapshot::Secrets,
+    origin::Origin,
+    snapshot::{SecretMissing, Secrets, Workshop},
 };
 use crate::routing::Ruled;
 
@@ -88,12 +91,12 @@ pub(super) enum Authorization {
 
 impl CompiledRoute {
     /// `before` is the route's previous version, whose counters go on.
-    pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, origins: &mut Origins) -> Self {
+    pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, workshop: &mut Workshop) -> Self {
         let destination = match &route.upstream {
             UpstreamRef::Named(id) => Destination::Named(id.clone()),
             UpstreamRef::Url(url) => Destination::Own {
                 url: url.to_string().into(),
-                upstream: Arc::new(CompiledUpstream::of_url(url, origins)),
+                upstream: Arc::new(CompiledUpstream::of_url(url, workshop)),
             },
         };
         let series = before
@@ -113,10 +116,19 @@ impl CompiledRoute {
         *self.series.get_or_init(Series::next)
     }
 
-    /// How long the response may take to begin: what the route says, else the upstream, else the settings.
-    pub(super) fn timeout(&self, upstream: &CompiledUpstream, settings: &Settings) -> Duration {
+    /// How long the response may take to begin: what the route says, else the upstream, else the settings. A client that
+    /// says how long it waits shortens that, and replaces it where nobody has said anything.
+    pub(super) fn timeout(
+        &self,
+        upstream: &CompiledUpstream,
+        settings: &Settings,
+        client: Option<Duration>,
+    ) -> Duration {
         let said = self.route.timeout.or(upstream.timeout).or(settings.timeout);
-        said.unwrap_or(Settings::TIMEOUT).duration()
+        match (said.map(Millis::duration), client) {
+            (Some(said), Some(client)) => said.min(client),
+            (said, client) => said.or(client).unwrap_or(Settings::TIMEOUT.duration()),
+        }
     }
 }
 
@@ -128,34 +140,24 @@ impl Ruled for Arc<CompiledRoute> {
 
 impl CompiledUpstream {
     /// `before` is the upstream's previous version, whose turn goes on.
-    pub(super) fn compile(
-        upstream: &Upstream,
-        before: Option<&Self>,
-        origins: &mut Origins,
-        secrets: &Secrets,
-    ) -> Self {
+    pub(super) fn compile(upstream: &Upstream, before: Option<&Self>, workshop: &mut Workshop) -> Self {
         let authorization = match &upstream.authorization {
             None => Authorization::Client,
-            Some(secret) => match secrets(secret) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    Authorization::Own(value)
-                }
-                Err(reason) => {
-                    tracing::warn!(
-                        upstream = %upstream.name, %secret, %reason,
-                        "the credential of an upstream cannot be resolved: its requests are refused"
-                    );
-                    Authorization::Missing
-                }
-            },
+            Some(secret) => credential(secret, &workshop.secrets).unwrap_or_else(|reason| {
+                tracing::warn!(
+                    upstream = %upstream.name, %secret, %reason,
+                    "the credential of an upstream cannot be resolved: its requests are refused"
+                );
+                Authorization::Missing
+            }),
         };
         let weighted = upstream
             .targets
             .as_slice()
             .iter()
             .map(|target| (&target.url, u64::from(target.weight.get())));
-        let (targets, stride) = targets(weighted, origins);
+        let transport = (upstream.protocol, upstream.tls.as_ref());
+        let (targets, stride) = targets(weighted, transport, workshop);
         Self {
             targets,
             stride,
@@ -166,8 +168,8 @@ impl CompiledUpstream {
         }
     }
 
-    fn of_url(url: &UpstreamUrl, origins: &mut Origins) -> Self {
-        let (targets, stride) = targets(std::iter::once((url, 1)), origins);
+    fn of_url(url: &UpstreamUrl, workshop: &mut Workshop) -> Self {
+        let (targets, stride) = targets(std::iter::once((url, 1)), (Protocol::Auto, None), workshop);
         Self {
             targets,
             stride,
@@ -185,14 +187,22 @@ impl CompiledUpstream {
     }
 }
 
+fn credential(secret: &Secret, secrets: &Secrets) -> Result<Authorization, SecretMissing> {
+    let mut value = HeaderValue::try_from(secrets(secret)?)
+        .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))?;
+    value.set_sensitive(true);
+    Ok(Authorization::Own(value))
+}
+
 /// A target whose host no origin can have is left out: without any the upstream has no target.
 fn targets<'u>(
     weighted: impl Iterator<Item = (&'u UpstreamUrl, u64)>,
-    origins: &mut Origins,
+    transport: (Protocol, Option<&UpstreamTls>),
+    Workshop { origins, secrets }: &mut Workshop,
 ) -> (Box<[Arc<CompiledTarget>]>, u64) {
     let mut share_end = 0;
     let mut target = |(url, weight): (&UpstreamUrl, u64)| {
-        let origin = origins.of(url)?;
+        let origin = origins.of(url, transport, secrets)?;
         share_end += weight;
         Some(Arc::new(CompiledTarget {
             origin,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use rustls::pki_types::ServerName;
+use flexgate_schemas::transport::Protocol;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
@@ -16,12 +16,13 @@ use tokio::{
 use tokio_rustls::TlsStream;
 
 use super::{
+    channel::Channel,
     egress,
     line::Line,
     origin::Origin,
     pool::REST_TICKS,
     resolve::{ResolveError, Resolver},
-    tls::Tls,
+    tls::{ALPN_HTTP2, OriginTls, Tls},
     wire::Wire,
 };
 
@@ -30,6 +31,14 @@ use super::{
 pub(super) struct Connector {
     pub(super) resolver: Rc<Resolver>,
     tls: Tls,
+}
+
+/// A new connection.
+pub(super) enum Connected {
+    /// For one request at a time.
+    Line(Box<Line>),
+    /// For many.
+    Channel(Rc<Channel>),
 }
 
 /// Why there is no connection.
@@ -53,6 +62,12 @@ pub(super) enum ConnectError {
     /// TLS failed in another way.
     #[error("the TLS handshake failed: {0}")]
     Tls(io::Error),
+    /// Our own side of TLS is not right: a key that does not fit its certificate, as a rule.
+    #[error("TLS cannot be set up: {0}")]
+    Configuration(rustls::Error),
+    /// The upstream was to speak HTTP/2 and does not.
+    #[error("the upstream does not agree on HTTP/2")]
+    NoHttp2,
     /// HTTP failed before it began.
     #[error(transparent)]
     Http(#[from] hyper::Error),
@@ -67,21 +82,30 @@ impl Connector {
         }
     }
 
-    /// A new line to an origin. The timeout covers resolution, TCP and TLS.
+    /// A new connection to an origin; one of HTTP/1.1 if the request is to switch from that to another protocol. The timeout
+    /// covers resolution, TCP and TLS.
     pub(super) async fn connect(
         &self,
         origin: &Arc<Origin>,
+        switches: bool,
         timeout: Duration,
-    ) -> Result<Box<Line>, ConnectError> {
+    ) -> Result<Connected, ConnectError> {
         let deadline = Instant::now() + timeout;
         let (stream, address) = self.dial(origin, deadline).await?;
         let wire = match &origin.tls {
             None => Wire::from(stream),
-            Some(name) => self.encrypt(stream, name, deadline).await?,
+            Some(tls) => self.encrypt(stream, (tls, switches), deadline).await?,
         };
-        Ok(Box::new(
-            Line::open(Arc::clone(origin), address, wire, REST_TICKS).await?,
-        ))
+        let is_http2 =
+            wire.agreed_on(ALPN_HTTP2) || origin.tls.is_none() && origin.protocol == Protocol::Http2;
+        let origin = Arc::clone(origin);
+        Ok(if is_http2 {
+            Connected::Channel(Channel::open(origin, address, wire).await?)
+        } else if origin.protocol == Protocol::Http2 {
+            return Err(ConnectError::NoHttp2);
+        } else {
+            Connected::Line(Box::new(Line::open(origin, address, wire, REST_TICKS).await?))
+        })
     }
 
     /// Tries the addresses one after the other. Each but the last may take half of the time that is left, so that one
@@ -120,10 +144,14 @@ impl Connector {
     async fn encrypt(
         &self,
         stream: TcpStream,
-        name: &ServerName<'static>,
+        (tls, switches): (&OriginTls, bool),
         deadline: Instant,
     ) -> Result<Wire, ConnectError> {
-        let handshake = self.tls.connector().connect(name.clone(), stream);
+        let connector = self
+            .tls
+            .connector(tls, switches)
+            .map_err(ConnectError::Configuration)?;
+        let handshake = connector.connect(tls.name.clone(), stream);
         let stream = timeout_at(deadline, handshake)
             .await
             .map_err(|_| ConnectError::Timeout)?

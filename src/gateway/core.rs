@@ -4,16 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
-    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
 use flexgate_schemas::Settings;
-use http::HeaderValue;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::spawn_local,
     time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout, timeout_at},
@@ -22,6 +19,7 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
+    door::{Accepted, Door, Doors},
     ids::Ids,
     listen,
     metrics::CoreMetrics,
@@ -60,8 +58,6 @@ pub(super) struct Core {
     pub(super) writer: Option<RefCell<Writer>>,
     /// What addresses are hashed with, should the settings ask for it. Never written down.
     pub(super) address_key: RandomState,
-    /// The port clients connect to, as a field's value.
-    pub(super) port: HeaderValue,
     /// How long a client's connection may be without a complete head of a request.
     pub(super) client_rest: Duration,
     connections_max: usize,
@@ -87,7 +83,6 @@ pub(super) struct Parts {
     pub(super) ids: Ids,
     pub(super) writer: Option<Writer>,
     pub(super) address_key: RandomState,
-    pub(super) port: u16,
     pub(super) client_rest: Duration,
     pub(super) connections_max: usize,
 }
@@ -103,7 +98,6 @@ impl Core {
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
-            port: parts.port.into(),
             client_rest: parts.client_rest,
             connections_max: parts.connections_max,
             version: Cell::new(parts.published.version()),
@@ -144,12 +138,15 @@ impl Core {
     }
 
     /// Accepts and serves until the gateway is told to stop and every connection is over, or the deadline has come.
-    pub(super) async fn run(self: Rc<Self>, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
+    pub(super) async fn run(self: Rc<Self>, doors: Doors, mut phase: watch::Receiver<Phase>) {
         spawn_local(Rc::clone(&self).keep_house());
         spawn_local(Rc::clone(&self).follow_names());
-        let deadline = self.accept_until_told(&listener, &mut phase).await;
-        for stream in listen::close(listener).await {
-            self.welcome(stream);
+        let deadline = self.accept_until_told(&doors, &mut phase).await;
+        for Door { listener, entry } in doors.into_each() {
+            for (stream, peer) in listen::close(listener).await {
+                let entry = Rc::clone(&entry);
+                self.welcome(Accepted { stream, peer, entry });
+            }
         }
         self.closing.set(true);
         self.clients.borrow().values().for_each(|client| client.wake());
@@ -165,7 +162,7 @@ impl Core {
     /// Returns the deadline of what comes after.
     async fn accept_until_told(
         self: &Rc<Self>,
-        listener: &TcpListener,
+        doors: &Doors,
         phase: &mut watch::Receiver<Phase>,
     ) -> Instant {
         loop {
@@ -182,20 +179,20 @@ impl Core {
                 biased; // a core that is told to stop does not accept one more first
                 () = reached(accept_until) => return deadline,
                 changed = phase.changed() => if changed.is_err() { return deadline }, // nobody is left who could tell
-                () = self.accept(listener) => {}
+                () = self.accept(doors) => {}
             }
         }
     }
 
     /// Takes connections, as they come, until something else is to be done. While there are as many as there may be,
     /// further ones queue in the kernel, and when that queue is full, clients wait for an answer.
-    async fn accept(self: &Rc<Self>, listener: &TcpListener) {
+    async fn accept(self: &Rc<Self>, doors: &Doors) {
         loop {
             while self.connections() >= self.connections_max {
                 self.fewer_clients.notified().await;
             }
-            match listener.accept().await {
-                Ok((stream, peer)) => self.welcome((stream, peer)),
+            match doors.accept().await {
+                Ok(accepted) => self.welcome(accepted),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(ACCEPT_PAUSE).await;
@@ -204,8 +201,8 @@ impl Core {
         }
     }
 
-    fn welcome(self: &Rc<Self>, (stream, peer): (TcpStream, SocketAddr)) {
-        let client = Rc::new(Client::new(Rc::clone(self), peer.ip()));
+    fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
+        let client = Rc::new(Client::new(Rc::clone(self), peer.ip(), entry));
         let id = self.last_client.get() + 1;
         self.last_client.set(id);
         self.clients.borrow_mut().insert(id, Rc::clone(&client));

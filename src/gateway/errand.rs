@@ -1,4 +1,4 @@
-//! Gets an answer to a request: over a line that rested, over a new one, or not in time.
+//! Gets an answer to a request: over a connection that is there, over a new one, or not in time.
 
 use std::{
     future::{Future, poll_fn},
@@ -10,13 +10,15 @@ use std::{
 };
 
 use futures_util::future::LocalBoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header::UPGRADE};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::{
     body::{Body, RequestBody},
+    channel::Share,
     compiled::CompiledTarget,
+    connect::Connected,
     exchange::{Exchange, Upload},
     headers,
     line::{Line, Lost},
@@ -33,21 +35,34 @@ pub(super) struct Errand {
     pub(super) connect_timeout: Duration,
     /// How long the response may take to begin, once there is a connection.
     pub(super) timeout: Duration,
+    /// Whether the client takes trailers.
+    pub(super) takes_trailers: bool,
+    /// The protocol that it would switch to.
+    pub(super) upgrade: Option<HeaderValue>,
 }
 
-/// The beginning of a response, and the line it comes over, unless that is over already.
-type Answer = (Response<Incoming>, Option<Box<Line>>);
+/// What an answer comes over, for as long as it is needed.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// HTTP/1.1: the line is this request's alone, which drives it.
+    Line(Box<Line>),
+    /// HTTP/2: the share is given back when it is dropped.
+    Channel(#[expect(dead_code, reason = "held, not used")] Share),
+}
+
+/// The beginning of a response, and what it comes over, unless that is over already.
+type Answer = (Response<Incoming>, Option<Way>);
 
 /// Why one attempt gave no answer.
 enum Failure {
-    /// The line broke.
+    /// The connection broke.
     Lost(Lost),
     /// The response did not begin in time.
     OutOfTime,
 }
 
 impl Errand {
-    /// Over a line that rested if there is one, else over a new one.
+    /// Over a connection that is there if there is one, else over a new one.
     pub(super) fn run(
         self,
         request: Request<RequestBody>,
@@ -55,7 +70,10 @@ impl Errand {
         let core = &self.exchange.client.core;
         let Some(mut line) = core.pool.take(&self.target.origin) else {
             return Box::pin(async move {
-                let answer = self.over_new_line(request).await?;
+                let answer = match self.shared_channel() {
+                    Some(share) => self.over_shared_channel(share, request).await?,
+                    None => self.over_new_connection(request).await?,
+                };
                 self.pass_on(answer)
             });
         };
@@ -63,9 +81,9 @@ impl Errand {
         // Only a line that rested for a while is at risk, so that under load nobody pays for the copy.
         let at_risk = core.pool.is_stale(&line) && is_repeatable(&request);
         let spare = at_risk.then(|| Box::new(copy_of_head(&request)));
-        let answer = line.send(request);
+        let answer = line.send(self.for_line(request));
         Box::pin(async move {
-            let answer = match self.answer(line, answer, self.began).await {
+            let answer = match self.answer(Way::Line(line), answer, self.began).await {
                 Ok(answer) => answer,
                 Err(failure) => self.again(failure, spare).await?,
             };
@@ -73,50 +91,116 @@ impl Errand {
         })
     }
 
-    /// A line that turns out to be dead is no answer: the request goes once more, over a new one, if nobody can have
+    /// A connection that turns out to be dead is no answer: the request goes once more, over a new one, if nobody can have
     /// seen it, or if it may safely be seen twice.
     async fn again(&self, failure: Failure, spare: Option<Box<Request<()>>>) -> Result<Answer, Refusal> {
         match (failure, spare) {
-            (Failure::Lost(Lost::Unsent(request)), _) => self.over_new_line(*request).await,
+            (Failure::Lost(Lost::Unsent(request)), _) => self.over_new_connection(*request).await,
             (Failure::Lost(Lost::Sent(error)), Some(head)) if !error.is_parse() => {
                 let again = head.map(|()| RequestBody::new(None, Rc::clone(&self.exchange)));
-                self.over_new_line(again).await
+                self.over_new_connection(again).await
             }
             (failure, _) => Err(self.refusal_of(failure)),
         }
     }
 
+    fn shared_channel(&self) -> Option<Share> {
+        let channels = &self.exchange.client.core.pool.channels;
+        self.upgrade
+            .is_none()
+            .then(|| channels.take(&self.target.origin))
+            .flatten()
+    }
+
+    async fn over_shared_channel(
+        &self,
+        share: Share,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, Refusal> {
+        self.exchange.client.core.metrics.count_reused_line();
+        let answer = share.send(self.for_channel(request)?);
+        match self.answer(Way::Channel(share), answer, self.began).await {
+            Ok(answer) => Ok(answer),
+            Err(failure) => self.again(failure, None).await,
+        }
+    }
+
     /// Boxed, because connecting is rare and its state large: it would be carried along by every request.
-    fn over_new_line(&self, request: Request<RequestBody>) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
+    fn over_new_connection(
+        &self,
+        request: Request<RequestBody>,
+    ) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
         Box::pin(async move {
             let core = &self.exchange.client.core;
-            let connected = core.connector.connect(&self.target.origin, self.connect_timeout);
-            let mut line = connected.await.map_err(Refusal::Unreachable)?;
+            let origin = &self.target.origin;
+            let connected = core
+                .connector
+                .connect(origin, self.upgrade.is_some(), self.connect_timeout);
+            let connected = connected.await.map_err(Refusal::Unreachable)?;
             core.metrics.count_opened_line();
-            let answer = line.send(request);
-            let answered = self.answer(line, answer, Instant::now()).await;
+            let since = Instant::now();
+            let answered = match connected {
+                Connected::Line(mut line) => {
+                    let answer = line.send(self.for_line(request));
+                    self.answer(Way::Line(line), answer, since).await
+                }
+                Connected::Channel(channel) => {
+                    let share = core.pool.channels.put(channel);
+                    let answer = share.send(self.for_channel(request)?);
+                    self.answer(Way::Channel(share), answer, since).await
+                }
+            };
             answered.map_err(|failure| self.refusal_of(failure))
         })
+    }
+
+    fn for_line(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
+        let has_body = !request.body().is_end_stream();
+        headers::for_http1(request.headers_mut(), has_body, self.takes_trailers);
+        if let Some(protocol) = &self.upgrade {
+            headers::switch_to(request.headers_mut(), protocol.clone());
+        }
+        request.body_mut().is_driven_here = true;
+        request
+    }
+
+    fn for_channel(&self, mut request: Request<RequestBody>) -> Result<Request<RequestBody>, Refusal> {
+        let is_encrypted = self.target.origin.tls.is_some();
+        headers::for_http2(&mut request, is_encrypted)
+            .map_err(|_| Refusal::Host(crate::routing::HostRefusal::Syntax))?;
+        request.body_mut().is_driven_here = false;
+        Ok(request)
     }
 
     /// Waits until the response begins. The time runs from `since`.
     async fn answer(
         &self,
-        line: Box<Line>,
+        way: Way,
         answer: impl Future<Output = Result<Response<Incoming>, Lost>>,
         since: Instant,
     ) -> Result<Answer, Failure> {
         self.exchange.attempts.set(self.exchange.attempts.get() + 1);
-        let mut line = Some(line);
+        let (mut way, mut ended) = (Some(way), None);
         let mut answer = pin!(answer);
         let mut deadline = since + self.timeout;
         poll_fn(|cx| {
-            if line.as_mut().is_some_and(|line| line.poll_drive(cx).is_ready()) {
-                line = None; // which answers what was not answered yet
-            }
-            let mut silent = Context::from_waker(Waker::noop()); // only driving the line brings an answer
-            if let Poll::Ready(answered) = answer.as_mut().poll(&mut silent) {
-                let answered = answered.map(|response| (response, line.take()));
+            let answered = match &mut way {
+                Some(Way::Line(line)) => {
+                    if line.poll_drive(cx).is_ready() {
+                        // Which answers what was not answered yet. A line that switches protocols ends with its answer.
+                        ended = way.take();
+                    }
+                    // Only driving the line brings an answer.
+                    answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                }
+                _ => answer.as_mut().poll(cx),
+            };
+            if let Poll::Ready(answered) = answered {
+                let answered = answered.map(|response| {
+                    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                    let way = if switches { ended.take() } else { way.take() };
+                    (response, way)
+                });
                 return Poll::Ready(answered.map_err(Failure::Lost));
             }
             while self.exchange.strand.alarm.poll(cx, deadline).is_ready() {
@@ -131,19 +215,36 @@ impl Errand {
     }
 
     /// The response, as the client is to see it.
-    fn pass_on(&self, (mut response, mut line): Answer) -> Result<Response<Body>, Refusal> {
+    fn pass_on(&self, (mut response, mut way): Answer) -> Result<Response<Body>, Refusal> {
         self.exchange.upstream_time.set(Some(self.began.elapsed()));
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Refusal::BadResponse); // nobody asked for it
+            return self.switch(response, way);
         }
         let look = Look::at(response.headers());
+        if headers::is_coded_otherwise(response.headers(), look) {
+            return Err(Refusal::BadResponse);
+        }
         if look.has(Field::KeepAlive)
-            && let (Some(line), Some(seconds)) = (&mut line, headers::keep_alive_seconds(response.headers()))
+            && let (Some(Way::Line(line)), Some(seconds)) =
+                (&mut way, headers::keep_alive_seconds(response.headers()))
         {
             line.rest_at_most(seconds);
         }
         headers::prepare_response(response.headers_mut(), look);
-        Ok(response.map(|incoming| Body::streamed(incoming, line, &self.exchange)))
+        Ok(response.map(|incoming| Body::streamed(incoming, way, &self.exchange)))
+    }
+
+    /// The upstream speaks another protocol from here on, which must be what the client asked for.
+    fn switch(&self, mut response: Response<Incoming>, way: Option<Way>) -> Result<Response<Body>, Refusal> {
+        let headers = response.headers_mut();
+        let (Some(_), Some(protocol), Some(Way::Line(line))) = (&self.upgrade, headers.remove(UPGRADE), way)
+        else {
+            return Err(Refusal::BadResponse);
+        };
+        let look = Look::at(headers);
+        headers::prepare_response(headers, look);
+        headers::switch_to(headers, protocol);
+        Ok(response.map(|_| Body::switching(line.into_wire())))
     }
 
     fn refusal_of(&self, failure: Failure) -> Refusal {

@@ -38,6 +38,8 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// The version of HTTP that it came in.
     pub(super) version: Version,
+    /// Whether it is a call of gRPC.
+    pub(super) is_call: bool,
     /// Who sent it, as far as trusted proxies can tell.
     pub(super) client_address: IpAddr,
     /// What is recorded of its fields, if anything is.
@@ -84,6 +86,8 @@ pub(super) enum Ending {
     Open,
     /// The connection to the upstream broke.
     BrokenOff,
+    /// Nothing was said for too long.
+    Idle,
     /// With its last byte.
     Whole,
 }
@@ -106,6 +110,7 @@ impl Exchange {
             method,
             uri,
             version,
+            is_call: false,
             notes: None,
             route: OnceCell::new(),
             target: OnceCell::new(),
@@ -147,6 +152,7 @@ impl Exchange {
             Ending::Whole => None,
             Ending::BrokenOff if self.upload.get() == Upload::Broken => Some(CLIENT_GONE), // which took the line along
             Ending::BrokenOff => Some(UPSTREAM_GONE),
+            Ending::Idle => Some(GATEWAY_GONE),
             Ending::Open if self.client.core.is_over() => Some(GATEWAY_GONE),
             Ending::Open => Some(CLIENT_GONE),
         }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use flexgate_schemas::Route;
+use flexgate_schemas::{Route, transport::Protocol};
 use futures_util::future::{Either, LocalBoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, Version,
@@ -23,9 +23,10 @@ use super::{
     compiled::{Authorization, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, ForwardPath, Targeted},
-    forwarded, headers,
+    forwarded, grpc, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
+    tunnel,
 };
 use crate::routing::{HostRefusal, PathRefusal};
 
@@ -69,7 +70,14 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if look.has(Field::Via) && core.via.is_in(&headers) {
         return Err(Refusal::Loop);
     }
-    headers::prepare_request(&mut headers, look, !body.is_end_stream());
+    let may_switch = body.is_end_stream() && target.origin.protocol != Protocol::Http2;
+    let upgrade = may_switch
+        .then(|| tunnel::asked_for(&exchange, &headers, look))
+        .flatten();
+    let takes_trailers = headers::prepare_request(&mut headers, look);
+    if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
+        headers::join_cookies(&mut headers);
+    }
     let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
     core.via.add(&mut headers, exchange.version);
@@ -79,13 +87,16 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
         Authorization::Missing => return Err(Refusal::NoCredential),
     }
+    let client_timeout = exchange.is_call.then(|| grpc::timeout(&headers)).flatten();
     let uri = request_target(&exchange.uri, &target.base, &request.path)?;
     let outgoing = outgoing(&exchange, uri, headers, body);
     drop(exchange.target.set(Arc::clone(&target)));
     let errand = Errand {
         began: Instant::now(),
         connect_timeout: upstream.connect_timeout(settings),
-        timeout: request.route.timeout(&upstream, settings),
+        timeout: request.route.timeout(&upstream, settings, client_timeout),
+        takes_trailers,
+        upgrade,
         exchange,
         target,
     };

@@ -15,9 +15,6 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// The protocol clients speak with this listener.
-const SCHEME: &str = "http";
-
 /// Who sent a request: the right-most address that is not a trusted proxy's. What an untrusted peer says of itself is not
 /// believed.
 pub(super) fn client_address(
@@ -55,13 +52,13 @@ pub(super) fn tell(
     insert(headers, FOR, &chain);
     headers
         .entry(PROTO)
-        .or_insert_with(|| HeaderValue::from_static(SCHEME));
-    headers.entry(PORT).or_insert_with(|| client.core.port.clone());
+        .or_insert_with(|| HeaderValue::from_static(client.entry.scheme()));
+    headers.entry(PORT).or_insert_with(|| client.entry.port.clone());
     if let Some(host) = &host {
         headers.entry(FORWARDED_HOST).or_insert_with(|| host.clone());
     }
     if settings.forwarded {
-        let element = element(client.address, host.as_ref());
+        let element = element(client.address, client.entry.scheme(), host.as_ref());
         let chain = joined(headers, &FORWARDED)
             .map_or_else(|| element.clone(), |chain| format!("{chain}, {element}"));
         insert(headers, FORWARDED, &chain);
@@ -78,11 +75,15 @@ fn remove_claims(headers: &mut HeaderMap) {
 
 fn state(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>, forwarded: bool) {
     if forwarded {
-        insert(headers, FORWARDED, &element(client.address, host.as_ref()));
+        insert(
+            headers,
+            FORWARDED,
+            &element(client.address, client.entry.scheme(), host.as_ref()),
+        );
     }
     headers.insert(FOR, client.address_text.clone());
-    headers.insert(PROTO, HeaderValue::from_static(SCHEME));
-    headers.insert(PORT, client.core.port.clone());
+    headers.insert(PROTO, HeaderValue::from_static(client.entry.scheme()));
+    headers.insert(PORT, client.entry.port.clone());
     if let Some(host) = host {
         headers.insert(FORWARDED_HOST, host);
     }
@@ -127,14 +128,14 @@ fn address_in(text: &str) -> Option<IpAddr> {
 }
 
 /// One element of `Forwarded`. An IPv6 address and a host with a port are quoted, as the grammar asks.
-fn element(address: IpAddr, host: Option<&HeaderValue>) -> String {
+fn element(address: IpAddr, scheme: &str, host: Option<&HeaderValue>) -> String {
     let node = match address {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
     };
     match host.and_then(|host| host.to_str().ok()) {
-        Some(host) => format!("for={node};host=\"{host}\";proto={SCHEME}"),
-        None => format!("for={node};proto={SCHEME}"),
+        Some(host) => format!("for={node};host=\"{host}\";proto={scheme}"),
+        None => format!("for={node};proto={scheme}"),
     }
 }
 
@@ -190,12 +191,12 @@ mod tests {
     fn an_element_of_forwarded_quotes_what_is_no_token() {
         let host = HeaderValue::from_static("example.com:8000");
         assert_eq!(
-            element("2001:db8::1".parse().unwrap(), Some(&host)),
+            element("2001:db8::1".parse().unwrap(), "http", Some(&host)),
             r#"for="[2001:db8::1]";host="example.com:8000";proto=http"#
         );
         assert_eq!(
-            element("192.0.2.1".parse().unwrap(), None),
-            "for=192.0.2.1;proto=http"
+            element("192.0.2.1".parse().unwrap(), "https", None),
+            "for=192.0.2.1;proto=https"
         );
     }
 }

@@ -1,11 +1,12 @@
 //! Header fields that are for one hop only, and what our own hop needs in their place.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
     header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING,
-        UPGRADE,
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+        TRANSFER_ENCODING, UPGRADE,
     },
+    uri::Scheme,
 };
 
 use super::{
@@ -41,7 +42,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, look: Look) {
             let names = options
                 .filter(|option| !is_plain(option))
                 .map(HeaderName::from_bytes);
-            named.extend(names.filter_map(Result::ok));
+            named.extend(
+                names
+                    .filter_map(Result::ok)
+                    .filter(|name| !is_for_everybody(name)),
+            );
         }
     }
     for (field, name) in &HOP_BY_HOP {
@@ -59,33 +64,111 @@ fn is_plain(option: &[u8]) -> bool {
     option.eq_ignore_ascii_case(b"keep-alive") || option.eq_ignore_ascii_case(b"close")
 }
 
-/// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
-pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
-    if !look.has(Field::TransferEncoding) {
+/// Fields that are for everybody on the way, so that nobody on it may have them taken out: a client that could would hide
+/// from the upstream where it is, or from us that its request goes round in circles.
+fn is_for_everybody(name: &HeaderName) -> bool {
+    let field = Field::of(name);
+    let tells = [Field::CorrelationId, Field::Forwarding, Field::Trace, Field::Via];
+    name == HOST || field.is_some_and(|field| tells.contains(&field))
+}
+
+/// Whether the only thing that is expected of us is what we do: to say when the body may come (RFC 9110 10.1.1).
+pub(super) fn check_expectation(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if !look.has(Field::Expect) {
         return Ok(());
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
-    match (codings.next(), codings.next()) {
-        (Some(only), None) if only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(Refusal::TransferEncoding),
+    let lists = headers.get_all(EXPECT).iter().map(HeaderValue::as_bytes);
+    let mut expected = lists
+        .flat_map(|list| list.split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    if expected.all(|one| one.is_empty() || one.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(())
+    } else {
+        Err(Refusal::Expectation)
     }
 }
 
-/// Makes the fields of a request those of the next hop. `has_body` says whether one follows.
-pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look, has_body: bool) {
-    let trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
+/// A request's framing that hyper lets pass and a gateway must not: a coding other than `chunked` (RFC 9112 6.1).
+pub(super) fn check_framing(headers: &HeaderMap, look: Look) -> Result<(), Refusal> {
+    if is_coded_otherwise(headers, look) {
+        Err(Refusal::TransferEncoding)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a body has a coding besides `chunked`. Nobody asked for one (`TE`), and without its name on the next hop the
+/// body would be something else.
+pub(super) fn is_coded_otherwise(headers: &HeaderMap, look: Look) -> bool {
+    if !look.has(Field::TransferEncoding) {
+        return false;
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
+    let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    !matches!((codings.next(), codings.next()), (Some(only), None) if is_chunked(only))
+}
+
+/// Takes what was for the last hop only out of the fields of a request; what the next one needs depends on how it is spoken
+/// to. Whether the client takes trailers.
+pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look) -> bool {
+    let takes_trailers = look.has(Field::Te) && headers.get(TE).is_some_and(accepts_trailers);
     strip_hop_by_hop(headers, look);
     if look.has(Field::Expect) {
         headers.remove(EXPECT); // answered by us, when there is an upstream to take the body
     }
-    if trailers {
+    if takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    takes_trailers
+}
+
+/// Puts in what a hop over HTTP/1.1 needs.
+pub(super) fn for_http1(headers: &mut HeaderMap, has_body: bool, takes_trailers: bool) {
+    if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
     }
     if has_body && !headers.contains_key(CONTENT_LENGTH) {
         // Said explicitly: without it hyper sends no body at all for a GET.
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
+}
+
+/// Says that the connection goes on in another protocol, or is to.
+pub(super) fn switch_to(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(UPGRADE, protocol);
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+}
+
+/// Makes a request one of HTTP/2 (RFC 9113 8.3.1): its target has scheme and authority, and no field is about the connection.
+pub(super) fn for_http2<B>(request: &mut Request<B>, is_encrypted: bool) -> Result<(), http::Error> {
+    let headers = request.headers_mut();
+    headers.remove(CONNECTION); // it may have been made for HTTP/1.1 first
+    headers.remove(TRANSFER_ENCODING);
+    let authority = headers.remove(HOST);
+    let scheme = if is_encrypted { Scheme::HTTPS } else { Scheme::HTTP };
+    let mut uri = Uri::builder().scheme(scheme);
+    if let Some(authority) = &authority {
+        uri = uri.authority(authority.as_bytes());
+    }
+    if let Some(path) = request.uri().path_and_query() {
+        uri = uri.path_and_query(path.clone());
+    }
+    *request.uri_mut() = uri.build()?;
+    *request.version_mut() = Version::HTTP_2;
+    Ok(())
+}
+
+/// Makes one field of the several that a cookie may come in over HTTP/2 (RFC 9113 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs = headers.get_all(COOKIE);
+    if crumbs.iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<_> = crumbs.iter().map(HeaderValue::as_bytes).collect();
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    let mut joined = joined.expect("fields' values joined by visible characters");
+    joined.set_sensitive(true);
+    headers.insert(COOKIE, joined);
 }
 
 fn accepts_trailers(te: &HeaderValue) -> bool {
@@ -127,7 +210,8 @@ mod tests {
 
     fn prepare(headers: &mut HeaderMap, has_body: bool) {
         let look = Look::at(headers);
-        prepare_request(headers, look, has_body);
+        let takes_trailers = prepare_request(headers, look);
+        for_http1(headers, has_body, takes_trailers);
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
@@ -158,6 +242,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_has_fields_taken_out_that_are_for_everybody() {
+        let all = [
+            "forwarded",
+            "host",
+            "traceparent",
+            "via",
+            "x-correlation-id",
+            "x-forwarded-for",
+        ];
+        let mut request = headers(&all.map(|name| (name, "x")));
+        request.insert("connection", all.join(",").parse().unwrap());
+        prepare(&mut request, false);
+        assert_eq!(names(&request), all);
+    }
+
+    #[test]
     fn only_trailers_are_asked_for_on_the_next_hop() {
         let mut request = headers(&[("te", "gzip;q=1, trailers"), ("connection", "te")]);
         prepare(&mut request, false);
@@ -175,6 +275,24 @@ mod tests {
         let mut request = headers(&[("content-length", "3")]);
         prepare(&mut request, true);
         assert_eq!(names(&request), ["content-length"]);
+    }
+
+    #[test]
+    fn a_request_of_http_2_names_its_authority_and_no_connection() {
+        let fields = headers(&[("host", "a:81"), ("te", "trailers"), ("connection", "te")]);
+        let mut request = Request::get("/x?y").body(()).unwrap();
+        *request.headers_mut() = fields;
+        for_http2(&mut request, true).unwrap();
+        assert_eq!(request.uri(), "https://a:81/x?y");
+        assert_eq!(names(request.headers()), ["te"]);
+    }
+
+    #[test]
+    fn the_crumbs_of_a_cookie_are_joined() {
+        let mut request = headers(&[("cookie", "a=1"), ("cookie", "b=2"), ("x", "y")]);
+        join_cookies(&mut request);
+        assert_eq!(request["cookie"], "a=1; b=2");
+        assert_eq!(request.get_all("cookie").iter().count(), 1);
     }
 
     #[test]

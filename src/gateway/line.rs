@@ -116,6 +116,14 @@ impl Line {
         })
     }
 
+    /// What is left when the upstream has switched to another protocol: the bare wire, with what came on it already.
+    pub(super) fn into_wire(self) -> Wire {
+        let parts = self.driver.into_parts();
+        let mut wire = parts.io.wire;
+        wire.put_back(parts.read_buf);
+        wire
+    }
+
     /// Whether the last exchange is over, in both directions, and the upstream did not ask to close.
     pub(super) fn is_free(&self) -> bool {
         self.sender.is_ready()

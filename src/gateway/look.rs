@@ -14,6 +14,7 @@ pub(super) enum Field {
     KeepAlive,
     ProxyConnection,
     ContentLength,
+    Cookie,
     CorrelationId,
     Expect,
     /// `X-Forwarded-*` or `Forwarded`.
@@ -35,6 +36,7 @@ impl Field {
             "keep-alive" => Some(Self::KeepAlive),
             "proxy-connection" => Some(Self::ProxyConnection),
             "content-length" => Some(Self::ContentLength),
+            "cookie" => Some(Self::Cookie),
             "x-correlation-id" => Some(Self::CorrelationId),
             "expect" => Some(Self::Expect),
             "forwarded" => Some(Self::Forwarding),

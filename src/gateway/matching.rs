@@ -6,7 +6,7 @@ use http::{Method, Version, header, uri::Authority};
 
 use super::{
     edits::Changes,
-    exchange::{Arrived, ForwardPath, Routed},
+    exchange::{Arrived, Exchange, ForwardPath, Routed},
     headers,
     refusal::Refusal,
 };
@@ -22,8 +22,10 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     if exchange.method == Method::CONNECT {
         return Err(Refusal::Tunnel); // its target is an authority, which no route can match
     }
-    let authority = authority(&request)?;
     headers::check_framing(&request.headers, request.look)?;
+    headers::check_expectation(&request.headers, request.look)?;
+    check_target(exchange)?;
+    let authority = authority(&request)?;
     let host = match authority {
         "" => Cow::Borrowed(""),
         text => routing::normalize_host(text).map_err(Refusal::Host)?,
@@ -56,6 +58,15 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
         path,
         changes: Changes::default(),
     })
+}
+
+/// The target has a form that is for us: a path, a URL of HTTP, or the whole server where options are asked for (RFC 9112
+/// 3.2).
+fn check_target(exchange: &Exchange) -> Result<(), Refusal> {
+    let is_http = |scheme| scheme == "http" || scheme == "https";
+    let is_ours = exchange.uri.authority().is_none() || exchange.uri.scheme_str().is_some_and(is_http);
+    let is_path = exchange.uri.path() != "*" || exchange.method == Method::OPTIONS;
+    (is_ours && is_path).then_some(()).ok_or(Refusal::Target)
 }
 
 /// The host and port that the request is for; empty where HTTP/1.0 names none. The target's own authority beats the

@@ -2,14 +2,25 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
-use super::Roots;
+use super::{InboundTls, Roots};
 use crate::outcomes::outbox::Outbox;
+
+/// A listener that speaks TLS.
+#[derive(Debug, Clone)]
+pub struct TlsListen {
+    /// Where; port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// How.
+    pub tls: InboundTls,
+}
 
 /// What a gateway needs to know beside its configuration: everything here belongs to the node.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where it listens; port 0 lets the system choose.
     pub addr: SocketAddr,
+    /// Where it speaks TLS too, and how; nowhere without.
+    pub tls: Option<TlsListen>,
     /// How many cores it uses.
     pub threads: NonZeroUsize,
     /// Its name in `Via`, by which it recognises its own requests: a token such as `flexgate-ab12cd`, the same for
@@ -36,6 +47,7 @@ impl Options {
     pub fn new(addr: SocketAddr, via: impl Into<String>) -> Self {
         Self {
             addr,
+            tls: None,
             threads: thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), // honours the cgroup's quota
             via: via.into(),
             drain_delay: Duration::from_secs(5), // two looks of a load balancer that looks every other second

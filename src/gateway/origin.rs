@@ -6,11 +6,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use flexgate_schemas::UpstreamUrl;
+use flexgate_schemas::{
+    UpstreamUrl,
+    transport::{Protocol, UpstreamTls},
+};
 use http::HeaderValue;
-use rustls::pki_types::ServerName;
 
-/// A scheme, a host and a port. Connections are pooled per origin, so that they survive edits of routes and upstreams,
+use super::{snapshot::Secrets, tls::OriginTls};
+
+/// A scheme, a host and a port, and how it is spoken to there. Connections are pooled per origin, so that they survive edits of routes and upstreams,
 /// and upstreams that share a server share its connections.
 #[derive(Debug)]
 pub(super) struct Origin {
@@ -22,15 +26,17 @@ pub(super) struct Origin {
     pub(super) literal: Option<IpAddr>,
     /// The port to connect to.
     pub(super) port: u16,
-    /// Under what name its certificate is checked; none for plain HTTP.
-    pub(super) tls: Option<ServerName<'static>>,
+    /// Which version of HTTP it is spoken to in.
+    pub(super) protocol: Protocol,
+    /// None for plain HTTP.
+    pub(super) tls: Option<OriginTls>,
     /// The `Host` field.
     pub(super) authority: HeaderValue,
     /// Host and port, also where the port is the scheme's own.
     pub(super) place: Box<str>,
 }
 
-type Key = (bool, Box<str>, u16);
+type Key = (bool, Box<str>, u16, Protocol, Option<UpstreamTls>);
 
 /// The origins in use. One per process, changed only while a snapshot is built.
 #[derive(Debug, Default)]
@@ -42,23 +48,38 @@ pub(super) struct Origins {
 }
 
 impl Origins {
-    /// The origin of a target; none if its host is no name that a certificate or a `Host` field can carry.
-    pub(super) fn of(&mut self, url: &UpstreamUrl) -> Option<Arc<Origin>> {
-        let key = (url.is_https(), url.host().into(), url.port());
+    /// The origin of a target; none, with a warning, if its host is no name that a certificate or a `Host` field can carry,
+    /// or what TLS needs is not on this node.
+    pub(super) fn of(
+        &mut self,
+        url: &UpstreamUrl,
+        (protocol, tls): (Protocol, Option<&UpstreamTls>),
+        secrets: &Secrets,
+    ) -> Option<Arc<Origin>> {
+        let key = (
+            url.is_https(),
+            url.host().into(),
+            url.port(),
+            protocol,
+            tls.cloned(),
+        );
         if let Some(origin) = self.known.get(&key).and_then(Weak::upgrade) {
             return Some(origin);
         }
         let host = url.host().trim_matches(['[', ']']);
+        let encryption = url
+            .is_https()
+            .then(|| OriginTls::resolve(url, protocol, tls, secrets));
+        let encryption = encryption.transpose().map_err(|reason| {
+            tracing::warn!(%url, %reason, "a target cannot be reached over TLS: it gets no requests");
+        });
         let origin = Arc::new(Origin {
             id: self.last_id + 1,
             host: host.into(),
             literal: host.parse().ok(),
             port: url.port(),
-            tls: if url.is_https() {
-                Some(ServerName::try_from(host.to_owned()).ok()?)
-            } else {
-                None
-            },
+            protocol,
+            tls: encryption.ok()?,
             authority: HeaderValue::try_from(url.authority()).ok()?,
             place: format!("{}:{}", url.host(), url.port()).into(),
         });
@@ -79,19 +100,29 @@ impl Origins {
 
 #[cfg(test)]
 mod tests {
+    use rustls::pki_types::ServerName;
+
     use super::*;
 
     fn origin(origins: &mut Origins, url: &str) -> Arc<Origin> {
-        origins.of(&url.parse().unwrap()).unwrap()
+        spoken_to(origins, url, Protocol::Auto)
+    }
+
+    fn spoken_to(origins: &mut Origins, url: &str, protocol: Protocol) -> Arc<Origin> {
+        let secrets: Secrets = Arc::new(|secret| Err(crate::gateway::SecretMissing(secret.to_string())));
+        origins
+            .of(&url.parse().unwrap(), (protocol, None), &secrets)
+            .unwrap()
     }
 
     #[test]
-    fn an_origin_is_known_by_scheme_host_and_port_alone() {
+    fn an_origin_is_known_by_its_place_and_how_it_is_spoken_to() {
         let mut origins = Origins::default();
         let first = origin(&mut origins, "http://a:80/v1");
         assert_eq!(first.id, origin(&mut origins, "http://a").id);
         assert_ne!(first.id, origin(&mut origins, "http://a:81").id);
         assert_ne!(first.id, origin(&mut origins, "https://a:80").id);
+        assert_ne!(first.id, spoken_to(&mut origins, "http://a", Protocol::Http2).id);
     }
 
     #[test]
@@ -112,7 +143,7 @@ mod tests {
             ("[::1]:8443", "[::1]:8443")
         );
         assert_eq!(&*origin(&mut origins, "http://a").place, "a:80");
-        assert!(matches!(v6.tls, Some(ServerName::IpAddress(_))));
+        assert!(matches!(v6.tls.as_ref().unwrap().name, ServerName::IpAddress(_)));
         assert_eq!(origin(&mut origins, "http://localhost").literal, None);
     }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{line::Line, origin::Origin};
+use super::{channel::Channels, line::Line, origin::Origin};
 
 /// The most lines that rest per origin on one core. Full: the line that would be the next is closed.
 const SHELF_MAX: usize = 256;
@@ -24,6 +24,8 @@ type Shelf = Vec<Box<Line>>;
 /// the others run out.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
+    /// Those of HTTP/2, which do not rest.
+    pub(super) channels: Channels,
     shelves: RefCell<HashMap<u64, Shelf, BuildHasherDefault<Unhashed>>>,
     resting: Cell<usize>,
     tick: Cell<u32>,
@@ -65,24 +67,23 @@ impl Pool {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
         self.retain(|line| now.wrapping_sub(line.rested_at) < line.rest_ticks && line.is_alive());
+        self.channels.sweep();
     }
 
     /// Closes the lines to an origin that lead elsewhere than its name does now.
     pub(super) fn keep_only(&self, origin: &Origin, addresses: &[IpAddr]) {
         self.retain(|line| line.origin.id != origin.id || addresses.contains(&line.address));
+        self.channels.keep_only(origin, addresses);
     }
 
-    /// The origins that lines rest for and that are known by a name.
+    /// The origins that there are connections to which can be used again, and that are known by a name.
     pub(super) fn named_origins(&self) -> Vec<Arc<Origin>> {
         let shelves = self.shelves.borrow();
-        let origins = shelves
-            .values()
-            .filter_map(|shelf| shelf.first())
-            .map(|line| &line.origin);
+        let lines = shelves.values().filter_map(|shelf| shelf.first());
+        let mut origins = self.channels.origins();
+        origins.extend(lines.map(|line| Arc::clone(&line.origin)));
+        origins.retain(|origin| origin.literal.is_none());
         origins
-            .filter(|origin| origin.literal.is_none())
-            .cloned()
-            .collect()
     }
 
     fn retain(&self, mut keep: impl FnMut(&mut Line) -> bool) {

@@ -8,7 +8,7 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, connect::ConnectError, exchange::Exchange, resolve::ResolveError};
+use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc, resolve::ResolveError};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -29,12 +29,16 @@ pub(super) enum Refusal {
     HostDiffers,
     /// A `Host` that names no host.
     Host(HostRefusal),
+    /// A target that is neither a path nor a URL of HTTP.
+    Target,
     /// A path that has no normal form.
     Path(PathRefusal),
     /// An encoded slash or backslash in the path of a route that does not take them.
     EncodedSlash,
     /// A `Transfer-Encoding` other than `chunked` (RFC 9112 6.1).
     TransferEncoding,
+    /// Something else is expected than to be told when the body may come.
+    Expectation,
     /// A request for a tunnel.
     Tunnel,
     /// It has been here before.
@@ -113,6 +117,13 @@ impl Refusal {
                 &reason.to_string(),
                 "http_request_error",
             ),
+            Self::Target => words(
+                StatusCode::BAD_REQUEST,
+                "bad_target",
+                "Bad target",
+                "A target is a path, or a URL that begins with http:// or https://.",
+                "http_request_error",
+            ),
             Self::Path(reason) => words(
                 StatusCode::BAD_REQUEST,
                 "bad_path",
@@ -132,6 +143,13 @@ impl Refusal {
                 "bad_transfer_encoding",
                 "Bad Transfer-Encoding",
                 "The only Transfer-Encoding taken is chunked.",
+                "http_request_error",
+            ),
+            Self::Expectation => words(
+                StatusCode::EXPECTATION_FAILED,
+                "expectation_failed",
+                "Expectation failed",
+                "The only expectation that is met is 100-continue.",
                 "http_request_error",
             ),
             Self::Tunnel => words(
@@ -222,6 +240,11 @@ impl Refusal {
         }
     }
 
+    /// Whether nothing more is read from the connection: what comes next on it is not known to be a request.
+    fn ends_connection(&self) -> bool {
+        matches!(self, Self::TransferEncoding | Self::Tunnel | Self::BadBody)
+    }
+
     /// What a client is not told.
     fn cause(&self) -> Option<String> {
         match self {
@@ -245,6 +268,9 @@ impl Refusal {
                 "a request failed"
             );
         }
+        if exchange.is_call {
+            return grpc::ended(words.status, &words.detail);
+        }
         let mut problem = Problem::new(words.status, words.code, words.title, words.detail);
         problem.instance = Some(exchange.uri.path().to_owned());
         problem.correlation_id = exchange.correlation.to_str().ok().map(str::to_owned);
@@ -257,6 +283,9 @@ impl Refusal {
         if words.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
+        if self.ends_connection() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Self::MethodNotAllowed(methods) = self
             && let Ok(value) = HeaderValue::try_from(methods.to_string())
         {
@@ -267,6 +296,7 @@ impl Refusal {
 }
 
 /// The part of the match that is about connections.
+#[expect(clippy::too_many_lines, reason = "a table: one entry per reason")]
 fn unreachable_words(error: &ConnectError) -> Words {
     let words = |status, code, title, detail: &str, error| Words {
         status,
@@ -317,6 +347,20 @@ fn unreachable_words(error: &ConnectError) -> Words {
             "Upstream certificate not acceptable",
             "The certificate of the upstream is not acceptable.",
             "tls_certificate_error",
+        ),
+        ConnectError::Configuration(_) => words(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "credential_unavailable",
+            "Credential unavailable",
+            "The credential for the upstream is not available.",
+            "proxy_configuration_error",
+        ),
+        ConnectError::NoHttp2 => words(
+            StatusCode::BAD_GATEWAY,
+            "upstream_protocol_error",
+            "Bad response",
+            "The upstream does not speak HTTP/2.",
+            "http_protocol_error",
         ),
         ConnectError::Tls(_) => words(
             StatusCode::BAD_GATEWAY,

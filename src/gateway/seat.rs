@@ -11,7 +11,6 @@ use std::{
 
 use flexgate_schemas::IdKey;
 use tokio::{
-    net::TcpListener,
     runtime::{Builder, LocalOptions, LocalRuntime},
     sync::{oneshot, watch},
 };
@@ -20,6 +19,7 @@ use super::{
     Options, Published,
     connect::Connector,
     core::{Core, Parts, Phase},
+    door::{Door, Doors},
     ids::Ids,
     metrics::CoreMetrics,
     tls::Tls,
@@ -31,7 +31,7 @@ use crate::outcomes::outbox::Writer;
 pub(super) struct Seat {
     pub(super) number: u16,
     pub(super) listener: StdListener,
-    pub(super) port: u16,
+    pub(super) tls_listener: Option<StdListener>,
     pub(super) options: Options,
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
@@ -85,7 +85,10 @@ impl Seat {
             .enable_all()
             .build_local(LocalOptions::default())?;
         let context = runtime.enter();
-        let listener = TcpListener::from_std(self.listener)?;
+        let mut doors = vec![Door::open(self.listener, None)?];
+        if let (Some(listener), Some(tls)) = (self.tls_listener, &self.options.tls) {
+            doors.push(Door::open(listener, Some(tls.tls.clone()))?);
+        }
         let core = Rc::new(Core::new(Parts {
             published: self.published,
             connector: Connector::new(self.tls),
@@ -94,7 +97,6 @@ impl Seat {
             ids: Ids::new(self.id_key, self.number),
             writer,
             address_key: self.address_key,
-            port: self.port,
             client_rest: self.options.client_rest,
             connections_max: self
                 .options
@@ -103,7 +105,7 @@ impl Seat {
                 .div_ceil(self.options.threads.get()),
         }));
         drop(context);
-        let work = Rc::clone(&core).run(listener, self.phase);
+        let work = Rc::clone(&core).run(Doors::new(doors), self.phase);
         Ok((runtime, core, work))
     }
 

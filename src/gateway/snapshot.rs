@@ -10,7 +10,6 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{Route, RouteId, Secret, Settings, UpstreamId, event::Entity};
-use http::HeaderValue;
 
 use super::{
     compiled::{CompiledRoute, CompiledUpstream, Destination},
@@ -41,7 +40,7 @@ pub struct Snapshot {
 pub(super) type Held = Rc<Arc<Snapshot>>;
 
 /// Finds the value of a secret on this node. Called while a snapshot is built, never by a request.
-pub type Secrets = Arc<dyn Fn(&Secret) -> Result<HeaderValue, SecretMissing> + Send + Sync>;
+pub type Secrets = Arc<dyn Fn(&Secret) -> Result<String, SecretMissing> + Send + Sync>;
 
 /// Why a secret has no value on this node; never holds the value. Written to the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,9 +59,10 @@ struct Inner {
     workshop: Mutex<Workshop>,
 }
 
-struct Workshop {
-    origins: Origins,
-    secrets: Secrets,
+/// What it takes to build a snapshot.
+pub(super) struct Workshop {
+    pub(super) origins: Origins,
+    pub(super) secrets: Secrets,
 }
 
 impl Published {
@@ -151,7 +151,7 @@ impl Snapshot {
 
     fn set_route(&mut self, route: &Arc<Route>, before: &Snapshot, workshop: &mut Workshop) {
         let old = before.table.get(&route.id);
-        let compiled = CompiledRoute::compile(route, old.map(|old| &**old), &mut workshop.origins);
+        let compiled = CompiledRoute::compile(route, old.map(|old| &**old), workshop);
         self.remove_route(&route.id);
         if route.enabled {
             self.matched.add(&route.matchers);
@@ -178,12 +178,7 @@ impl Snapshot {
             return;
         };
         let old = before.upstreams.get(id);
-        let compiled = CompiledUpstream::compile(
-            &entry.value,
-            old.map(|old| &**old),
-            &mut workshop.origins,
-            &workshop.secrets,
-        );
+        let compiled = CompiledUpstream::compile(&entry.value, old.map(|old| &**old), workshop);
         self.upstreams.insert(id.clone(), Arc::new(compiled));
     }
 }

@@ -38,8 +38,18 @@ enum Stream {
 
 impl Wire {
     /// These bytes were read and not used: they are read again, before anything else.
-    pub(super) fn put_back(&mut self, bytes: Vec<u8>) {
+    pub(super) fn put_back(&mut self, bytes: impl Into<Bytes>) {
         self.ahead = bytes.into();
+    }
+}
+
+impl Wire {
+    /// Whether both sides of TLS agreed on this protocol (RFC 7301).
+    pub(super) fn agreed_on(&self, protocol: &[u8]) -> bool {
+        match &self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(io) => io.inner().get_ref().1.alpn_protocol() == Some(protocol),
+        }
     }
 }
 
@@ -52,6 +62,12 @@ impl From<TcpStream> for Wire {
 impl From<TlsStream<TcpStream>> for Wire {
     fn from(stream: TlsStream<TcpStream>) -> Self {
         Stream::Tls(Box::new(TokioIo::new(stream))).into()
+    }
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Wire({} bytes ahead)", self.ahead.len())
     }
 }
 

@@ -63,6 +63,9 @@ pub struct Checks {
     pub projections: Verdict,
     /// The read models of outcomes, where this process keeps them.
     pub outcomes: Verdict,
+    /// Where outcomes wait for the stream, where this process records any. `DOWN`: they are lost, or the stream does not get
+    /// them.
+    pub outbox: Verdict,
 }
 
 /// Why a check is not `UP`, by its name.
@@ -83,18 +86,23 @@ pub struct Reasons {
     /// The read models of outcomes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Box<str>>,
+    /// Where outcomes wait for the stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<Box<str>>,
 }
 
 impl Checks {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: &[Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes] = checks.each_ref().map(Check::verdict);
+        let [database, redis, jetstream, projections, outcomes, outbox] =
+            checks.each_ref().map(Check::verdict);
         Self {
             database,
             redis,
             jetstream,
             projections,
             outcomes,
+            outbox,
         }
     }
 }
@@ -102,13 +110,14 @@ impl Checks {
 impl Reasons {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: [Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes] = checks.map(Check::reason);
+        let [database, redis, jetstream, projections, outcomes, outbox] = checks.map(Check::reason);
         Self {
             database,
             redis,
             jetstream,
             projections,
             outcomes,
+            outbox,
         }
     }
 

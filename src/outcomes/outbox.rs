@@ -81,6 +81,8 @@ struct Inner {
     lost: AtomicU64,
     /// Files that a core had to make itself, since the keeper was too slow.
     late: AtomicU64,
+    /// Whether the keeper could not make a file when it tried last.
+    no_room: AtomicBool,
     stopping: AtomicBool,
     keeper: Mutex<Option<JoinHandle<()>>>,
 }
@@ -109,6 +111,15 @@ pub struct Depth {
     pub lost: u64,
     /// Files that a core had to make itself since the start, which takes it a millisecond.
     pub late: u64,
+    /// Whether no further file could be made when that was tried last.
+    pub no_room: bool,
+}
+
+impl Depth {
+    /// Whether it is at its bound, or so near that it was just there.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.bytes.saturating_mul(10) > self.bytes_max.saturating_mul(9)
+    }
 }
 
 /// Where one core writes its outcomes. To drop it says that no more will come.
@@ -119,12 +130,9 @@ pub struct Writer {
     pen: Option<(Place, Pen)>,
     /// The counter of the next outcome.
     next: u64,
-    /// For how many outcomes more nothing is tried, since there was no room.
-    dry: u32,
+    /// Whether there was no room for a file. To look for some takes long: from then on the keeper does.
+    dry: bool,
 }
-
-/// How many outcomes go by before a core that had no room on the disk looks for some again: to look takes long.
-const DRY_FOR: u32 = 1000;
 
 impl Outbox {
     /// Opens the folder, and takes over what earlier starts left there.
@@ -150,6 +158,7 @@ impl Outbox {
             taken: cores.map(|_| AtomicBool::new(false)).collect(),
             lost: AtomicU64::new(0),
             late: AtomicU64::new(0),
+            no_room: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             keeper: Mutex::new(None),
         };
@@ -173,7 +182,7 @@ impl Outbox {
             core,
             pen: None,
             next: 0,
-            dry: 0,
+            dry: false,
         })
     }
 
@@ -189,6 +198,7 @@ impl Outbox {
             bytes_max: inner.bytes_max,
             lost: inner.lost.load(Ordering::Relaxed),
             late: inner.late.load(Ordering::Relaxed),
+            no_room: inner.no_room.load(Ordering::Relaxed),
         }
     }
 
@@ -291,7 +301,7 @@ impl Writer {
     #[inline]
     pub fn append(&mut self, outcome: &Outcome<'_>, kept: Kept) {
         if !self.pen.as_ref().is_some_and(|(_, pen)| pen.has_room()) {
-            self.turn_if_worth_it();
+            self.turn();
         }
         match &mut self.pen {
             Some((_, pen)) => pen.write(|room| record::encode(outcome, kept, room)),
@@ -303,24 +313,22 @@ impl Writer {
         self.inner.next[usize::from(self.core)].store(self.next, Ordering::Relaxed);
     }
 
-    #[cold]
-    fn turn_if_worth_it(&mut self) {
-        if self.dry > 0 {
-            self.dry -= 1;
-            return;
-        }
-        self.turn();
-        if self.pen.is_none() {
-            self.dry = DRY_FOR;
-        }
-    }
-
     /// Turns to the next file.
+    #[cold]
     fn turn(&mut self) {
         self.seal();
         let spare = lock(&self.inner.ledger).take_spare(self.core);
         let made_ahead = spare.is_some();
-        let Some(mut pen) = spare.or_else(|| keeper::make(&self.inner, self.core)) else {
+        let was_dry = std::mem::replace(&mut self.dry, false);
+        let made = spare.or_else(|| {
+            if was_dry {
+                None
+            } else {
+                keeper::make(&self.inner, self.core)
+            }
+        });
+        let Some(mut pen) = made else {
+            self.dry = true;
             return;
         };
         if !made_ahead && self.next > 0 {

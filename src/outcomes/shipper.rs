@@ -7,12 +7,16 @@ mod line;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::Utc;
 use flexgate_schemas::{NodeId, alert::AlertKind, frame};
 use metrics::{counter, gauge};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use self::line::{Line, Stuck};
-use super::outbox::{Depth, Outbox};
+use super::{
+    condition::{self, Condition},
+    outbox::{Depth, Outbox},
+};
 use crate::{
     drain::Tasks,
     journal::{
@@ -32,15 +36,19 @@ pub struct Shipper {
     link: Link,
     place: Place,
     alerts: Alerts,
+    report: Report,
     lines: BTreeMap<(u32, u16), Line>,
     writer: Option<frame::Writer>,
     /// What was known of the outbox when it was told last.
     told: Depth,
     /// Whether outcomes are being lost.
     overflowing: bool,
-    /// Whether the stream took what was sent last.
-    refused: bool,
+    /// Why the stream gets nothing, when it does not.
+    stuck: Option<condition::Stuck>,
 }
+
+/// Is told how the outbox is doing.
+type Report = Box<dyn Fn(&Condition) + Send + Sync>;
 
 /// Where frames go.
 #[derive(Debug)]
@@ -60,12 +68,20 @@ impl Shipper {
                 stream: names.outcomes(),
             },
             alerts,
+            report: Box::new(|_| {}),
             lines: BTreeMap::new(),
             writer: None,
             told: Depth::default(),
             overflowing: false,
-            refused: false,
+            stuck: None,
         }
+    }
+
+    /// Tells somebody how the outbox is doing, in every round.
+    #[must_use]
+    pub fn reporting(mut self, report: impl Fn(&Condition) + Send + Sync + 'static) -> Self {
+        self.report = Box::new(report);
+        self
     }
 
     /// Ships until the tasks are stopped.
@@ -104,6 +120,7 @@ impl Shipper {
     async fn round(&mut self) {
         self.tell();
         if !self.link.is_up() {
+            self.stuck("not connected to NATS".to_owned());
             return self.begin_anew();
         }
         let link = self.link.clone();
@@ -114,13 +131,23 @@ impl Shipper {
         if let Err(stuck) = shipped {
             self.begin_anew();
             counter!("flexgate_outcome_frames_refused_total").increment(1);
-            if !std::mem::replace(&mut self.refused, true) {
-                tracing::warn!(%stuck, "outcomes are not taken by the stream: they wait in the outbox");
-            }
+            self.stuck(format!("the stream does not take outcomes ({stuck})"));
             tokio::time::sleep(PAUSE).await;
-        } else if std::mem::take(&mut self.refused) {
+        } else if self.stuck.take().is_some() {
             tracing::info!("outcomes are taken by the stream again");
+            self.report();
         }
+    }
+
+    /// Something is in the way, still or anew.
+    fn stuck(&mut self, reason: String) {
+        let since = self.stuck.take().map(|before| before.since);
+        if since.is_none() {
+            tracing::warn!(%reason, "outcomes are not taken by the stream: they wait in the outbox");
+        }
+        let since = since.unwrap_or_else(|| Utc::now().into());
+        self.stuck = Some(condition::Stuck { reason, since });
+        self.report();
     }
 
     async fn ship(&mut self) -> Result<(), Stuck> {
@@ -166,7 +193,7 @@ impl Shipper {
             gauge!("flexgate_outbox_waiting_outcomes").set(now.outcomes as f64);
         }
         let was_overflowing = self.overflowing;
-        self.overflowing = lost > 0 || was_overflowing && now.is_nearly_full();
+        self.overflowing = lost > 0 || was_overflowing && (now.no_room || now.is_nearly_full());
         if self.overflowing && !was_overflowing {
             self.alerts.raise(AlertKind::OutboxOverflowed {
                 lost: now.lost,
@@ -174,12 +201,14 @@ impl Shipper {
             });
         }
         self.told = now;
+        self.report();
     }
-}
 
-impl Depth {
-    /// Whether an episode of losses is not over yet.
-    fn is_nearly_full(&self) -> bool {
-        self.bytes.saturating_mul(10) > self.bytes_max.saturating_mul(9)
+    fn report(&self) {
+        (self.report)(&Condition {
+            depth: self.told,
+            loses: self.overflowing,
+            stuck: self.stuck.clone(),
+        });
     }
 }

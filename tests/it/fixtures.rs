@@ -1,7 +1,8 @@
 //! Real servers, started once per run and shared; tests are kept apart by stream prefix and database name.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -30,6 +31,25 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What `make servers` fetched.
 pub fn binaries() -> Binaries {
     Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"))
+}
+
+/// A program that a package of Debian has, for a test that holds ours against it. Where it is not installed the test is
+/// skipped, and says so; but not where everything must be there.
+pub fn debian(program: &str, package: &str) -> Option<PathBuf> {
+    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
+    let mut paths = places.iter().map(|place| Path::new(place).join(program));
+    let found = paths.find(|path| path.exists());
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one thing a test has to know of where it runs"
+    )]
+    let must_be_there = std::env::var("CI").is_ok_and(|value| value == "true");
+    if found.is_none() {
+        let message = format!("{program} is not here: `make peers` installs it (apt install {package})");
+        assert!(!must_be_there, "{message}");
+        eprintln!("SKIPPED: {message}");
+    }
+    found
 }
 
 /// A NATS server and its data, for one test that harms it or for all that do not.
@@ -72,9 +92,15 @@ pub struct Postgres {
 impl Postgres {
     /// A server of one's own.
     pub async fn start() -> Self {
+        Self::start_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).await
+    }
+
+    /// A server of one's own, with its data on the disk of this folder.
+    pub async fn start_in(folder: &Path) -> Self {
         let data = tempfile::Builder::new()
             .prefix(&format!("postgres-{}-", process::id()))
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(folder)
             .unwrap();
         let options = ServerOptions {
             data_dir: data.path().to_owned(),

@@ -4,12 +4,17 @@ mod answers;
 mod bodies;
 mod changes;
 mod drain;
+mod early;
 mod edits;
 mod expressions;
 mod fields;
+mod framing;
+mod http2;
 mod lines;
 mod names;
 mod recording;
+mod tls;
+mod tunnels;
 
 use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -18,7 +23,6 @@ use flexgate::{
     gateway::{Gateway, Options, Published, SecretMissing},
 };
 use flexgate_schemas::{Event, Secret, Timestamp};
-use http::HeaderValue;
 
 use crate::wire::{Client, Message};
 
@@ -39,11 +43,14 @@ fn options() -> Options {
     options
 }
 
-/// The only secret that test nodes have is `${TOKEN}`.
+/// The secrets that test nodes have are `${TOKEN}` and files.
 fn published() -> Published {
     Published::new(Arc::new(|secret: &Secret| match secret {
-        Secret::Variable(name) if **name == *"TOKEN" => Ok(HeaderValue::from_static("Bearer of-the-gateway")),
-        other => Err(SecretMissing(format!("{other} is not there"))),
+        Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
+        Secret::File(path) => {
+            std::fs::read_to_string(&**path).map_err(|error| SecretMissing(error.to_string()))
+        }
+        other @ Secret::Variable(_) => Err(SecretMissing(format!("{other} is not there"))),
     }))
 }
 

@@ -8,15 +8,19 @@
 )]
 
 mod admin;
+mod certificates;
 mod cli;
 mod client;
 mod cluster;
 mod config;
 mod devstack;
+mod disk;
 mod fixtures;
 mod gateway;
+mod http2;
 mod journal;
 mod outcomes;
+mod program;
 mod projections;
 mod restart;
 mod tables;

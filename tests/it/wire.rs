@@ -60,15 +60,8 @@ pub(crate) async fn read_message(
     stream: &mut (impl AsyncBufRead + Unpin),
     method: Option<&str>,
 ) -> io::Result<Option<Message>> {
-    let Some(start) = line(stream).await? else {
+    let Some(mut message) = read_head(stream).await? else {
         return Ok(None);
-    };
-    let headers = fields(stream).await?;
-    let mut message = Message {
-        start,
-        headers,
-        body: Vec::new(),
-        trailers: Vec::new(),
     };
     let bodiless =
         method == Some("HEAD") || (method.is_some() && matches!(message.status(), 100..=199 | 204 | 304));
@@ -84,6 +77,19 @@ pub(crate) async fn read_message(
         stream.read_to_end(&mut message.body).await?;
     }
     Ok(Some(message))
+}
+
+/// Reads a message up to its body.
+pub(crate) async fn read_head(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<Message>> {
+    let Some(start) = line(stream).await? else {
+        return Ok(None);
+    };
+    Ok(Some(Message {
+        start,
+        headers: fields(stream).await?,
+        body: Vec::new(),
+        trailers: Vec::new(),
+    }))
 }
 
 async fn read_chunks(stream: &mut (impl AsyncBufRead + Unpin), message: &mut Message) -> io::Result<()> {
@@ -114,11 +120,11 @@ async fn fields(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<(Str
 }
 
 async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<String>> {
-    let mut line = String::new();
-    match stream.read_line(&mut line).await? {
+    let mut line = Vec::new();
+    match stream.read_until(b'\n', &mut line).await? {
         0 => Ok(None),
-        _ => match line.strip_suffix("\r\n") {
-            Some(line) => Ok(Some(line.to_owned())),
+        _ => match line.strip_suffix(b"\r\n") {
+            Some(line) => Ok(Some(String::from_utf8_lossy(line).into_owned())),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         },
     }

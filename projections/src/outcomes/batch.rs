@@ -9,6 +9,7 @@ use flexgate_schemas::{
 };
 
 use super::{
+    arrivals::Arrivals,
     rows::Rows,
     seen::Seen,
     sums::Sums,
@@ -30,8 +31,7 @@ pub(super) struct Progress {
     pub(super) outcomes: u64,
     /// How many of them have a row.
     pub(super) rows: u64,
-    /// First and last arrival, in microseconds since 1970.
-    pub(super) times: Option<(i64, i64)>,
+    pub(super) arrivals: Arrivals,
 }
 
 /// The sources, as far as they have been folded. Runs ahead of the database by the batches that are being written.
@@ -150,18 +150,9 @@ impl Fold {
         progress.seen.see(&run.counters());
         progress.outcomes += fresh_count;
         progress.rows += batch.rows.count() - rows_before;
-        progress.widen(&frame);
+        progress.arrivals.widen(Arrivals::new(frame.times()));
         batch.sources.insert(run.source.clone(), progress.clone());
         Ok(())
-    }
-}
-
-impl Progress {
-    fn widen(&mut self, frame: &Frame<'_>) {
-        if let Some((first, last)) = frame.times() {
-            let held = self.times.unwrap_or((first, last));
-            self.times = Some((held.0.min(first), held.1.max(last)));
-        }
     }
 }
 

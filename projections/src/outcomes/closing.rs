@@ -139,9 +139,8 @@ async fn read(
         hour.timestamp_micros(),
         (hour + TimeDelta::hours(1)).timestamp_micros(),
     );
-    let within = |times: Option<(i64, i64)>| times.is_some_and(|(first, last)| first < to && last >= from);
     let mut covers: Vec<_> = sources
-        .filter(|(_, progress)| within(progress.times))
+        .filter(|(_, progress)| progress.arrivals.touch(from, to))
         .map(|(source, progress)| Covered {
             node: source.node,
             boot: source.boot,
@@ -239,37 +238,8 @@ fn key_hour((key, requests, errors, bytes_in, bytes_out): (String, i64, i64, i64
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_hour_with_many_routes_is_cut_into_parts_that_make_it_up() {
-        let status = |n: usize| StatusHour {
-            route: Some(n.to_string()),
-            upstream: None,
-            status_class: 2,
-            refused: None,
-            requests: 1,
-        };
-        let whole = ClosedHour {
-            hour: Timestamp::default(),
-            version: 1,
-            part: 1,
-            parts: 1,
-            stream_created: 0,
-            through: 9,
-            covers: Vec::new(),
-            routes: Vec::new(),
-            statuses: (0..2500).map(status).collect(),
-            keys: Vec::new(),
-        };
-        let parts = parts(whole.clone());
-        let numbers: Vec<_> = parts.iter().map(|part| (part.part, part.parts)).collect();
-        assert_eq!(numbers, [(1, 3), (2, 3), (3, 3)]);
-        let together: Vec<_> = parts.into_iter().flat_map(|part| part.statuses).collect();
-        assert_eq!(together, whole.statuses);
-    }
-
-    #[test]
-    fn an_hour_without_anything_is_one_part() {
-        let empty = ClosedHour {
+    fn empty() -> ClosedHour {
+        ClosedHour {
             hour: Timestamp::default(),
             version: 1,
             part: 1,
@@ -280,7 +250,31 @@ mod tests {
             routes: Vec::new(),
             statuses: Vec::new(),
             keys: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_hour_with_many_routes_is_cut_into_parts_that_make_it_up() {
+        let status = |n: usize| StatusHour {
+            route: Some(n.to_string()),
+            upstream: None,
+            status_class: 2,
+            refused: None,
+            requests: 1,
         };
-        assert_eq!(parts(empty.clone()), [empty]);
+        let whole = ClosedHour {
+            statuses: (0..2500).map(status).collect(),
+            ..empty()
+        };
+        let parts = parts(whole.clone());
+        let numbers: Vec<_> = parts.iter().map(|part| (part.part, part.parts)).collect();
+        assert_eq!(numbers, [(1, 3), (2, 3), (3, 3)]);
+        let together: Vec<_> = parts.into_iter().flat_map(|part| part.statuses).collect();
+        assert_eq!(together, whole.statuses);
+    }
+
+    #[test]
+    fn an_hour_without_anything_is_one_part() {
+        assert_eq!(parts(empty()), [empty()]);
     }
 }

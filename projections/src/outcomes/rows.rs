@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use flexgate_schemas::{Outcome, frame::Frame};
 
+use super::arrivals::Arrivals;
+
 /// Takes what [`Rows`] holds.
 pub(super) const COPY: &str = "
     COPY flexgate.requests
@@ -30,7 +32,7 @@ const EPOCH_MICROS: i64 = 946_684_800_000_000;
 pub(super) struct Rows {
     bytes: Vec<u8>,
     count: u64,
-    times: Option<(i64, i64)>,
+    arrivals: Arrivals,
     /// Hours since 1970.
     hours: BTreeSet<i64>,
 }
@@ -40,7 +42,7 @@ impl Default for Rows {
         Self {
             bytes: HEADER.to_vec(),
             count: 0,
-            times: None,
+            arrivals: Arrivals::default(),
             hours: BTreeSet::new(),
         }
     }
@@ -59,8 +61,7 @@ impl Rows {
 
     /// How many of them arrived in a second.
     pub(super) fn per_second(&self) -> u64 {
-        let micros = self.times.map_or(0, |(first, last)| first.abs_diff(last));
-        self.count / (micros / 1_000_000 + 1)
+        self.count / (self.arrivals.seconds() + 1)
     }
 
     /// All of them, as COPY takes them.
@@ -72,8 +73,7 @@ impl Rows {
     /// Adds the row of an outcome. Everything in a frame was seen to fit into its columns.
     pub(super) fn push(&mut self, frame: &Frame<'_>, outcome: &Outcome<'_>) {
         self.count += 1;
-        let (first, last) = self.times.unwrap_or((outcome.at, outcome.at));
-        self.times = Some((first.min(outcome.at), last.max(outcome.at)));
+        self.arrivals.note(outcome.at);
         self.hours.insert(outcome.hour());
         self.bytes.extend(COLUMNS.to_be_bytes());
         self.field(frame.id(outcome).as_bytes());

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use flexgate_schemas::frame::Source;
 use sqlx::{PgConnection, postgres::types::PgRange};
 
-use super::{batch::Progress, seen::Seen};
+use super::{arrivals::Arrivals, batch::Progress, seen::Seen};
 use crate::checkpoint::bigint;
 
 pub(super) const STATEMENTS: [&str; 2] = [LOAD, PUT];
@@ -47,6 +47,7 @@ pub(super) async fn put(
     sources: &HashMap<Source, Progress>,
 ) -> Result<(), sqlx::Error> {
     for (source, progress) in sources {
+        let times = progress.arrivals.times();
         let time = |micros: i64| DateTime::from_timestamp_micros(micros);
         let holes = progress.seen.holes().iter();
         let holes = holes.map(|hole| Ok(PgRange::from(bigint(hole.start)?..bigint(hole.end)?)));
@@ -59,8 +60,8 @@ pub(super) async fn put(
             .bind(holes)
             .bind(bigint(progress.outcomes)?)
             .bind(bigint(progress.rows)?)
-            .bind(progress.times.and_then(|(first, _)| time(first)))
-            .bind(progress.times.and_then(|(_, last)| time(last)))
+            .bind(times.and_then(|(first, _)| time(first)))
+            .bind(times.and_then(|(_, last)| time(last)))
             .execute(&mut *transaction)
             .await?;
     }
@@ -82,11 +83,12 @@ fn read(stored: Stored) -> Result<(Source, Progress), sqlx::Error> {
         _ => None, // the database writes every finite range of integers in the one form above
     });
     let times = first_at.zip(last_at);
+    let times = times.map(|(first, last)| (first.timestamp_micros(), last.timestamp_micros()));
     let progress = Progress {
         seen: Seen::new(number(mark)?, holes),
         outcomes: number(outcomes)?,
         rows: number(rows)?,
-        times: times.map(|(first, last)| (first.timestamp_micros(), last.timestamp_micros())),
+        arrivals: Arrivals::new(times),
     };
     Ok((source, progress))
 }

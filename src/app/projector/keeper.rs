@@ -50,6 +50,8 @@ impl Shown {
     fn failed(&mut self, error: &Error) {
         let reason = if error.stops() {
             error.to_string().into()
+        } else if error.is_out_of_room() {
+            "the disk of the database is full".into()
         } else {
             "the database does not take part".into()
         };

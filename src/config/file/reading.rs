@@ -212,6 +212,7 @@ impl Reading<'_> {
         NodeOverrides {
             host: proxy.host,
             port: proxy.port,
+            tls: proxy.tls,
             redis: self.redis(tree, limits),
             log_level: logging.level.map(sections::Level::filter),
             log_format: logging.format.map(Into::into),

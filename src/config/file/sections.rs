@@ -8,7 +8,10 @@ use flexgate_schemas::{HostPattern, Millis};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
-use super::{super::log::LogFormat, bytes::Bytes};
+use super::{
+    super::{log::LogFormat, tls::TlsSection},
+    bytes::Bytes,
+};
 
 /// The sections a file may have.
 pub(super) const NAMES: [&str; 14] = [
@@ -42,6 +45,7 @@ pub(super) struct Proxy {
     pub(super) forwarded: Option<bool>,
     pub(super) max_body_size: Option<Bytes>,
     pub(super) cors: Option<Cors>,
+    pub(super) tls: Option<TlsSection>,
 }
 
 /// A number, which is `request`; or each by its name, as in the old files.

@@ -20,25 +20,21 @@ use super::{
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The thread.
-pub(super) struct Keeper {
-    /// Whether the last file could not be made.
-    failing: bool,
-}
+pub(super) struct Keeper;
 
 impl Keeper {
     /// Makes what the cores need first, then starts the thread.
     pub(super) fn start(inner: &Arc<Inner>) -> io::Result<JoinHandle<()>> {
-        let mut keeper = Self { failing: false };
         Self::adopt(inner);
-        keeper.make_spares(inner);
+        Self::make_spares(inner);
         let inner = Arc::downgrade(inner);
         thread::Builder::new()
             .name("outbox".to_owned())
-            .spawn(move || keeper.run(&inner))
+            .spawn(move || Self::run(&inner))
     }
 
     /// Until the outbox is closed, or dropped.
-    fn run(mut self, inner: &Weak<Inner>) {
+    fn run(inner: &Weak<Inner>) {
         let mut adopted = Instant::now();
         loop {
             thread::park_timeout(LOOK_EVERY);
@@ -52,25 +48,25 @@ impl Keeper {
                 Self::adopt(&inner);
                 adopted = Instant::now();
             }
-            self.make_spares(&inner);
+            Self::make_spares(&inner);
         }
     }
 
-    fn make_spares(&mut self, inner: &Inner) {
+    fn make_spares(inner: &Inner) {
         let missing = lock(&inner.ledger).without_spare();
+        let mut failed = None;
         for core in missing {
             match try_make(inner, core) {
                 Ok(pen) => {
-                    self.failing = false;
                     let superfluous = lock(&inner.ledger).put_spare(core, pen);
                     drop(superfluous);
                 }
-                Err(error) if !self.failing => {
-                    self.failing = true;
-                    tracing::warn!(%error, "the outbox gets no more room on the disk: the oldest outcomes go, unsent");
-                }
-                Err(_) => {}
+                Err(error) => failed = Some(error),
             }
+        }
+        let had_none = inner.no_room.swap(failed.is_some(), Ordering::Relaxed);
+        if let Some(error) = failed.filter(|_| !had_none) {
+            tracing::warn!(%error, "the outbox gets no more room on the disk: the oldest outcomes go, unsent");
         }
     }
 

@@ -1,3 +1,8 @@
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use flexgate_schemas::Outcome;
 
 use super::*;
@@ -235,4 +240,39 @@ fn what_lies_there_can_be_seen_from_outside() {
     let seen = Outbox::peek(folder.path()).unwrap();
     assert_eq!(seen.len(), 1);
     assert_eq!((seen[0].0.boot.as_str(), seen[0].1.clone()), ("b1", 0..20));
+}
+
+#[test]
+fn a_core_without_room_records_again_as_soon_as_there_is_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(Options {
+        bytes_max: 8 << 20,
+        ..options(folder.path(), "b1")
+    })
+    .unwrap();
+    let mut writer = outbox.writer(0).unwrap();
+    let mut after = None;
+    // The shipper is at every file as soon as it is begun, so that none of them can go.
+    while outbox.depth().lost == 0 {
+        append(&mut writer, 0..1);
+        after = outbox
+            .claim((Place::OWN, 0), after)
+            .map_or(after, |(place, _)| Some(place.number));
+    }
+    outbox.unclaim();
+    let until = Instant::now() + Duration::from_secs(10);
+    while !lock(&outbox.0.ledger).without_spare().is_empty() {
+        assert!(Instant::now() < until, "the keeper finds no room");
+        thread::yield_now();
+    }
+    let lost = outbox.depth().lost;
+    append(&mut writer, 0..1);
+    let depth = outbox.depth();
+    assert_eq!(depth.lost, lost);
+    let last = waiting(&outbox).last().map(|(counter, _)| counter + 1);
+    assert_eq!(
+        last,
+        Some(depth.recorded),
+        "it has the counter after those that are lost"
+    );
 }

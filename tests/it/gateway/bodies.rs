@@ -126,6 +126,16 @@ async fn declared_trailers_pass() {
 }
 
 #[tokio::test]
+async fn declared_trailers_of_a_request_pass_and_others_do_not() {
+    let backend = Upstream::replying(200).start().await;
+    let node = Node::forwarding_to(&backend.url());
+    let request = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: x-sum, content-length\r\n\r\n\
+                   2\r\nhi\r\n0\r\nx-sum: 7\r\ncontent-length: 9\r\nx-other: 1\r\n\r\n";
+    assert_eq!(node.ask(request).await.status(), 200);
+    assert_eq!(backend.last().trailers, [("x-sum".to_owned(), "7".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_slow_client_slows_the_upstream_down() {
     const SIZE: usize = 64 * 1024;
     const PIECES: usize = 1536;

@@ -21,7 +21,7 @@ async fn a_taken_port_is_named() {
     let mut options = options();
     options.addr = node.addr();
     let error = Gateway::start(options, &published()).unwrap_err();
-    assert!(matches!(&error, GatewayError::Taken(addr) if *addr == node.addr()));
+    assert!(matches!(&error, GatewayError::Taken(addr, _) if *addr == node.addr()));
     assert!(error.to_string().contains(&node.addr().to_string()), "{error}");
 }
 

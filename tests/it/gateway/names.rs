@@ -3,39 +3,26 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use flexgate::gateway::Roots;
-use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Node, assert_refused, options, route};
-use crate::upstream::{Behaviour, Upstream};
+use crate::{
+    certificates::Authority,
+    upstream::{Behaviour, Upstream},
+};
 
-/// Good for `localhost` and 127.0.0.1 for a hundred years, and trusted by nobody but these tests.
-const CERTIFICATE: &[u8] = include_bytes!("../../fixtures/tls/server.pem");
-const KEY: &[u8] = include_bytes!("../../fixtures/tls/server.key");
-const AUTHORITY: &[u8] = include_bytes!("../../fixtures/tls/ca.pem");
-
-fn over_tls(behaviour: Behaviour) -> Behaviour {
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()],
-            PrivateKeyDer::from_pem_slice(KEY).unwrap(),
-        )
-        .unwrap();
-    behaviour.over_tls(TlsAcceptor::from(Arc::new(config)))
+/// A backend that speaks TLS as `localhost` and 127.0.0.1, and who signed its certificate.
+async fn over_tls(behaviour: Behaviour) -> (Upstream, Authority) {
+    let authority = Authority::new();
+    let config = authority.issue(&["localhost", "127.0.0.1"]).server(&[], None);
+    let backend = behaviour.over_tls(TlsAcceptor::from(Arc::new(config)));
+    (backend.start().await, authority)
 }
 
-/// A gateway that trusts the test's authority, or nobody.
-fn node(trusting: bool, url: &str) -> Node {
+/// A gateway that trusts this authority.
+fn node(trusting: &Authority, url: &str) -> Node {
     let mut options = options();
-    let authority = CertificateDer::from_pem_slice(AUTHORITY).unwrap();
-    options.roots = Roots::Only(if trusting { vec![authority] } else { Vec::new() });
+    options.roots = Roots::Only(vec![trusting.der()]);
     Node::start_with(options, &[route("all", "/*", url)])
 }
 
@@ -62,9 +49,9 @@ async fn a_name_that_does_not_exist_is_a_bad_gateway() {
 
 #[tokio::test]
 async fn an_upstream_is_reached_over_tls_by_name_and_by_address() {
-    let backend = over_tls(Upstream::echoing()).start().await;
+    let (backend, authority) = over_tls(Upstream::echoing()).await;
     for host in [by_name(backend.addr()), backend.addr().to_string()] {
-        let node = node(true, &format!("https://{host}"));
+        let node = node(&authority, &format!("https://{host}"));
         let body = "x".repeat(300_000);
         let request = format!(
             "POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
@@ -84,8 +71,8 @@ async fn an_upstream_is_reached_over_tls_by_name_and_by_address() {
 
 #[tokio::test]
 async fn a_certificate_of_an_unknown_authority_is_not_accepted() {
-    let backend = over_tls(Upstream::replying(200)).start().await;
-    let node = node(false, &format!("https://{}", by_name(backend.addr())));
+    let (backend, _authority) = over_tls(Upstream::replying(200)).await;
+    let node = node(&Authority::new(), &format!("https://{}", by_name(backend.addr())));
     assert_refused(
         &node.get("/").await,
         502,
@@ -97,10 +84,10 @@ async fn a_certificate_of_an_unknown_authority_is_not_accepted() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_not_accepted() {
-    let backend = over_tls(Upstream::replying(200)).start().await;
+    let (backend, authority) = over_tls(Upstream::replying(200)).await;
     let elsewhere = backend.addr().to_string().replace("127.0.0.1", "127.0.0.2");
     let listener = tokio::net::TcpListener::bind(&elsewhere).await.unwrap();
-    let node = node(true, &format!("https://{elsewhere}"));
+    let node = node(&authority, &format!("https://{elsewhere}"));
     let relay = async {
         let (mut from, _) = listener.accept().await.unwrap();
         let mut to = tokio::net::TcpStream::connect(backend.addr()).await.unwrap();
@@ -118,7 +105,10 @@ async fn a_certificate_for_another_name_is_not_accepted() {
 #[tokio::test]
 async fn an_upstream_that_does_not_speak_tls_is_a_bad_gateway() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let node = node(true, &format!("https://{}", listener.local_addr().unwrap()));
+    let node = node(
+        &Authority::new(),
+        &format!("https://{}", listener.local_addr().unwrap()),
+    );
     let speak_plainly = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n")

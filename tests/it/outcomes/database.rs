@@ -5,9 +5,17 @@ use flexgate_projections::{Applied, Error, OutcomeProjector, Retention, connect}
 use flexgate_schemas::frame::{Delivered, Sealed};
 use futures_util::stream;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::time::timeout;
 
 use super::frames::delivered;
-use crate::fixtures::Postgres;
+use crate::fixtures::{LOOK_AGAIN, PATIENCE, Postgres};
+
+/// How many requests have a row.
+pub const REQUESTS: &str = "SELECT count(*) FROM flexgate.requests";
+/// How many requests are counted.
+pub const COUNTED: &str = "SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_hourly";
+/// How many messages were put aside.
+pub const DEAD: &str = "SELECT count(*) FROM flexgate.dead_letter";
 
 /// When the stream was made that the tests read.
 pub fn created() -> DateTime<Utc> {
@@ -66,4 +74,22 @@ impl Database {
         connection.close().await.unwrap();
         rows
     }
+}
+
+/// Waits until a query answers with this number.
+pub async fn reaches(url: &str, sql: &'static str, number: i64) {
+    let mut last = None;
+    let reached = async {
+        loop {
+            if let Ok(mut connection) = PgConnection::connect(url).await {
+                last = sqlx::query_scalar(sql).fetch_one(&mut connection).await.ok();
+                if last == Some(number) {
+                    return;
+                }
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    let in_time = timeout(PATIENCE, reached).await.is_ok();
+    assert!(in_time, "{sql} is {last:?}, not {number}");
 }

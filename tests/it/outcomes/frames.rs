@@ -1,6 +1,8 @@
 //! Frames as a gateway ships them, made by hand.
 
+use async_nats::HeaderMap;
 use chrono::Utc;
+use flexgate::journal::jetstream::{Link, Names};
 use flexgate_schemas::{
     IdKey, Outcome,
     frame::{Delivered, Draft, Sealed, Source, Writer},
@@ -93,4 +95,24 @@ pub fn delivered(messages: Vec<Sealed>) -> Vec<Delivered> {
         message,
     });
     each.collect()
+}
+
+/// A frame of so many ordinary outcomes, the next of their core.
+pub fn frame(core: &mut Core, count: usize) -> Sealed {
+    let outcomes = core.numbered(&vec![plain(); count]);
+    core.seal(&outcomes)
+}
+
+/// Puts a frame on the stream, as the gateway that it is from would.
+pub async fn publish(link: &Link, names: &Names, frame: Sealed) {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &frame.headers {
+        headers.insert(&**name, &**value);
+    }
+    let subject = names.outcome_subject("node-a");
+    let jetstream = link.jetstream();
+    let ack = jetstream
+        .publish_with_headers(subject, headers, frame.payload.into())
+        .await;
+    ack.unwrap().await.unwrap();
 }

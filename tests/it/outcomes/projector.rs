@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use flexgate::{
     app::projector,
     drain::Tasks,
@@ -15,15 +14,13 @@ use flexgate::{
 use flexgate_projections::Retention;
 use flexgate_schemas::{Outcome, frame::Sealed};
 use futures_util::StreamExt as _;
-use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::frames::{Core, plain};
+use super::{
+    database::{COUNTED, DEAD, REQUESTS, reaches},
+    frames::{Core, frame, plain, publish},
+};
 use crate::fixtures::{self, LOOK_AGAIN, Nats, PATIENCE, Postgres};
-
-const REQUESTS: &str = "SELECT count(*) FROM flexgate.requests";
-const COUNTED: &str = "SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.rollup_hourly";
-const DEAD: &str = "SELECT count(*) FROM flexgate.dead_letter";
 
 #[tokio::test]
 async fn frames_on_the_stream_become_rows() {
@@ -158,11 +155,6 @@ async fn a_clock_that_is_off_raises_an_alert_and_its_requests_count() {
     }
 }
 
-fn frame(core: &mut Core, count: usize) -> Sealed {
-    let outcomes = core.numbered(&vec![plain(); count]);
-    core.seal(&outcomes)
-}
-
 /// Streams of one's own.
 struct Cluster {
     link: Link,
@@ -179,16 +171,7 @@ impl Cluster {
     }
 
     async fn publish(&self, frame: Sealed) {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &frame.headers {
-            headers.insert(&**name, &**value);
-        }
-        let subject = self.names.outcome_subject("node-a");
-        let jetstream = self.link.jetstream();
-        let ack = jetstream
-            .publish_with_headers(subject, headers, frame.payload.into())
-            .await;
-        ack.unwrap().await.unwrap();
+        publish(&self.link, &self.names, frame).await;
     }
 
     /// The first message of a stream, as soon as there is one.
@@ -249,22 +232,4 @@ impl Running {
     async fn stop(self) {
         assert!(self.tasks.stop(Duration::from_secs(10)).await);
     }
-}
-
-/// Waits until a query answers with this number.
-async fn reaches(url: &str, sql: &'static str, number: i64) {
-    let mut last = None;
-    let reached = async {
-        loop {
-            if let Ok(mut connection) = PgConnection::connect(url).await {
-                last = sqlx::query_scalar(sql).fetch_one(&mut connection).await.ok();
-                if last == Some(number) {
-                    return;
-                }
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    let in_time = timeout(PATIENCE, reached).await.is_ok();
-    assert!(in_time, "{sql} is {last:?}, not {number}");
 }
