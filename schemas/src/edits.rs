@@ -10,7 +10,12 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{PathPattern, ValueTemplate, matchers::FieldName, recording::is_default, variable::Variable};
+use crate::{
+    PathPattern, ValueTemplate,
+    matchers::{FieldName, ParameterName},
+    recording::is_default,
+    variable::Variable,
+};
 
 /// The most edits of one message, or of one query.
 const EDITS_MAX: usize = 64;
@@ -145,6 +150,8 @@ impl<N: EditedName> From<Edits<N>> for Listed<N> {
         listed
     }
 }
+
+impl EditedName for ParameterName {}
 
 /// What happens to the header fields of a request on its way to the upstream, and of the upstream's response.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]

@@ -7,6 +7,7 @@
 mod text;
 
 pub mod alert;
+pub mod authority;
 pub mod chain;
 pub mod commit;
 pub mod edits;
@@ -41,6 +42,7 @@ pub mod variable;
 pub mod whole_regex;
 
 pub use alert::Alert;
+pub use authority::Authority;
 pub use chain::Chain;
 pub use commit::Commit;
 pub use event::Event;

@@ -6,9 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId, UpstreamUrl,
-    edits::HeaderEdits,
+    Authority, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId,
+    UpstreamUrl,
+    edits::{Edits, HeaderEdits},
     ids::IdError,
+    matchers::ParameterName,
     policy::{Auth, CircuitBreaker, RateLimit, Retries},
     recording::is_default,
     url::UrlError,
@@ -51,12 +53,18 @@ pub struct Route {
     /// Forward the client's `Host` instead of the upstream's own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preserve_host: bool,
+    /// Forward this `Host` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite_host: Option<Authority>,
     /// Take paths with `%2F` and `%5C`; otherwise they are refused with 400.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_encoded_slashes: bool,
     /// What happens to header fields on their way through.
     #[serde(default, skip_serializing_if = "is_default")]
     pub headers: HeaderEdits,
+    /// What happens to query parameters on their way to the upstream.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub query: Edits<ParameterName>,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -99,8 +107,10 @@ impl Route {
             strip_path: false,
             rewrite: None,
             preserve_host: false,
+            rewrite_host: None,
             allow_encoded_slashes: false,
             headers: HeaderEdits::default(),
+            query: Edits::default(),
             auth: Auth::None,
             rate_limit: None,
             circuit_breaker: None,
@@ -112,11 +122,8 @@ impl Route {
     /// The lowest schema level that can read it: edits of messages and regular expressions came with the third.
     pub fn reader_level(&self) -> u32 {
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
-        if is_default(&self.headers) && !is_regex {
-            1
-        } else {
-            3
-        }
+        let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
+        if is_regex || edits { 3 } else { 1 }
     }
 
     /// What it matches, without the names of path segments.
@@ -286,6 +293,8 @@ mod tests {
             1
         );
         assert_eq!(level(r#""headers":{"request":{"remove":["x-a"]}}"#), 3);
+        assert_eq!(level(r#""query":{"remove":["a"]}"#), 3);
+        assert_eq!(level(r#""rewriteHost":"a""#), 3);
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);

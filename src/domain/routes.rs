@@ -122,14 +122,16 @@ fn check_rewrite(route: &Route) -> Result<(), Refusal> {
     }
 }
 
-/// Values can only be made of what the route's path has.
+/// Values can only be made of what the route's path has, and there is one `Host`.
 fn check_edits(route: &Route) -> Result<(), Refusal> {
-    let edits = [
-        ("/headers/request", &route.headers.request),
-        ("/headers/response", &route.headers.response),
+    let headers = &route.headers;
+    let places = [
+        ("/headers/request", headers.request.missing_in(&route.path)),
+        ("/headers/response", headers.response.missing_in(&route.path)),
+        ("/query", route.query.missing_in(&route.path)),
     ];
-    for (place, edits) in edits {
-        if let Some((value, variable)) = edits.missing_in(&route.path) {
+    for (place, missing) in places {
+        if let Some((value, variable)) = missing {
             return Err(Refusal::Invalid {
                 pointer: format!("{place}{value}"),
                 detail: format!(
@@ -138,6 +140,13 @@ fn check_edits(route: &Route) -> Result<(), Refusal> {
                 ),
             });
         }
+    }
+    if route.preserve_host && route.rewrite_host.is_some() {
+        return Err(Refusal::Invalid {
+            pointer: "/rewriteHost".to_owned(),
+            detail: "`preserveHost` and `rewriteHost` exclude each other: each says the whole `Host`"
+                .to_owned(),
+        });
     }
     Ok(())
 }

@@ -1,22 +1,30 @@
 //! The edits that a route makes of requests and responses.
 
+use std::borrow::Cow;
+
 use flexgate_schemas::{
     Route, ValueTemplate,
     edits::{Edit, EditedField, Edits},
+    matchers::ParameterName,
     value_template::Piece,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::{
     around::Afterwards,
     body::Body,
-    exchange::Routed,
+    exchange::{Forwarded, Routed},
     values::{field_value, made},
 };
+use crate::routing;
 
 /// The edits of a route.
 #[derive(Debug)]
 pub(super) struct CompiledEdits {
+    /// The `Host` to send.
+    pub(super) host: Option<HeaderValue>,
+    query: Edits<ParameterName>,
     request: FieldEdits,
     response: FieldEdits,
 }
@@ -33,11 +41,15 @@ enum Value {
 impl CompiledEdits {
     /// None for a route that edits nothing.
     pub(super) fn compile(route: &Route) -> Option<Box<Self>> {
+        let host = route.rewrite_host.as_ref();
         let edits = Self {
+            host: host.and_then(|host| HeaderValue::from_str(host.as_str()).ok()), // a host is visible ASCII
+            query: route.query.clone(),
             request: compiled(&route.headers.request),
             response: compiled(&route.headers.response),
         };
         let is_idle = edits.request.is_empty() && edits.response.is_empty();
+        let is_idle = is_idle && edits.query.is_empty() && edits.host.is_none();
         (!is_idle).then(|| Box::new(edits))
     }
 }
@@ -107,6 +119,44 @@ pub(super) fn edit(request: &mut Routed) -> Option<Changes> {
     let edits = request.route.edits.as_ref()?;
     let changes = Changes::of(&edits.request, request);
     let afterwards = Changes::of(&edits.response, request);
+    let query = (!edits.query.is_empty()).then(|| edited_query(&edits.query, request));
     request.changes = changes;
+    if let Some(query) = query {
+        request.query = Forwarded::Changed(query.into());
+    }
     (!afterwards.0.is_empty()).then_some(afterwards)
+}
+
+/// The query with the edits made. What is not edited stays as it was sent, in its order; what is set or added follows.
+fn edited_query(edits: &Edits<ParameterName>, request: &Routed) -> String {
+    let sent = request.arrived.exchange.uri.query().unwrap_or_default();
+    let goes = |name: &str| {
+        let is_meant = |edited: &ParameterName| routing::decoded(name).eq(edited.as_str().bytes());
+        (edits.iter()).any(|(edited, edit)| !matches!(edit, Edit::Add(_)) && is_meant(edited))
+    };
+    let kept = sent.split('&').filter(|parameter| {
+        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+        !parameter.is_empty() && !goes(name)
+    });
+    let mut query = kept.collect::<Vec<_>>().join("&");
+    for (name, edit) in edits.iter() {
+        let made = edit.map(|template| Some(made(template, request)).filter(|value| !value.is_empty()));
+        if let Some(Edit::Set(value) | Edit::Add(value)) = made {
+            let separator = if query.is_empty() { "" } else { "&" };
+            let (name, value) = (escaped(name.as_str().as_bytes()), escaped(&value));
+            query.push_str(separator);
+            query.extend([name, "=".into(), value]);
+        }
+    }
+    query
+}
+
+/// As every reader of queries reads it back: whatever is in a value, it is one value.
+fn escaped(text: &[u8]) -> Cow<'_, str> {
+    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'-')
+        .remove(b'.')
+        .remove(b'_')
+        .remove(b'~');
+    percent_encode(text, RESERVED).into()
 }

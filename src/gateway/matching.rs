@@ -6,7 +6,7 @@ use http::{Method, Version, header, uri::Authority};
 
 use super::{
     edits::Changes,
-    exchange::{Arrived, Exchange, ForwardPath, Routed},
+    exchange::{Arrived, Exchange, Forwarded, Routed},
     headers,
     refusal::Refusal,
 };
@@ -49,13 +49,14 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
         return Err(Refusal::EncodedSlash);
     }
     let path = match routing::forward_path(&route.route, &normal.path).map_err(Refusal::Path)? {
-        path if *path == *exchange.uri.path() => ForwardPath::AsSent,
-        path => ForwardPath::Changed(path.into()),
+        path if *path == *exchange.uri.path() => Forwarded::AsSent,
+        path => Forwarded::Changed(path.into()),
     };
     Ok(Routed {
         arrived: request,
         route,
         path,
+        query: Forwarded::AsSent,
         changes: Changes::default(),
     })
 }

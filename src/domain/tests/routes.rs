@@ -330,3 +330,10 @@ fn an_edit_of_a_segment_that_the_path_does_not_have_is_refused() {
     assert_eq!(refusal.pointer(), Some("/headers/response/add/x-user"));
     assert!(refusal.to_string().contains("path.user"), "{refusal}");
 }
+
+#[test]
+fn a_host_cannot_be_kept_and_rewritten() {
+    let fields = json!({ "preserveHost": true, "rewriteHost": "api.internal" });
+    let refusal = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap_err();
+    assert_eq!(refusal.pointer(), Some("/rewriteHost"));
+}

@@ -137,3 +137,48 @@ async fn edits_change_with_the_route_and_no_connection_is_closed_for_it() {
     node.change(&[route("2")]);
     assert_eq!(client.get("/", "").await.header("x-version"), Some("2"));
 }
+
+#[tokio::test]
+async fn parameters_of_a_query_are_removed_set_and_added() {
+    let backend = Upstream::replying(200).start().await;
+    let node = Node::start(&[route_with(
+        "all",
+        "/users/:id",
+        &backend.url(),
+        r#""query":{"remove":["secret key"],"set":{"user":"${path.id}"},"add":{"tag":"${query.tag}&x=1"}}"#,
+    )]);
+    let check = async |sent: &str, forwarded: &str| {
+        assert_eq!(node.get(sent).await.status(), 200, "{sent}");
+        assert_eq!(backend.last().target(), forwarded, "{sent}");
+    };
+    check("/users/7", "/users/7?user=7&tag=%26x%3D1").await;
+    check(
+        "/users/a%26b?user=evil&a=%C3%A9&tag=n+1&secret+key=1&%75ser=2&b",
+        "/users/a%26b?a=%C3%A9&tag=n+1&b&user=a%26b&tag=n%201%26x%3D1",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_query_of_which_nothing_is_left_leaves_no_question_mark() {
+    let backend = Upstream::replying(200).start().await;
+    let node = Node::start(&[route_with(
+        "all",
+        "/*",
+        &backend.url(),
+        r#""query":{"remove":["a"],"set":{"b":"${header.x-b}"}}"#,
+    )]);
+    node.get("/x?a=1&b=2&a").await;
+    assert_eq!(backend.last().target(), "/x");
+}
+
+#[tokio::test]
+async fn an_upstream_sees_the_host_that_the_route_says() {
+    let backend = Upstream::replying(200).start().await;
+    let host = r#""rewriteHost":"api.internal:8443""#;
+    let node = Node::start(&[route_with("all", "/*", &backend.url(), host)]);
+    node.get("/").await;
+    let seen = backend.last();
+    assert_eq!(seen.header("host"), Some("api.internal:8443"));
+    assert_eq!(seen.header("x-forwarded-host"), Some("gateway.test"));
+}
