@@ -3,7 +3,7 @@
 DATA := .flexgate
 TOOLS := $(DATA)/tools
 
-.PHONY: help run test peers check bench servers readers tools
+.PHONY: help run test peers check bench servers python tools
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 18
@@ -11,7 +11,7 @@ help: ## this list
 run: servers ## FlexGate with a demo backend; Ctrl-C stops everything
 	cargo run -- up --config config/proxy.yml --demo
 
-test: servers readers ## every test, against real servers
+test: servers python ## every test, against real servers
 	cargo test --workspace
 
 peers: ## nginx, varnishtest and slowhttptest, for the tests that need them
@@ -30,8 +30,8 @@ bench: servers ## a request's cost beside nginx's, as production builds it
 servers: ## fetches NATS, PostgreSQL and Valkey, for development only
 	@.ci/fetch .ci/servers.txt $(DATA)/bin
 
-readers:
-	@.ci/fetch .ci/readers.txt $(DATA)/readers
+python:
+	@.ci/fetch .ci/python.txt $(DATA)/python
 
 tools:
 	@.ci/fetch .ci/tools.txt $(TOOLS)

@@ -38,10 +38,18 @@ pub enum Recording {
     Off,
 }
 
+/// One of the processes, and where it listens.
+struct Node {
+    process: Running,
+    port: u16,
+    /// Where a gateway speaks TLS.
+    tls_port: u16,
+}
+
 /// The processes.
 pub struct FlexGate {
-    gateways: Vec<(Running, u16)>,
-    admin: (Running, u16),
+    gateways: Vec<Node>,
+    admin: Node,
     nats: Server,
 }
 
@@ -55,9 +63,9 @@ impl FlexGate {
         recording: Recording,
     ) -> Self {
         let (nats, _) = nats(folder).await;
-
-        let admin_port = free_port();
-        let start = |role: &str, data: String, port: u16| {
+        let certificate = Certificate::make(folder);
+        let start = |role: &str, data: String| {
+            let (port, tls_port) = (free_port(), free_port());
             let child = Command::new(env!("CARGO_BIN_EXE_flexgate"))
                 .args(["serve", "--role", role])
                 .env("NATS_URL", nats.url())
@@ -72,6 +80,9 @@ impl FlexGate {
                     },
                     format!("127.0.0.1:{port}"),
                 )
+                .env("FLEXGATE_PROXY_TLS_ADDR", format!("127.0.0.1:{tls_port}"))
+                .env("FLEXGATE_TLS_CERTIFICATE", &certificate.certificate)
+                .env("FLEXGATE_TLS_KEY", &certificate.key)
                 .env("FLEXGATE_OPS_ADDR", "127.0.0.1:0")
                 .env("FLEXGATE_THREADS", threads.to_string())
                 .env(
@@ -82,16 +93,20 @@ impl FlexGate {
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap();
-            (Running(child), port)
+            Node {
+                process: Running(child),
+                port,
+                tls_port,
+            }
         };
-        let admin = start("admin", "admin".to_owned(), admin_port);
+        let admin = start("admin", "admin".to_owned());
         let gateways: Vec<_> = (0..gateways)
-            .map(|number| start("gateway", format!("node-{number}"), free_port()))
+            .map(|number| start("gateway", format!("node-{number}")))
             .collect();
         gateways
             .iter()
             .chain([&admin])
-            .for_each(|(_, port)| wait_for(*port));
+            .for_each(|node| wait_for(node.port));
         let flexgate = Self {
             gateways,
             admin,
@@ -119,17 +134,42 @@ impl FlexGate {
 
     /// Where the admin API listens.
     pub fn admin(&self) -> SocketAddr {
-        ([127, 0, 0, 1], self.admin.1).into()
+        ([127, 0, 0, 1], self.admin.port).into()
     }
 
     /// Where the gateways listen.
     pub fn ports(&self) -> Vec<u16> {
-        self.gateways.iter().map(|(_, port)| *port).collect()
+        self.gateways.iter().map(|node| node.port).collect()
+    }
+
+    /// Where they speak TLS.
+    pub fn tls_ports(&self) -> Vec<u16> {
+        self.gateways.iter().map(|node| node.tls_port).collect()
     }
 
     /// The gateway processes alone.
     pub fn pids(&self) -> Vec<u32> {
-        self.gateways.iter().map(|(process, _)| process.0.id()).collect()
+        self.gateways.iter().map(|node| node.process.0.id()).collect()
+    }
+}
+
+/// A certificate for 127.0.0.1 and its key, as files.
+pub struct Certificate {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl Certificate {
+    /// Signed by itself: nobody here asks who signed it.
+    pub fn make(folder: &Path) -> Self {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let files = Self {
+            certificate: folder.join("certificate.pem"),
+            key: folder.join("certificate.key"),
+        };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        files
     }
 }
 

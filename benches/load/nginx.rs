@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::cluster::{Running, free_port, wait_for};
+use crate::cluster::{Certificate, Running, free_port, wait_for};
 
 /// Workers of nginx, as many as FlexGate has threads: the cores of the machine.
 pub const WORKERS: usize = 2;
@@ -51,18 +51,37 @@ impl Backend {
 /// nginx as a proxy that adds what FlexGate adds.
 pub struct Nginx {
     running: NginxProcess,
-    port: u16,
+    ports: Ports,
+}
+
+/// Where a proxy listens, for each way of speaking to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// HTTP/1.1.
+    pub http1: u16,
+    /// HTTP/2 with prior knowledge.
+    pub http2: u16,
+    /// HTTP/1.1 within TLS.
+    pub tls: u16,
 }
 
 impl Nginx {
     /// Starts it in front of the backend.
     pub fn start(folder: &Path, backend: u16) -> Self {
-        let port = free_port();
+        let ports = Ports {
+            http1: free_port(),
+            http2: free_port(),
+            tls: free_port(),
+        };
+        let Certificate { certificate, key } = Certificate::make(folder);
         let server = format!(
             "keepalive_requests 100000000;
+             ssl_certificate {}; ssl_certificate_key {};
              upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
              server {{
-               listen 127.0.0.1:{port} reuseport;
+               listen 127.0.0.1:{} reuseport;
+               listen 127.0.0.1:{} reuseport http2;
+               listen 127.0.0.1:{} reuseport ssl;
                location / {{
                  proxy_pass http://backend;
                  proxy_http_version 1.1;
@@ -78,17 +97,22 @@ impl Nginx {
                  proxy_set_header traceparent '00-$request_id-00f067aa0ba902b7-01';
                  add_header X-Correlation-ID $request_id;
                }}
-             }}"
+             }}",
+            certificate.display(),
+            key.display(),
+            ports.http1,
+            ports.http2,
+            ports.tls,
         );
         Self {
-            running: NginxProcess::start(&folder.join("nginx"), &server, port),
-            port,
+            running: NginxProcess::start(&folder.join("nginx"), &server, ports.http1),
+            ports,
         }
     }
 
     /// Where it listens.
-    pub fn port(&self) -> u16 {
-        self.port
+    pub fn ports(&self) -> Ports {
+        self.ports
     }
 
     /// Master and workers.

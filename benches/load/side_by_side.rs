@@ -1,88 +1,147 @@
-//! What a proxied request costs beside nginx: the same backend, the same headers added, the same load, in turns; and what
+//! What a proxied request costs beside nginx's: the same backend, the same headers added, the same load, in turns; and what
 //! recording it adds to that.
 //!
-//! `make bench` builds with the `dist` profile and prints a table: requests a second, latency, and the CPU time of the
-//! proxy's own processes per request, which is what a noisy machine can still tell. Needs nginx and wrk.
+//! `make bench` builds with the `dist` profile and prints a table for each way of speaking to the proxy: requests a second,
+//! latency, and the CPU time of the proxy's own processes per request, which is what a noisy machine can still tell. Needs
+//! nginx, wrk and h2load.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
+
+use tokio::runtime::Runtime;
 
 use crate::{
     cluster::{FlexGate, Recording},
-    nginx::{self, Backend, Nginx, WORKERS},
-    turn::{self, Measured},
+    nginx::{self, Backend, Nginx, Ports, WORKERS},
+    turn::{self, Load, Measured},
 };
 
 /// How often each proxy has its turn.
 const ROUNDS: usize = 7;
 /// How long a turn is.
 const TURN: Duration = Duration::from_secs(5);
-/// Connections of the load.
-const CONNECTIONS: usize = 64;
 /// What the issue of speed is decided by: our CPU time per request over nginx's.
 const RATIO_MAX: f64 = 1.10;
 /// What recording may cost: our CPU time per request with it over that without it.
 const RECORDING_MAX: f64 = 1.05;
-/// Everybody who has a turn.
-const CONTESTANTS: usize = 3;
 
-/// Runs the contest and prints the table.
+/// A proxy that has turns.
+struct Contestant {
+    name: &'static str,
+    ports: Ports,
+    pids: Vec<u32>,
+}
+
+/// Runs the contests and prints their tables.
 pub fn run() {
-    let missing: Vec<_> = ["nginx", "wrk"]
+    let missing: Vec<_> = ["nginx", "wrk", "h2load"]
         .into_iter()
         .filter(|tool| !nginx::is_installed(tool))
         .collect();
     if !missing.is_empty() {
         println!(
-            "the bench needs {}: apt install nginx-light wrk",
-            missing.join(" and ")
+            "the bench needs {}: apt install nginx-light wrk nghttp2-client",
+            missing.join(", ")
         );
         return;
     }
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let backend = Backend::start(folder.path());
     let nginx = Nginx::start(folder.path(), backend.port());
-    let start = |data: &str, recording| {
-        let folder = folder.path().join(data);
-        std::fs::create_dir(&folder).unwrap();
-        runtime.block_on(FlexGate::start(&folder, 1, WORKERS, backend.port(), recording))
+    let off = start(&runtime, folder.path(), backend.port(), Recording::Off);
+    let on = start(&runtime, folder.path(), backend.port(), Recording::On);
+    let nginx = Contestant {
+        name: "nginx",
+        ports: nginx.ports(),
+        pids: nginx.pids(),
     };
-    let (off, on) = (start("off", Recording::Off), start("on", Recording::On));
+    let (off, on) = (contestant("flexgate", &off), contestant("recording", &on));
 
-    let contestants: [_; CONTESTANTS] = [
-        ("nginx", nginx.port(), nginx.pids()),
-        ("flexgate", off.ports()[0], off.pids()),
-        ("recording", on.ports()[0], on.pids()),
-    ];
-    for (name, port, pids) in &contestants {
-        let warm = turn::run(*port, pids, CONNECTIONS, Duration::from_secs(2));
-        assert!(
-            warm.errors == 0,
-            "{name} answered {} requests with an error",
-            warm.errors
-        );
-    }
-    let mut turns = [const { Vec::new() }; CONTESTANTS];
-    for _ in 0..ROUNDS {
-        for ((_, port, pids), turns) in contestants.iter().zip(&mut turns) {
-            turns.push(turn::run(*port, pids, CONNECTIONS, TURN));
-        }
-    }
-    report(&contestants.map(|(name, ..)| name), &turns);
+    let [beside, off_turns, on_turns] = contest("HTTP/1.1", Load::Wrk, [&nginx, &off, &on], |ports| {
+        format!("http://127.0.0.1:{}/bench", ports.http1)
+    });
+    let cpu = |turn: &Measured| turn.cpu_us;
+    compare(
+        "CPU per request, flexgate / nginx",
+        (&off_turns, &beside),
+        cpu,
+        Some(RATIO_MAX),
+    );
+    compare(
+        "CPU per request, recording / not",
+        (&on_turns, &off_turns),
+        cpu,
+        Some(RECORDING_MAX),
+    );
+    compare(
+        "system's CPU, recording / not",
+        (&on_turns, &off_turns),
+        |turn| turn.system_us,
+        None,
+    );
+
+    let [beside, turns] = contest("HTTP/2 with clients", Load::H2load, [&nginx, &off], |ports| {
+        format!("http://127.0.0.1:{}/bench", ports.http2)
+    });
+    compare("CPU per request, flexgate / nginx", (&turns, &beside), cpu, None);
+
+    let [beside, turns] = contest("TLS with clients, HTTP/1.1", Load::Wrk, [&nginx, &off], |ports| {
+        format!("https://127.0.0.1:{}/bench", ports.tls)
+    });
+    compare("CPU per request, flexgate / nginx", (&turns, &beside), cpu, None);
 }
 
-fn report(names: &[&str; CONTESTANTS], turns: &[Vec<Measured>; CONTESTANTS]) {
+fn start(runtime: &Runtime, folder: &Path, backend: u16, recording: Recording) -> FlexGate {
+    let folder = folder.join(format!("{recording:?}"));
+    std::fs::create_dir(&folder).unwrap();
+    runtime.block_on(FlexGate::start(&folder, 1, WORKERS, backend, recording))
+}
+
+fn contestant(name: &'static str, flexgate: &FlexGate) -> Contestant {
+    let port = flexgate.ports()[0];
+    Contestant {
+        name,
+        ports: Ports {
+            http1: port,
+            http2: port,
+            tls: flexgate.tls_ports()[0],
+        },
+        pids: flexgate.pids(),
+    }
+}
+
+/// Gives each its turns, prints what they came to, and returns them.
+fn contest<const N: usize>(
+    what: &str,
+    load: Load,
+    contestants: [&Contestant; N],
+    url: impl Fn(&Ports) -> String,
+) -> [Vec<Measured>; N] {
+    let run =
+        |contestant: &Contestant, span| turn::run(load, &url(&contestant.ports), &contestant.pids, span);
+    for contestant in contestants {
+        let warm = run(contestant, Duration::from_secs(2));
+        let (name, errors) = (contestant.name, warm.errors);
+        assert!(errors == 0, "{name} answered {errors} requests with an error");
+    }
+    let mut turns = [const { Vec::new() }; N];
+    for _ in 0..ROUNDS {
+        for (contestant, turns) in contestants.iter().zip(&mut turns) {
+            turns.push(run(contestant, TURN));
+        }
+    }
     println!(
-        "\nplain proxying, {CONNECTIONS} connections, medians of {ROUNDS} turns of {} s",
+        "\n{what}: {load}, medians of {ROUNDS} turns of {} s",
         TURN.as_secs()
     );
     println!(
         "{:<10} {:>12} {:>10} {:>10} {:>16} {:>16} {:>8}",
         "", "requests/s", "p50 ms", "p99 ms", "CPU us/request", "system us/req.", "errors"
     );
-    for (name, turns) in names.iter().zip(turns) {
+    for (contestant, turns) in contestants.iter().zip(&turns) {
         println!(
-            "{name:<10} {:>12.0} {:>10.2} {:>10.2} {:>16.2} {:>16.2} {:>8}",
+            "{:<10} {:>12.0} {:>10.2} {:>10.2} {:>16.2} {:>16.2} {:>8}",
+            contestant.name,
             median(turns, |turn| turn.requests_per_second),
             median(turns, |turn| turn.p50_ms),
             median(turns, |turn| turn.p99_ms),
@@ -91,36 +150,13 @@ fn report(names: &[&str; CONTESTANTS], turns: &[Vec<Measured>; CONTESTANTS]) {
             turns.iter().map(|turn| turn.errors).sum::<u64>(),
         );
     }
-    let [nginx, off, on] = turns;
-    println!();
-    compare(
-        "CPU per request, flexgate / nginx",
-        off,
-        nginx,
-        |turn| turn.cpu_us,
-        Some(RATIO_MAX),
-    );
-    compare(
-        "CPU per request, recording / not",
-        on,
-        off,
-        |turn| turn.cpu_us,
-        Some(RECORDING_MAX),
-    );
-    compare(
-        "system's CPU, recording / not",
-        on,
-        off,
-        |turn| turn.system_us,
-        None,
-    );
+    turns
 }
 
 /// Ratios of turns that followed each other.
 fn compare(
     what: &str,
-    one: &[Measured],
-    other: &[Measured],
+    (one, other): (&[Measured], &[Measured]),
     of: impl Fn(&Measured) -> f64,
     max: Option<f64>,
 ) {

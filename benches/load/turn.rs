@@ -1,15 +1,41 @@
-//! One turn: wrk against a port, and what it cost the processes behind it.
+//! One turn: a load against a URL, and what it cost the processes behind it.
 
-use std::{fs, process::Command, time::Duration};
+use std::{fmt, fs, process::Command, time::Duration};
+
+/// Connections of the load; in HTTP/2, requests at once.
+const CONCURRENT: usize = 64;
+/// Connections that share them in HTTP/2.
+const CHANNELS: usize = 8;
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// HTTP/1.1, with and without TLS.
+    Wrk,
+    /// HTTP/2. It tells a mean latency only.
+    H2load,
+}
+
+impl fmt::Display for Load {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrk => write!(out, "wrk with {CONCURRENT} connections"),
+            Self::H2load => write!(
+                out,
+                "h2load with {CONCURRENT} requests at once over {CHANNELS} connections"
+            ),
+        }
+    }
+}
 
 /// What one turn showed.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// Throughput.
     pub requests_per_second: f64,
-    /// Median latency.
+    /// Median latency, or the mean.
     pub p50_ms: f64,
-    /// 99th percentile of the latency.
+    /// 99th percentile of the latency, or the worst.
     pub p99_ms: f64,
     /// User and system time of the proxy's processes per request, in microseconds.
     pub cpu_us: f64,
@@ -19,35 +45,83 @@ pub struct Measured {
     pub errors: u64,
 }
 
-/// Loads a port for a while.
-pub fn run(port: u16, pids: &[u32], connections: usize, turn: Duration) -> Measured {
+/// What a load tells of itself.
+struct Told {
+    requests: f64,
+    requests_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    errors: u64,
+}
+
+/// Loads a URL for a while.
+pub fn run(load: Load, url: &str, pids: &[u32], turn: Duration) -> Measured {
     let (before, busy_before) = (cpu_seconds(pids), busy_seconds());
-    let output = Command::new("wrk")
-        .args([
-            "-t",
-            "1",
-            "-c",
-            &connections.to_string(),
-            "-d",
-            &format!("{}s", turn.as_secs()),
-            "--latency",
-        ])
-        .arg(format!("http://127.0.0.1:{port}/bench"))
-        .output()
-        .unwrap();
+    let told = match load {
+        Load::Wrk => wrk(url, turn),
+        Load::H2load => h2load(url, turn),
+    };
     let (cpu, busy) = (cpu_seconds(pids) - before, busy_seconds() - busy_before);
-    let text = String::from_utf8_lossy(&output.stdout);
-    let requests = number_before(&text, " requests in ");
-    let distribution = &text[text.find("Latency Distribution").unwrap()..];
-    let errors = after(&text, "Non-2xx or 3xx responses: ") + socket_errors(&text);
     Measured {
-        requests_per_second: value(&text, "Requests/sec:"),
-        p50_ms: milliseconds(distribution, "50%"),
-        p99_ms: milliseconds(distribution, "99%"),
-        cpu_us: cpu * 1e6 / requests,
-        system_us: busy * 1e6 / requests,
-        errors,
+        requests_per_second: told.requests_per_second,
+        p50_ms: told.p50_ms,
+        p99_ms: told.p99_ms,
+        cpu_us: cpu * 1e6 / told.requests,
+        system_us: busy * 1e6 / told.requests,
+        errors: told.errors,
     }
+}
+
+fn wrk(url: &str, turn: Duration) -> Told {
+    let text = printed(
+        "wrk",
+        &[
+            "-t1",
+            &format!("-c{CONCURRENT}"),
+            &format!("-d{}s", turn.as_secs()),
+            "--latency",
+            url,
+        ],
+    );
+    let distribution = &text[text.find("Latency Distribution").unwrap()..];
+    Told {
+        requests: number_before(&text, " requests in "),
+        requests_per_second: value(&text, "Requests/sec:"),
+        p50_ms: milliseconds(word_after(distribution, "50%")),
+        p99_ms: milliseconds(word_after(distribution, "99%")),
+        errors: after(&text, "Non-2xx or 3xx responses: ") + socket_errors(&text),
+    }
+}
+
+fn h2load(url: &str, turn: Duration) -> Told {
+    let each = CONCURRENT / CHANNELS;
+    let text = printed(
+        "h2load",
+        &[
+            "-t1",
+            &format!("-c{CHANNELS}"),
+            &format!("-m{each}"),
+            &format!("-D{}", turn.as_secs()),
+            url,
+        ],
+    );
+    let mut times = text[text.find("time for request:").unwrap()..]
+        .split_whitespace()
+        .skip(3);
+    let (_min, max, mean) = (times.next(), times.next().unwrap(), times.next().unwrap());
+    let requests = number_before(&text, " succeeded,");
+    Told {
+        requests,
+        requests_per_second: requests / turn.as_secs_f64(),
+        p50_ms: milliseconds(mean),
+        p99_ms: milliseconds(max),
+        errors: after(&text, "succeeded, "),
+    }
+}
+
+fn printed(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// User and system time so far, from `/proc/<pid>/stat` (proc(5): fields 14 and 15, in hundredths of a second).
@@ -84,14 +158,14 @@ fn value(text: &str, label: &str) -> f64 {
     word_after(text, label).parse().unwrap()
 }
 
-fn milliseconds(text: &str, label: &str) -> f64 {
-    let word = word_after(text, label);
+/// A span such as `1.5ms`.
+fn milliseconds(word: &str) -> f64 {
     let (number, unit) = word.split_at(word.find(|c: char| c.is_alphabetic()).unwrap());
     let scale = match unit {
         "us" => 0.001,
         "ms" => 1.0,
         "s" => 1000.0,
-        other => panic!("wrk speaks of {other}"),
+        other => panic!("a load speaks of {other}"),
     };
     number.parse::<f64>().unwrap() * scale
 }

@@ -155,8 +155,7 @@ impl Errand {
     }
 
     fn for_line(&self, mut request: Request<RequestBody>) -> Request<RequestBody> {
-        let has_body = !request.body().is_end_stream();
-        headers::for_http1(request.headers_mut(), has_body, self.takes_trailers);
+        headers::for_http1(&mut request, self.takes_trailers);
         if let Some(protocol) = &self.upgrade {
             headers::switch_to(request.headers_mut(), protocol.clone());
         }
@@ -184,17 +183,19 @@ impl Errand {
         let mut answer = pin!(answer);
         let mut deadline = since + self.timeout;
         poll_fn(|cx| {
-            let answered = match &mut way {
+            let mut silent = Context::from_waker(Waker::noop()); // only driving a line brings an answer on it
+            let mut answered = match &mut way {
                 Some(Way::Line(line)) => {
                     if line.poll_drive(cx).is_ready() {
-                        // Which answers what was not answered yet. A line that switches protocols ends with its answer.
-                        ended = way.take();
+                        ended = way.take(); // with its answer, if it switches protocols
                     }
-                    // Only driving the line brings an answer.
-                    answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                    answer.as_mut().poll(&mut silent)
                 }
                 _ => answer.as_mut().poll(cx),
             };
+            if answered.is_pending() && ended.take().is_some() {
+                answered = answer.as_mut().poll(&mut silent); // to let go of a line answers what was not answered yet
+            }
             if let Poll::Ready(answered) = answered {
                 let answered = answered.map(|response| {
                     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -122,8 +122,13 @@ pub(super) fn prepare_request(headers: &mut HeaderMap, look: Look) -> bool {
     takes_trailers
 }
 
-/// Puts in what a hop over HTTP/1.1 needs.
-pub(super) fn for_http1(headers: &mut HeaderMap, has_body: bool, takes_trailers: bool) {
+/// Puts in what a hop over HTTP/1.1 needs. The request may have been made for HTTP/2 before, in vain.
+pub(super) fn for_http1<B: http_body::Body>(request: &mut Request<B>, takes_trailers: bool) {
+    if request.version() == Version::HTTP_2 {
+        unmake_http2(request);
+    }
+    let has_body = !request.body().is_end_stream();
+    let headers = request.headers_mut();
     if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
     }
@@ -133,6 +138,20 @@ pub(super) fn for_http1(headers: &mut HeaderMap, has_body: bool, takes_trailers:
     }
 }
 
+/// The authority goes back into `Host`, and the target is in origin form again.
+fn unmake_http2<B>(request: &mut Request<B>) {
+    let host = request
+        .uri()
+        .authority()
+        .map(|authority| HeaderValue::try_from(authority.as_str()));
+    if let Some(Ok(host)) = host {
+        request.headers_mut().insert(HOST, host);
+    }
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    *request.version_mut() = Version::HTTP_11;
+}
+
 /// Says that the connection goes on in another protocol, or is to.
 pub(super) fn switch_to(headers: &mut HeaderMap, protocol: HeaderValue) {
     headers.insert(UPGRADE, protocol);
@@ -140,7 +159,11 @@ pub(super) fn switch_to(headers: &mut HeaderMap, protocol: HeaderValue) {
 }
 
 /// Makes a request one of HTTP/2 (RFC 9113 8.3.1): its target has scheme and authority, and no field is about the connection.
+/// One that is so already stays as it is.
 pub(super) fn for_http2<B>(request: &mut Request<B>, is_encrypted: bool) -> Result<(), http::Error> {
+    if request.version() == Version::HTTP_2 {
+        return Ok(());
+    }
     let headers = request.headers_mut();
     headers.remove(CONNECTION); // it may have been made for HTTP/1.1 first
     headers.remove(TRANSFER_ENCODING);
@@ -211,7 +234,11 @@ mod tests {
     fn prepare(headers: &mut HeaderMap, has_body: bool) {
         let look = Look::at(headers);
         let takes_trailers = prepare_request(headers, look);
-        for_http1(headers, has_body, takes_trailers);
+        let body = if has_body { "x" } else { "" };
+        let mut request = Request::new(http_body_util::Full::<bytes::Bytes>::from(body));
+        *request.headers_mut() = std::mem::take(headers);
+        for_http1(&mut request, takes_trailers);
+        *headers = std::mem::take(request.headers_mut());
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
@@ -282,9 +309,15 @@ mod tests {
         let fields = headers(&[("host", "a:81"), ("te", "trailers"), ("connection", "te")]);
         let mut request = Request::get("/x?y").body(()).unwrap();
         *request.headers_mut() = fields;
-        for_http2(&mut request, true).unwrap();
-        assert_eq!(request.uri(), "https://a:81/x?y");
-        assert_eq!(names(request.headers()), ["te"]);
+        let mut request = request.map(|()| http_body_util::Empty::<bytes::Bytes>::new());
+        for _ in 0..2 {
+            for_http2(&mut request, true).unwrap();
+            assert_eq!(request.uri(), "https://a:81/x?y");
+            assert_eq!(names(request.headers()), ["te"]);
+        }
+        for_http1(&mut request, true);
+        assert_eq!(request.uri(), "/x?y");
+        assert_eq!(names(request.headers()), ["connection", "host", "te"]);
     }
 
     #[test]

@@ -27,15 +27,15 @@ use flexgate_schemas::{Event, Secret, Timestamp};
 use crate::wire::{Client, Message};
 
 /// A gateway, and the configuration it serves.
-struct Node {
-    gateway: Gateway,
+pub(crate) struct Node {
+    pub(crate) gateway: Gateway,
     published: Published,
     state: ConfigState,
     revision: u64,
 }
 
 /// The options of a gateway in a test: one core, so that the order of things is known, and no waiting.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     let mut options = Options::new(SocketAddr::from(([127, 0, 0, 1], 0)), "flexgate-test");
     options.threads = NonZeroUsize::MIN;
     options.drain_delay = Duration::ZERO;
@@ -56,11 +56,11 @@ fn published() -> Published {
 
 impl Node {
     /// A gateway that serves these events.
-    fn start(events: &[Event]) -> Self {
+    pub(crate) fn start(events: &[Event]) -> Self {
         Self::start_with(options(), events)
     }
 
-    fn start_with(options: Options, events: &[Event]) -> Self {
+    pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
         let published = published();
         let gateway = Gateway::start(options, &published).unwrap();
         let mut node = Self {
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// A gateway with one route, `/*`, to this URL.
-    fn forwarding_to(url: &str) -> Self {
+    pub(crate) fn forwarding_to(url: &str) -> Self {
         Self::start(&[route("all", "/*", url)])
     }
 
@@ -94,7 +94,7 @@ impl Node {
         self.published.publish(&self.state, &changed, 1, self.revision);
     }
 
-    fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.gateway.local_addr()
     }
 
@@ -114,19 +114,19 @@ impl Node {
 }
 
 /// A route with defaults everywhere else.
-fn route(id: &str, path: &str, upstream: &str) -> Event {
+pub(crate) fn route(id: &str, path: &str, upstream: &str) -> Event {
     route_with(id, path, upstream, "")
 }
 
 /// A route with further fields, written as JSON members.
-fn route_with(id: &str, path: &str, upstream: &str, more: &str) -> Event {
+pub(crate) fn route_with(id: &str, path: &str, upstream: &str, more: &str) -> Event {
     let comma = if more.is_empty() { "" } else { "," };
     let json = format!(r#"{{"id":"{id}","path":"{path}","upstream":"{upstream}"{comma}{more}}}"#);
     Event::RouteCreated(serde_json::from_str(&json).unwrap())
 }
 
 /// An upstream with further fields, written as JSON members.
-fn upstream(name: &str, url: &str, more: &str) -> Event {
+pub(crate) fn upstream(name: &str, url: &str, more: &str) -> Event {
     let comma = if more.is_empty() { "" } else { "," };
     let json = format!(r#"{{"name":"{name}","url":"{url}"{comma}{more}}}"#);
     Event::UpstreamCreated(serde_json::from_str(&json).unwrap())

@@ -180,7 +180,9 @@ async fn echo(
     }
     let body = body.collect().await?;
     let trailers = body.trailers().cloned();
-    let frames = [Frame::data(body.to_bytes())]
+    let data = Some(body.to_bytes()).filter(|bytes| !bytes.is_empty());
+    let frames = data
+        .map(Frame::data)
         .into_iter()
         .chain(trailers.map(Frame::trailers))
         .map(Ok);

@@ -69,6 +69,21 @@ impl Settings {
         Program(child)
     }
 
+    /// Starts a process that will not run for long, and returns how it ended and what it said.
+    pub async fn run_to_its_end(&self) -> (ExitStatus, String) {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexgate"))
+            .arg("serve")
+            .envs(self.variables.iter().cloned())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(PATIENCE, output).await.expect("its end").unwrap();
+        (
+            output.status,
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+
     /// The admin API, when it listens.
     pub async fn api(&self) -> Admin {
         listens(self.admin).await;
@@ -177,7 +192,7 @@ pub async fn listens(addr: SocketAddr) {
 }
 
 /// Addresses that are free now.
-fn free_addresses() -> [SocketAddr; 2] {
+pub fn free_addresses() -> [SocketAddr; 2] {
     let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap())
 }

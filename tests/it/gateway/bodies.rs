@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::timeout,
+};
 
 use super::{Node, assert_refused, route, route_with, upstream};
-use crate::upstream::{Upstream, piece};
+use crate::{
+    fixtures::PATIENCE,
+    upstream::{Upstream, piece},
+};
 
 /// Some megabytes that are nowhere like themselves.
 fn megabytes() -> Vec<u8> {
@@ -252,4 +259,30 @@ async fn an_upstream_hears_that_its_client_went_away() {
     drop(client);
     backend.has_closed(1).await;
     assert!(*sent.borrow() < 1_000_000_000);
+}
+
+#[tokio::test]
+async fn events_of_a_stream_arrive_one_by_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let node = Node::forwarding_to(&format!("http://{}", listener.local_addr().unwrap()));
+    let mut client = node.client().await;
+    client.send("GET /events HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let (mut upstream, _) = listener.accept().await.unwrap();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    upstream.write_all(head.as_bytes()).await.unwrap();
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        client.0.read_line(&mut line).await.unwrap();
+    }
+    for number in 0..5 {
+        // The next one is only sent when this one has arrived.
+        let event = format!("data: {number}\n\n");
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        upstream.write_all(chunk.as_bytes()).await.unwrap();
+        let mut arrived = vec![0; chunk.len()];
+        let arriving = client.0.read_exact(&mut arrived);
+        timeout(PATIENCE, arriving).await.expect("an event").unwrap();
+        assert_eq!(String::from_utf8(arrived).unwrap(), chunk);
+    }
 }

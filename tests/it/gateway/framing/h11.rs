@@ -11,7 +11,7 @@ pub(super) async fn read(cases: &[Case]) -> Vec<Vec<Seen>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut python = Command::new("python3")
         .arg(root.join("tests/it/gateway/framing/read_by_h11.py"))
-        .env("PYTHONPATH", root.join(".flexgate/readers"))
+        .env("PYTHONPATH", root.join(".flexgate/python"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -23,7 +23,7 @@ pub(super) async fn read(cases: &[Case]) -> Vec<Vec<Seen>> {
         python.wait_with_output()
     );
     let output = output.unwrap();
-    assert!(output.status.success(), "h11 is fetched by `make readers`");
+    assert!(output.status.success(), "h11 is fetched by `make python`");
     sent.unwrap();
     String::from_utf8(output.stdout)
         .unwrap()

@@ -1,13 +1,18 @@
 //! Answers that did not reach their end, and whose fault that was.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
-use tokio::io::AsyncReadExt;
+use http::Request;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use super::{Recorded, Recording};
 use crate::{
-    gateway::{options, route},
+    gateway::{options, route, upstream},
+    http2::{self, Backend},
     upstream::Upstream,
 };
 
@@ -106,5 +111,56 @@ async fn the_answer_to_head_is_whole_without_a_body() {
             .ask(&format!("HEAD {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
             .await;
         assert_eq!(ending(&recording.over().await), (Some(status), None));
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_is_recorded_when_it_is_over_with_the_bytes_of_both_ways() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let recording = Recording::of(&[route("all", "/*", &url)]);
+    let mut client = recording.client().await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nhello")
+        .await;
+    let (mut upstream, _) = listener.accept().await.unwrap();
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nwelcome";
+    upstream.write_all(switched.as_bytes()).await.unwrap();
+    assert_eq!(client.receive("GET").await.status(), 101);
+    client.0.read_exact(&mut [0; 7]).await.unwrap();
+    let mut said = Vec::new();
+    client.0.get_mut().shutdown().await.unwrap();
+    upstream.read_to_end(&mut said).await.unwrap();
+    assert!(said.ends_with(b"\r\n\r\nhello"));
+    drop(upstream);
+    assert!(client.is_closed().await);
+    let recorded = recording.over().await;
+    assert_eq!(ending(&recorded), (Some(101), None));
+    let outcome = &recorded.rows[0].outcome;
+    assert_eq!((outcome.bytes_in, outcome.bytes_out), (5, 7));
+}
+
+#[tokio::test]
+async fn each_request_of_an_http_2_connection_is_recorded() {
+    let backend = Backend::start(Arc::default()).await;
+    let events = [
+        upstream("api", &backend.url(), r#""protocol":"http2""#),
+        route("all", "/*", "api"),
+    ];
+    let recording = Recording::of(&events);
+    let client = http2::Client::connect(recording.addr()).await;
+    for _ in 0..3 {
+        let request = Request::post("http://shop.test/a")
+            .body(http2::whole("hello"))
+            .unwrap();
+        client.send(request).await.unwrap();
+    }
+    let recorded = recording.over().await;
+    assert_eq!(recorded.rows.len(), 3);
+    for row in &recorded.rows {
+        let outcome = &row.outcome;
+        assert_eq!((outcome.host, outcome.path), (Some("shop.test"), "/a"));
+        assert_eq!((outcome.status, outcome.error), (Some(200), None));
+        assert_eq!((outcome.bytes_in, outcome.bytes_out, outcome.attempts), (5, 5, 1));
     }
 }
