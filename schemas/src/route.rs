@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Authority, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId,
+    Authority, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId,
     UpstreamUrl,
     edits::{Edits, HeaderEdits},
     ids::IdError,
@@ -65,6 +65,9 @@ pub struct Route {
     /// What happens to query parameters on their way to the upstream.
     #[serde(default, skip_serializing_if = "is_default")]
     pub query: Edits<ParameterName>,
+    /// Which pages of other origins may read responses; overrides the settings'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -111,6 +114,7 @@ impl Route {
             allow_encoded_slashes: false,
             headers: HeaderEdits::default(),
             query: Edits::default(),
+            cors: None,
             auth: Auth::None,
             rate_limit: None,
             circuit_breaker: None,
@@ -123,7 +127,11 @@ impl Route {
     pub fn reader_level(&self) -> u32 {
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
-        if is_regex || edits { 3 } else { 1 }
+        if is_regex || edits || self.cors.is_some() {
+            3
+        } else {
+            1
+        }
     }
 
     /// What it matches, without the names of path segments.
@@ -295,6 +303,7 @@ mod tests {
         assert_eq!(level(r#""headers":{"request":{"remove":["x-a"]}}"#), 3);
         assert_eq!(level(r#""query":{"remove":["a"]}"#), 3);
         assert_eq!(level(r#""rewriteHost":"a""#), 3);
+        assert_eq!(level(r#""cors":{"origins":"*"}"#), 3);
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);

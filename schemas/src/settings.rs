@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Millis,
+    Cors, Millis,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -27,6 +27,9 @@ pub struct Settings {
     /// Send RFC 7239 `Forwarded` too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarded: bool,
+    /// Which pages of other origins may read responses, where the route does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -44,9 +47,11 @@ impl Settings {
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
-    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`.
+    /// The lowest schema level that can read them: `logging` and `privacy` came with the second, `cors` with the third.
     pub fn reader_level(&self) -> u32 {
-        if is_default(&self.logging) && is_default(&self.privacy) {
+        if self.cors.is_some() {
+            3
+        } else if is_default(&self.logging) && is_default(&self.privacy) {
             1
         } else {
             2
@@ -90,6 +95,10 @@ mod tests {
             1
         );
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
+        assert_eq!(
+            level(r#"{"privacy":{"path":"template"},"cors":{"enabled":false}}"#),
+            3
+        );
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
     }
 }

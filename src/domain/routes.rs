@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning,
     entity::{Listed, Managed},
-    patch::respell_policies,
+    patch::{respell, respell_policies},
     settings::check_rate_limit,
     upstreams::idle_policies,
 };
@@ -103,6 +103,9 @@ impl Listed for Route {
 
     fn respell(patch: &mut Map<String, Value>) {
         respell_policies(patch);
+        if let Some(Value::Object(cors)) = patch.get_mut("cors") {
+            respell(cors, "origin", "origins");
+        }
     }
 }
 

@@ -13,6 +13,8 @@ use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
+    choice::Choice,
+    cors::CompiledCors,
     edits::CompiledEdits,
     metrics::Series,
     origin::Origin,
@@ -29,6 +31,8 @@ pub(super) struct CompiledRoute {
     pub(super) destination: Destination,
     /// What it does to messages, if it does anything.
     pub(super) edits: Option<Box<CompiledEdits>>,
+    /// What it says of pages of other origins.
+    pub(super) cors: Choice<CompiledCors>,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
 }
@@ -107,6 +111,7 @@ impl CompiledRoute {
             pattern: route.path.to_string().into(),
             destination,
             edits: CompiledEdits::compile(route),
+            cors: CompiledCors::compile(route.cors.as_ref()),
             series,
         }
     }

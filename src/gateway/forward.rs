@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use flexgate_schemas::{Route, transport::Protocol};
+use flexgate_schemas::transport::Protocol;
 use futures_util::future::{Either, LocalBoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, Version,

@@ -5,44 +5,19 @@ use std::{borrow::Cow, sync::Arc};
 use http::{Method, Version, header, uri::Authority};
 
 use super::{
+    compiled::CompiledRoute,
     edits::Changes,
     exchange::{Arrived, Exchange, Forwarded, Routed},
     headers,
     refusal::Refusal,
 };
-use crate::routing::{self, Found, Target};
+use crate::routing::{self, Found, NormalPath, Target};
 
 /// Finds the route; without one there is nothing to do.
 pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     let exchange = &request.exchange;
-    let snapshot = &exchange.snapshot;
-    if snapshot.revision == 0 {
-        return Err(Refusal::NoConfiguration);
-    }
-    if exchange.method == Method::CONNECT {
-        return Err(Refusal::Tunnel); // its target is an authority, which no route can match
-    }
-    headers::check_framing(&request.headers, request.look)?;
-    headers::check_expectation(&request.headers, request.look)?;
-    check_target(exchange)?;
-    let authority = authority(&request)?;
-    let host = match authority {
-        "" => Cow::Borrowed(""),
-        text => routing::normalize_host(text).map_err(Refusal::Host)?,
-    };
-    let normal = routing::normalize(exchange.uri.path()).map_err(Refusal::Path)?;
-    let found = snapshot.table.find(&Target {
-        host: &host,
-        path: &normal.path,
-        query: exchange.uri.query(),
-        method: &exchange.method,
-        headers: &request.headers,
-    });
-    let route = match found {
-        Found::Rule(route) => Arc::clone(route),
-        Found::MethodNotAllowed(methods) => return Err(Refusal::MethodNotAllowed(methods)),
-        Found::Nothing => return Err(Refusal::RouteNotFound),
-    };
+    let (route, normal) = find(&request, &exchange.method)?;
+    let route = Arc::clone(route);
     // Known from here on, so that a refusal counts as the route's.
     drop(exchange.route.set(Arc::clone(&route)));
     if normal.encoded_slash && !route.route.allow_encoded_slashes {
@@ -59,6 +34,41 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
         query: Forwarded::AsSent,
         changes: Changes::default(),
     })
+}
+
+/// The route that takes the request, were it one with this method, and the path in the form that it was found by.
+pub(super) fn find<'r>(
+    request: &'r Arrived,
+    method: &Method,
+) -> Result<(&'r Arc<CompiledRoute>, NormalPath<'r>), Refusal> {
+    let exchange = &request.exchange;
+    let snapshot = &exchange.snapshot;
+    if snapshot.revision == 0 {
+        return Err(Refusal::NoConfiguration);
+    }
+    if *method == Method::CONNECT {
+        return Err(Refusal::Tunnel); // its target is an authority, which no route can match
+    }
+    headers::check_framing(&request.headers, request.look)?;
+    headers::check_expectation(&request.headers, request.look)?;
+    check_target(exchange)?;
+    let host = match authority(request)? {
+        "" => Cow::Borrowed(""),
+        text => routing::normalize_host(text).map_err(Refusal::Host)?,
+    };
+    let normal = routing::normalize(exchange.uri.path()).map_err(Refusal::Path)?;
+    let found = snapshot.table.find(&Target {
+        host: &host,
+        path: &normal.path,
+        query: exchange.uri.query(),
+        method,
+        headers: &request.headers,
+    });
+    match found {
+        Found::Rule(route) => Ok((route, normal)),
+        Found::MethodNotAllowed(methods) => Err(Refusal::MethodNotAllowed(methods)),
+        Found::Nothing => Err(Refusal::RouteNotFound),
+    }
 }
 
 /// The target has a form that is for us: a path, a URL of HTTP, or the whole server where options are asked for (RFC 9112

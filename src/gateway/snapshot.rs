@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use flexgate_schemas::{Route, RouteId, Secret, Settings, UpstreamId, event::Entity};
 
 use super::{
+    choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
+    cors::CompiledCors,
     matched::Matched,
     origin::Origins,
 };
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// What the settings say of pages of other origins.
+    pub(super) cors: Choice<CompiledCors>,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -75,6 +79,7 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                cors: Choice::Unsaid,
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
@@ -107,6 +112,7 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             matched: Matched::default(),
         };
         match changed {

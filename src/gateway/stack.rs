@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
-    around::Around, arrive::Arrive, balance::balance, body::Body, client::Client, edits::edit,
+    around::Around, arrive::Arrive, balance::balance, body::Body, client::Client, cors::Share, edits::edit,
     forward::Forward, matching::route, observe::Observe, protect::protect, refuse::Refuse, step::Step,
 };
 
@@ -20,6 +20,7 @@ pub(super) fn stack(
     ServiceBuilder::new()
         .layer(Arrive(client)) // a correlation id and a time of arrival, before anything can be said of the request
         .layer(Observe) //        sees every request and every answer, whoever gave it, to the last byte
+        .layer(Share) //          outside of refusals, for pages may read those, too; before anybody is asked who they are
         .layer(Refuse) //         inside of here a refusal is an error, outside it is a response like any other
         .layer(Step(route)) //    everything further in is configured by the route
         .layer(Step(protect)) //  what the route asks for and cannot have must fail before anything is sent

@@ -315,6 +315,19 @@ fn in_an_edit_the_variables_of_a_request_stay_and_those_of_the_environment_are_p
 }
 
 #[test]
+fn cors_is_read_where_the_old_files_have_it() {
+    for place in ["proxy", "security"] {
+        let cors = "{enabled: true, origin: 'https://a.test', methods: [GET], credentials: true}";
+        let loaded = parse(&format!("{place}: {{cors: {cors}}}\n"));
+        let settings = serde_json::to_value(&loaded.settings).unwrap();
+        let expected =
+            serde_json::json!({ "origins": ["https://a.test"], "methods": ["GET"], "credentials": true });
+        assert_eq!(settings["cors"], expected, "{place}");
+        assert!(loaded.warnings.is_empty());
+    }
+}
+
+#[test]
 fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     let loaded = parse(
         "upstreams:\n- &base {name: 8080, url: 'http://a', timeout: 7s}\n- {<<: *base, name: b}\n\

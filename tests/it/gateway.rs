@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod changes;
+mod cors;
 mod drain;
 mod early;
 mod edits;

@@ -12,7 +12,7 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 14] = [
+const LATER: [(&[&str], &str); 12] = [
     (
         &["security", "allowedHosts"],
         "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
@@ -24,14 +24,6 @@ const LATER: [(&[&str], &str); 14] = [
     (
         &["security", "auth"],
         "API keys are not checked yet: routes with `auth` answer 503 until they are",
-    ),
-    (
-        &["security", "cors"],
-        "nothing adds CORS headers yet: upstreams answer for themselves",
-    ),
-    (
-        &["proxy", "cors"],
-        "nothing adds CORS headers yet: upstreams answer for themselves",
     ),
     (
         &["proxy", "maxBodySize"],
