@@ -2,6 +2,7 @@
 //!
 //! A request reads memory and its upstream, and nothing else. `stack` is its path, top to bottom.
 
+mod accept_encoding;
 mod address;
 mod alarm;
 mod around;
@@ -12,12 +13,15 @@ mod channel;
 mod choice;
 mod client;
 mod compiled;
+mod compress;
 mod connect;
 mod core;
 mod cors;
 mod door;
 mod edits;
 mod egress;
+mod encoded;
+mod encoder;
 mod errand;
 mod exchange;
 mod forward;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Authority, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId, UpstreamId,
-    UpstreamUrl,
+    Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId,
+    UpstreamId, UpstreamUrl,
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
@@ -68,6 +68,9 @@ pub struct Route {
     /// Which pages of other origins may read responses; overrides the settings'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// Whether responses are compressed; overrides the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -115,6 +118,7 @@ impl Route {
             headers: HeaderEdits::default(),
             query: Edits::default(),
             cors: None,
+            compression: None,
             auth: Auth::None,
             rate_limit: None,
             circuit_breaker: None,
@@ -127,11 +131,8 @@ impl Route {
     pub fn reader_level(&self) -> u32 {
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
-        if is_regex || edits || self.cors.is_some() {
-            3
-        } else {
-            1
-        }
+        let responses = self.cors.is_some() || self.compression.is_some();
+        if is_regex || edits || responses { 3 } else { 1 }
     }
 
     /// What it matches, without the names of path segments.
@@ -304,6 +305,7 @@ mod tests {
         assert_eq!(level(r#""query":{"remove":["a"]}"#), 3);
         assert_eq!(level(r#""rewriteHost":"a""#), 3);
         assert_eq!(level(r#""cors":{"origins":"*"}"#), 3);
+        assert_eq!(level(r#""compression":{}"#), 3);
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);

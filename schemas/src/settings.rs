@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Cors, Millis,
+    Compression, Cors, Millis,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -30,6 +30,9 @@ pub struct Settings {
     /// Which pages of other origins may read responses, where the route does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// Whether responses are compressed, where the route does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -47,9 +50,10 @@ impl Settings {
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
-    /// The lowest schema level that can read them: `logging` and `privacy` came with the second, `cors` with the third.
+    /// The lowest schema level that can read them: `logging` and `privacy` came with the second, `cors` and `compression`
+    /// with the third.
     pub fn reader_level(&self) -> u32 {
-        if self.cors.is_some() {
+        if self.cors.is_some() || self.compression.is_some() {
             3
         } else if is_default(&self.logging) && is_default(&self.privacy) {
             1
@@ -99,6 +103,7 @@ mod tests {
             level(r#"{"privacy":{"path":"template"},"cors":{"enabled":false}}"#),
             3
         );
+        assert_eq!(level(r#"{"compression":{}}"#), 3);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
     }
 }

@@ -12,6 +12,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
+    encoded::Encoded,
+    encoder::{Encoder, Place},
     errand::Way,
     exchange::{Ending, Exchange, Upload},
     observe::Observation,
@@ -100,6 +102,8 @@ enum Content {
         incoming: Incoming,
         lease: Option<Lease>,
     },
+    /// The same in another coding.
+    Encoded(Box<Encoded>),
     /// Nothing: the connection goes on in another protocol, to this upstream.
     Switching(Option<Box<Wire>>),
     /// What an upstream sent, until it broke off.
@@ -144,6 +148,14 @@ impl Body {
         let lease = lease.and_then(Lease::end_if_free);
         Self {
             content: Content::Streamed { incoming, lease },
+            observation: None,
+        }
+    }
+
+    /// This body, which nobody observes yet, in another coding.
+    pub(super) fn encoded(self, encoder: Encoder, place: Place) -> Self {
+        Self {
+            content: Content::Encoded(Box::new(Encoded::new(self, encoder, place))),
             observation: None,
         }
     }
@@ -211,6 +223,7 @@ impl http_body::Body for Body {
                 Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))))
             }
             Content::Streamed { incoming, lease } => poll_streamed(incoming, lease, cx),
+            Content::Encoded(encoded) => encoded.poll_frame(cx),
             Content::Switching(_) => Poll::Ready(None),
             Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
         };
@@ -232,6 +245,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => bytes.is_empty(),
             Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::Encoded(encoded) => encoded.is_end_stream(),
             Content::Switching(_) => true,
             Content::BrokenOff(_) => false,
         }
@@ -242,7 +256,7 @@ impl http_body::Body for Body {
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Streamed { incoming, .. } => incoming.size_hint(),
             Content::Switching(_) => SizeHint::with_exact(0),
-            Content::BrokenOff(_) => SizeHint::default(),
+            Content::Encoded(_) | Content::BrokenOff(_) => SizeHint::default(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use flexgate_schemas::{
     Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
+    compression::Compressing,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
@@ -14,6 +15,7 @@ use http::HeaderValue;
 use super::{
     balance::{self, Turns},
     choice::Choice,
+    compress,
     cors::CompiledCors,
     edits::CompiledEdits,
     metrics::Series,
@@ -33,6 +35,8 @@ pub(super) struct CompiledRoute {
     pub(super) edits: Option<Box<CompiledEdits>>,
     /// What it says of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
+    /// What it says of compression.
+    pub(super) compression: Choice<Compressing>,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
 }
@@ -112,6 +116,7 @@ impl CompiledRoute {
             destination,
             edits: CompiledEdits::compile(route),
             cors: CompiledCors::compile(route.cors.as_ref()),
+            compression: compress::compile(route.compression.as_ref()),
             series,
         }
     }

@@ -20,6 +20,7 @@ use super::{
     client::{self, Client},
     connect::Connector,
     door::{Accepted, Door, Doors},
+    encoder::Places,
     ids::Ids,
     listen,
     metrics::CoreMetrics,
@@ -53,6 +54,7 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
+    pub(super) encoders: Places,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -95,6 +97,7 @@ impl Core {
             pool: Pool::default(),
             connector: parts.connector,
             metrics: parts.metrics,
+            encoders: Places::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,

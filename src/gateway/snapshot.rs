@@ -9,11 +9,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use flexgate_schemas::{Route, RouteId, Secret, Settings, UpstreamId, event::Entity};
+use flexgate_schemas::{
+    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+};
 
 use super::{
     choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
+    compress,
     cors::CompiledCors,
     matched::Matched,
     origin::Origins,
@@ -35,6 +38,8 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// What the settings say of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
+    /// What they say of compression.
+    pub(super) compression: Choice<Compressing>,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -80,6 +85,7 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
                 cors: Choice::Unsaid,
+                compression: Choice::Unsaid,
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
@@ -113,6 +119,7 @@ impl Published {
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
+            compression: compress::compile(state.settings().value.compression.as_ref()),
             matched: Matched::default(),
         };
         match changed {

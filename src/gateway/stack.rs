@@ -7,8 +7,9 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
-    around::Around, arrive::Arrive, balance::balance, body::Body, client::Client, cors::Share, edits::edit,
-    forward::Forward, matching::route, observe::Observe, protect::protect, refuse::Refuse, step::Step,
+    around::Around, arrive::Arrive, balance::balance, body::Body, client::Client, compress::compress,
+    cors::Share, edits::edit, forward::Forward, matching::route, observe::Observe, protect::protect,
+    refuse::Refuse, step::Step,
 };
 
 /// The stack of one client's connection: the first line sees a request first and its response last.
@@ -24,6 +25,7 @@ pub(super) fn stack(
         .layer(Refuse) //         inside of here a refusal is an error, outside it is a response like any other
         .layer(Step(route)) //    everything further in is configured by the route
         .layer(Step(protect)) //  what the route asks for and cannot have must fail before anything is sent
+        .layer(Around(compress)) // sees responses as the route leaves them
         .layer(Around(edit)) //   made from the request as it came, and only for one that may pass
         .layer(Step(balance)) //  a target is chosen last, when it is sure that there will be a request
         .service(Forward)

@@ -3,6 +3,7 @@
 mod answers;
 mod bodies;
 mod changes;
+mod compression;
 mod cors;
 mod drain;
 mod early;

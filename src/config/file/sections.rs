@@ -45,6 +45,7 @@ pub(super) struct Proxy {
     pub(super) forwarded: Option<bool>,
     pub(super) max_body_size: Option<Bytes>,
     pub(super) cors: Option<IgnoredAny>,
+    compression: Option<IgnoredAny>,
     pub(super) tls: Option<TlsSection>,
 }
 
