@@ -31,7 +31,7 @@ mod running;
 mod servers;
 
 pub use demo::Demo;
-pub use file::FileError;
+pub use file::{FileError, mistake};
 pub use ports::PortTaken;
 pub use process::{Addresses, Process};
 pub use running::{database_at_hand, nats_at_hand};

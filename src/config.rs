@@ -10,6 +10,7 @@ mod escape;
 pub mod file;
 mod finding;
 mod log;
+mod name_servers;
 mod reader;
 mod recording;
 mod roles;
@@ -20,7 +21,7 @@ mod streams;
 pub mod tls;
 mod token;
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
@@ -59,8 +60,12 @@ pub struct Config {
     pub servers: Servers,
     /// What the names of streams and subjects begin with.
     pub streams: StreamPrefix,
+    /// How many connections clients may have.
+    pub connections: Connections,
     /// Data-plane threads, each with its own listener socket and connection pools.
     pub threads: NonZeroUsize,
+    /// `FLEXGATE_DNS_SERVERS`: the name servers to ask for upstreams; empty: those of the system.
+    pub name_servers: Vec<SocketAddr>,
     /// What is logged, and how.
     pub log: Log,
     /// Whether and how it is recorded what became of requests; none: not at all.
@@ -77,6 +82,15 @@ pub struct Config {
     pub secrets: SecretResolver,
     /// What was decided for the user and may surprise them. To be shown at start.
     pub warnings: Vec<Finding>,
+}
+
+/// How many connections of clients a gateway has at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Connections {
+    /// In all; none: as many as the gateway has by default.
+    pub max: Option<NonZeroUsize>,
+    /// Of one address; none: as many as there are in all.
+    pub per_client_max: Option<NonZeroUsize>,
 }
 
 /// How a process goes away after SIGTERM.
@@ -130,7 +144,12 @@ impl Config {
             tls,
             servers,
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
+            connections: Connections {
+                max: reader.parsed("FLEXGATE_CONNECTIONS_MAX"),
+                per_client_max: reader.parsed("FLEXGATE_CLIENT_CONNECTIONS_MAX"),
+            },
             threads: reader.parsed("FLEXGATE_THREADS").unwrap_or_else(all_cores),
+            name_servers: name_servers::read(&mut reader),
             log: log::read(&mut reader, &node),
             recording: recording::read(&mut reader),
             retention: recording::retention(&mut reader),

@@ -6,6 +6,7 @@
 
 mod command;
 mod decide;
+mod destinations;
 mod draft;
 mod entity;
 mod evolve;

@@ -17,19 +17,21 @@ mod compress;
 mod connect;
 mod core;
 mod cors;
+mod crowd;
 mod door;
 mod edits;
-mod egress;
 mod encoded;
 mod encoder;
 mod errand;
 mod exchange;
+mod far_end;
 mod forward;
 mod forwarded;
 mod grpc;
 mod headers;
 mod ids;
 mod inbound_tls;
+mod limit;
 mod line;
 mod listen;
 mod local;
@@ -72,6 +74,7 @@ use tokio::{sync::watch, time::Instant};
 
 use self::{
     core::Phase,
+    crowd::Crowd,
     listen::Listeners,
     seat::{Seat, Taken},
     tls::Tls,
@@ -153,6 +156,7 @@ impl Gateway {
             None => IdKey::new(rand::random()),
         };
         let address_key = RandomState::new();
+        let crowd = Crowd::new(options.client_connections_max);
         let mut seat = |(number, listener)| Seat {
             number,
             listener,
@@ -160,6 +164,7 @@ impl Gateway {
             options: options.clone(),
             published: routing.clone(),
             via: Arc::clone(&via),
+            crowd: Arc::clone(&crowd),
             tls: tls.clone(),
             id_key,
             address_key: address_key.clone(),

@@ -10,6 +10,7 @@ pub mod config;
 pub mod devstack;
 pub mod domain;
 pub mod drain;
+pub mod egress;
 pub mod gateway;
 pub mod health;
 pub mod journal;

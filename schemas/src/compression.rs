@@ -1,9 +1,9 @@
 //! Whether responses are compressed on their way to the client.
 
-use std::num::NonZeroU32;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::Size;
 
 /// Whether the gateway compresses responses that the upstream did not.
 ///
@@ -23,7 +23,7 @@ pub enum Compression {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Compressing {
     codings: Box<[Coding]>,
-    min_bytes: NonZeroU32,
+    min_size: Size,
 }
 
 /// A content coding (RFC 9110 8.4.1).
@@ -55,9 +55,9 @@ impl Compressing {
         &self.codings
     }
 
-    /// The length in bytes from which on it is worth it.
-    pub fn min_bytes(&self) -> u64 {
-        self.min_bytes.get().into()
+    /// The length from which on it is worth it.
+    pub fn min_size(&self) -> Size {
+        self.min_size
     }
 }
 
@@ -72,13 +72,15 @@ struct Written {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 3))]
     codings: Option<Vec<Coding>>,
-    /// The length in bytes from which on it is worth it, where it is known; 1024.
+    /// The length from which on it is worth it, where it is known; 1 KiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    min_bytes: Option<NonZeroU32>,
+    min_size: Option<Size>,
 }
 
 /// Below a kilobyte the packet is not full either way.
-const MIN_BYTES: NonZeroU32 = NonZeroU32::new(1024).expect("1024 is not zero");
+fn min_size() -> Size {
+    Size::try_from(1024).expect("1024 is a size")
+}
 
 fn yes() -> bool {
     true
@@ -105,7 +107,7 @@ impl TryFrom<Written> for Compression {
         }
         Ok(Self::On(Compressing {
             codings: codings.into(),
-            min_bytes: written.min_bytes.unwrap_or(MIN_BYTES),
+            min_size: written.min_size.unwrap_or_else(min_size),
         }))
     }
 }
@@ -116,12 +118,12 @@ impl From<Compression> for Written {
             Compression::Off => Self {
                 enabled: false,
                 codings: None,
-                min_bytes: None,
+                min_size: None,
             },
             Compression::On(how) => Self {
                 enabled: true,
                 codings: Some(how.codings.into()),
-                min_bytes: Some(how.min_bytes),
+                min_size: Some(how.min_size),
             },
         }
     }
@@ -137,10 +139,10 @@ mod tests {
             let compression: Compression = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&compression).unwrap(), written);
         };
-        check("{}", r#"{"codings":["zstd","br","gzip"],"minBytes":1024}"#);
+        check("{}", r#"{"codings":["zstd","br","gzip"],"minSize":1024}"#);
         check(
-            r#"{"enabled":true,"codings":["gzip"],"minBytes":1}"#,
-            r#"{"codings":["gzip"],"minBytes":1}"#,
+            r#"{"enabled":true,"codings":["gzip"],"minSize":"1b"}"#,
+            r#"{"codings":["gzip"],"minSize":1}"#,
         );
         check(r#"{"enabled":false,"codings":["gzip"]}"#, r#"{"enabled":false}"#);
     }
@@ -151,7 +153,7 @@ mod tests {
             r#"{"codings":[]}"#,
             r#"{"codings":["gzip","gzip"]}"#,
             r#"{"codings":["deflate"]}"#,
-            r#"{"minBytes":0}"#,
+            r#"{"minSize":0}"#,
             r#"{"level":6}"#,
         ] {
             assert!(serde_json::from_str::<Compression>(json).is_err(), "{json}");

@@ -24,7 +24,7 @@ const EDITS_MAX: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Listed<N>", into = "Listed<N>")]
 #[serde(bound = "N: EditedName")]
-#[schemars(with = "Listed<N>", bound = "N: EditedName + JsonSchema")]
+#[schemars(with = "Listed<N>", rename = "{N}Edits", bound = "N: EditedName + JsonSchema")]
 pub struct Edits<N>(Box<[(N, Edit<ValueTemplate>)]>);
 
 /// What happens to one of them.

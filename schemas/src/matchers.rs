@@ -30,7 +30,7 @@ pub struct Matchers {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written<N>", into = "Written<N>")]
 #[serde(bound(serialize = "N: Serialize + Clone", deserialize = "N: Deserialize<'de>"))]
-#[schemars(with = "Written<N>")]
+#[schemars(with = "Written<N>", rename = "{N}Predicate")]
 pub struct Predicate<N> {
     /// What must be there.
     pub name: N,

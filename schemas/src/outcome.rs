@@ -37,7 +37,8 @@ pub struct Outcome<'a> {
     pub status: Option<u16>,
     /// The code of the refusal, if the gateway itself answered.
     pub refused: Option<&'a str>,
-    /// Why the answer is not whole, if it is not: [`CLIENT_GONE`], [`UPSTREAM_GONE`] or [`GATEWAY_GONE`].
+    /// Why the answer is not whole, if it is not: [`CLIENT_GONE`], [`CLIENT_STALLED`], [`BODY_TOO_LARGE`],
+    /// [`UPSTREAM_GONE`],     /// [`UPSTREAM_STALLED`] or [`GATEWAY_GONE`].
     pub error: Option<&'a str>,
     /// How often it was sent to an upstream.
     pub attempts: u32,
@@ -68,6 +69,12 @@ pub struct Outcome<'a> {
 pub const CLIENT_GONE: &str = "client_gone";
 /// [`Outcome::error`]: the upstream broke off before it had sent all of the answer.
 pub const UPSTREAM_GONE: &str = "upstream_gone";
+/// [`Outcome::error`]: the client took nothing of the answer, or sent nothing of the body that it still owed, for too long.
+pub const CLIENT_STALLED: &str = "client_stalled";
+/// [`Outcome::error`]: the body became longer than may be when the answer had already begun.
+pub const BODY_TOO_LARGE: &str = "body_too_large";
+/// [`Outcome::error`]: the upstream sent nothing for too long before it had sent all of the answer.
+pub const UPSTREAM_STALLED: &str = "upstream_stalled";
 /// [`Outcome::error`]: the gateway ended before it had sent all of the answer; it had waited for as long as it was told to.
 pub const GATEWAY_GONE: &str = "gateway_gone";
 
@@ -76,7 +83,7 @@ impl Outcome<'_> {
     /// client does wrong, and that it goes away, does not.
     pub fn is_error(&self) -> bool {
         self.status.is_some_and(|status| status >= 500)
-            || matches!(self.error, Some(UPSTREAM_GONE | GATEWAY_GONE))
+            || matches!(self.error, Some(UPSTREAM_GONE | UPSTREAM_STALLED | GATEWAY_GONE))
     }
 
     /// The first digit of the status; 0 if the client went away before there was one.

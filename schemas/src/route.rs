@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId,
-    UpstreamId, UpstreamUrl,
+    Size, UpstreamId, UpstreamUrl,
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
@@ -83,6 +83,9 @@ pub struct Route {
     /// How long the upstream may take until its response begins; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Millis>,
+    /// The longest body of a request; overrides that of all routes. Longer ones are refused with 413.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body_size: Option<Size>,
     /// How often to try again; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
@@ -123,16 +126,19 @@ impl Route {
             rate_limit: None,
             circuit_breaker: None,
             timeout: None,
+            max_body_size: None,
             retries: None,
         }
     }
 
-    /// The lowest schema level that can read it: edits of messages and regular expressions came with the third.
+    /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
+    /// to responses came with the third.
     pub fn reader_level(&self) -> u32 {
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
         let responses = self.cors.is_some() || self.compression.is_some();
-        if is_regex || edits || responses { 3 } else { 1 }
+        let is_new = is_regex || edits || responses || self.max_body_size.is_some();
+        if is_new { 3 } else { 1 }
     }
 
     /// What it matches, without the names of path segments.
@@ -306,6 +312,7 @@ mod tests {
         assert_eq!(level(r#""rewriteHost":"a""#), 3);
         assert_eq!(level(r#""cors":{"origins":"*"}"#), 3);
         assert_eq!(level(r#""compression":{}"#), 3);
+        assert_eq!(level(r#""maxBodySize":"1mb""#), 3);
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);

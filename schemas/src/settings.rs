@@ -1,11 +1,13 @@
 //! Settings that hold for the whole cluster. Addresses, ports and server URLs are a node's own and never stand here.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Compression, Cors, Millis,
+    Compression, Cors, Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -36,12 +38,18 @@ pub struct Settings {
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// How much clients may send, and how long they may take about it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub limits: Limits,
     /// What is written of requests.
     #[serde(default, skip_serializing_if = "is_default")]
     pub logging: Logging,
     /// How much of a request may be seen in what is written of it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub privacy: Privacy,
+    /// Where requests may go.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub security: Security,
 }
 
 impl Settings {
@@ -50,33 +58,40 @@ impl Settings {
     /// How long a connection may take to be made when nothing is set.
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
-    /// The lowest schema level that can read them: `logging` and `privacy` came with the second, `cors` and `compression`
-    /// with the third.
+    /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
+    /// `limits` and no `security`, neither `cors` nor `compression`.
     pub fn reader_level(&self) -> u32 {
-        if self.cors.is_some() || self.compression.is_some() {
+        let responses = self.cors.is_some() || self.compression.is_some();
+        if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
-        } else if is_default(&self.logging) && is_default(&self.privacy) {
-            1
-        } else {
+        } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
+        } else {
+            1
         }
     }
 }
 
 /// Networks, or single addresses, which are networks of one.
-fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
-    let network = |text: String| {
-        let single = || text.parse::<std::net::IpAddr>().map(IpNet::from);
-        text.parse::<IpNet>().or_else(|_| single()).map_err(|_| {
-            serde::de::Error::custom(format_args!(
+pub(crate) fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let networks = Vec::<Network>::deserialize(deserializer)?;
+    Ok(networks.into_iter().map(|Network(network)| network).collect())
+}
+
+/// One of them, read by itself so that a mistake has its place in the list.
+struct Network(IpNet);
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse().or_else(|_| single());
+        network.map(Self).map_err(|_| {
+            de::Error::custom(format_args!(
                 "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
             ))
         })
-    };
-    Vec::<String>::deserialize(deserializer)?
-        .into_iter()
-        .map(network)
-        .collect()
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +113,8 @@ mod tests {
             level(r#"{"timeout":"5s","privacy":{"query":false},"logging":{"sampling":{}}}"#),
             1
         );
+        assert_eq!(level(r#"{"limits":{}}"#), 1);
+        assert_eq!(level(r#"{"limits":{"maxBodySize":1}}"#), 3);
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
         assert_eq!(
             level(r#"{"privacy":{"path":"template"},"cors":{"enabled":false}}"#),
@@ -105,5 +122,8 @@ mod tests {
         );
         assert_eq!(level(r#"{"compression":{}}"#), 3);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
+        assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
+        assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
+        assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
     }
 }

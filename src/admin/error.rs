@@ -196,6 +196,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::StripAndRewrite
         | Refusal::RewriteName { .. }
         | Refusal::Invalid { .. }
+        | Refusal::Prohibited { .. }
         | Refusal::ListedTwice => StatusCode::BAD_REQUEST,
         Refusal::Item { refusal, .. } => status_of(refusal),
     }

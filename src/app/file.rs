@@ -11,7 +11,10 @@ use tokio::time::timeout;
 
 use super::Error;
 use crate::{
-    config::file::Loaded,
+    config::{
+        Finding,
+        file::{Loaded, Places},
+    },
     domain::{Command, Expect, Refusal},
     journal::{Journal, Status, TransactError, Transaction, alerts::Alerts},
 };
@@ -23,13 +26,8 @@ const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// What it says does not fit together.
-    #[error("{file}: {refusal}")]
-    Refused {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        refusal: Box<Refusal>,
-    },
+    #[error("{0}")]
+    Refused(Box<Finding>),
     /// It could not be written to the log.
     #[error("{file} was not applied: {error}")]
     NotApplied {
@@ -90,14 +88,25 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
         return Ok(());
     }
     Err(match error {
-        TransactError::Refused(refusal) => FileError::Refused {
-            file: name,
-            refusal: Box::new(refusal),
-        },
+        TransactError::Refused(refusal) => FileError::Refused(Box::new(mistake(&file.places(), &refusal))),
         error => FileError::NotApplied {
             file: name,
             error: Box::new(error),
         },
     }
     .into())
+}
+
+/// What a refusal says about the file that was applied, with the line that it is about.
+pub fn mistake(places: &Places<'_>, refusal: &Refusal) -> Finding {
+    match refusal {
+        Refusal::Item {
+            item,
+            refusal: reason,
+        } => Finding {
+            place: places.find(item, reason.pointer().unwrap_or_default()),
+            ..Finding::mistake(reason.to_string())
+        },
+        other => Finding::mistake(format!("{}: {other}", places.file_name())),
+    }
 }

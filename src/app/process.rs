@@ -269,14 +269,18 @@ fn start_gateway(
         }
         None => None,
     };
+    let defaults = gateway::Options::new(config.listen.proxy, via);
     let options = gateway::Options {
         outbox,
         tls,
+        connections_max: config.connections.max.unwrap_or(defaults.connections_max),
+        client_connections_max: config.connections.per_client_max,
         threads: config.threads,
+        name_servers: config.name_servers.clone(),
         drain_delay: config.drain.delay,
         drain_deadline: config.drain.deadline,
         takes_over,
-        ..gateway::Options::new(config.listen.proxy, via)
+        ..defaults
     };
     Ok(Gateway::start(options, published)?)
 }

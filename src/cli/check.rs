@@ -10,6 +10,7 @@ use super::{
     output::counted,
 };
 use crate::{
+    app::mistake,
     config::{ConfigError, Finding, file::Loaded},
     domain::{self, Command, ConfigState, Expect, Protection, Refusal, Warning},
 };
@@ -87,20 +88,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
 
 fn mistakes(loaded: &Loaded, refusals: &[Refusal]) -> ConfigError {
     let places = loaded.places();
-    let mistake = |refusal: &Refusal| match refusal {
-        Refusal::Item {
-            item,
-            refusal: reason,
-        } => {
-            let place = places.find(item, refusal.pointer().unwrap_or_default());
-            Finding {
-                place,
-                ..Finding::mistake(reason.to_string())
-            }
-        }
-        other => Finding::mistake(format!("{}: {other}", loaded.source.name)),
-    };
-    ConfigError(in_order(refusals.iter().map(mistake)))
+    ConfigError(in_order(refusals.iter().map(|refusal| mistake(&places, refusal))))
 }
 
 fn surprises(loaded: &Loaded, warnings: &[Warning]) -> Vec<Finding> {
@@ -136,6 +124,13 @@ fn subject(warning: &Warning) -> (Entity, &'static str) {
             protection: Protection::RateLimit | Protection::GlobalRateLimit,
         } => (entity.clone(), "rateLimit"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
+        Warning::Prohibited {
+            entity: entity @ Entity::Route(_),
+            ..
+        } => (entity.clone(), "upstream"),
+        Warning::Prohibited { entity, .. } => (entity.clone(), "url"),
+        Warning::Unlisted { upstream, .. } => (Entity::Upstream(upstream.clone()), "url"),
+        Warning::KeepsFrom { .. } | Warning::BlockedThoughListed { .. } => (Entity::Settings, "security"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app,
-    config::{Config, Purpose},
+    config::{Config, ConfigError, Purpose},
     telemetry,
 };
 
@@ -43,7 +43,10 @@ fn start(
 
 impl From<app::Error> for Failure {
     fn from(error: app::Error) -> Self {
-        use app::Error;
+        use app::{Error, FileError};
+        if let Error::File(FileError::Refused(mistake)) = error {
+            return ConfigError(vec![*mistake]).into();
+        }
         let exit = match &error {
             Error::System(_)
             | Error::Gateway(_)

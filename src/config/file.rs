@@ -3,7 +3,6 @@
 //! The format is the original's, in both its vocabularies. Reading is strict: an unknown key is a mistake. It goes on
 //! after a mistake, so that all of them are reported at once, each with file, line and column.
 
-pub(super) mod bytes;
 mod dialect;
 mod entities;
 mod identity;
@@ -11,7 +10,6 @@ mod interpolate;
 mod later;
 mod mask;
 mod places;
-mod protection;
 mod reading;
 mod sections;
 mod suggest;

@@ -2,8 +2,9 @@
 //! keeps it.
 
 use flexgate_projections::Retention;
+use flexgate_schemas::Size;
 
-use super::{file::bytes, reader::Reader};
+use super::reader::Reader;
 
 /// How it is recorded what became of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +46,11 @@ pub(super) fn retention(reader: &mut Reader<'_>) -> Retention {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    match bytes::parse(text) {
-        None => Err(format!(
-            "{text:?} is not a size: write bytes, or something like `512mb` or `2gb`"
-        )),
-        Some(bytes) if bytes < BYTES_MIN => Err(format!("{text:?} is too small: at least 16mb are needed")),
-        Some(bytes) => Ok(bytes),
+    let bytes = text.parse::<Size>().map_err(|error| error.to_string())?.get();
+    if bytes < BYTES_MIN {
+        return Err(format!("{text:?} is too small: at least 16mb are needed"));
     }
+    Ok(bytes)
 }
 
 #[cfg(test)]

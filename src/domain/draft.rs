@@ -131,9 +131,9 @@ impl<'a> Draft<'a> {
 
     /// Holds the rules against something in the state as it would be. What has not changed has passed them before.
     pub(super) fn check<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
-        let unchanged = |entry: &Entry<E>| *entry.value == *value;
-        if !E::entry(self.before, value.id()).is_some_and(unchanged) {
-            value.check(&self.after)?;
+        let before = E::entry(self.before, value.id()).map(|entry| &*entry.value);
+        if before != Some(value) {
+            value.check(before, &self.after)?;
         }
         self.decision.warnings.extend(value.warnings(&self.after));
         Ok(())

@@ -18,8 +18,9 @@ pub(super) trait Managed: Clone + PartialEq {
     fn entry<'a>(state: &'a ConfigState, id: &Self::Id) -> Option<&'a Entry<Self>>;
     fn updated(value: Arc<Self>) -> Event;
 
-    /// The rules that its type does not hold, in the state as it would be.
-    fn check(&self, after: &ConfigState) -> Result<(), Refusal>;
+    /// The rules that its type does not hold, in the state as it would be. `before` is the value that it replaces, if it
+    /// replaces one.
+    fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal>;
     fn warnings(&self, after: &ConfigState) -> Vec<Warning>;
 }
 

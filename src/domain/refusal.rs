@@ -3,6 +3,8 @@
 use flexgate_schemas::{PathPattern, RouteId, UpstreamId, event::Entity};
 use serde_path_to_error::{Path, Segment};
 
+use crate::egress::Prohibited;
+
 /// A reason, with what to do about it. A refused command changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -75,6 +77,14 @@ pub enum Refusal {
         /// What is wrong there, and what would be right.
         detail: String,
     },
+    /// A target that no request may go to.
+    #[error("{reason}")]
+    Prohibited {
+        /// Where its URL stands, as a JSON Pointer (RFC 6901) into the entity.
+        pointer: String,
+        /// Why not.
+        reason: Prohibited,
+    },
     /// One entity twice in one change set.
     #[error("it is listed twice: keep one of them")]
     ListedTwice,
@@ -102,6 +112,7 @@ impl Refusal {
             Self::StripAndRewrite => "strip_and_rewrite",
             Self::RewriteName { .. } => "rewrite_name",
             Self::Invalid { .. } => "invalid",
+            Self::Prohibited { .. } => "destination_prohibited",
             Self::ListedTwice => "listed_twice",
             Self::Item { refusal, .. } => refusal.code(),
         }
@@ -112,7 +123,7 @@ impl Refusal {
         match self {
             Self::UnknownUpstream { .. } => Some("/upstream"),
             Self::StripAndRewrite | Self::RewriteName { .. } => Some("/rewrite"),
-            Self::Invalid { pointer, .. } => Some(pointer),
+            Self::Invalid { pointer, .. } | Self::Prohibited { pointer, .. } => Some(pointer),
             Self::Item { refusal, .. } => refusal.pointer(),
             Self::NotFound(_)
             | Self::AlreadyExists(_)
@@ -155,12 +166,17 @@ fn did_you_mean(suggestion: Option<&UpstreamId>) -> String {
 
 fn used_by(routes: &[RouteId], count: usize) -> String {
     let names: Vec<_> = routes.iter().map(|id| format!("{id:?}")).collect();
-    let more = match count.saturating_sub(routes.len()) {
+    let noun = if count == 1 { "route" } else { "routes" };
+    format!("{noun} {}", first_of(&names, count))
+}
+
+/// The first few of so many, by name.
+pub(super) fn first_of(names: &[String], count: usize) -> String {
+    let more = match count.saturating_sub(names.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let noun = if count == 1 { "route" } else { "routes" };
-    format!("{noun} {}{more}", names.join(", "))
+    format!("{}{more}", names.join(", "))
 }
 
 fn located(pointer: &str) -> String {

@@ -9,7 +9,7 @@ use flexgate_schemas::{
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigState, Entry, ROUTES_MAX, Refusal, Warning,
+    ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
     settings::check_rate_limit,
@@ -36,10 +36,11 @@ impl Managed for Route {
         Event::RouteUpdated(value)
     }
 
-    fn check(&self, after: &ConfigState) -> Result<(), Refusal> {
+    fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
         check_edits(self)?;
         check_rate_limit(self.rate_limit.as_ref())?;
+        destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
             && after.upstream(name).is_none()
         {
@@ -76,6 +77,7 @@ impl Managed for Route {
             .into_iter()
             .chain(fails_closed)
             .chain(not_acted_on)
+            .chain(destinations::warnings(self, after.guard()))
             .collect()
     }
 }

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use flexgate_schemas::{Event, Settings, event::Entity, policy::RateLimit};
+use flexgate_schemas::{Event, Security, Settings, event::Entity, policy::RateLimit, security::ENTRIES_MAX};
 
-use super::{ConfigState, Entry, Refusal, Warning, entity::Managed};
+use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
 use crate::routing::Protection;
 
 /// The most networks whose word is taken for where a request comes from.
 const TRUSTED_PROXIES_MAX: usize = 1024;
+/// What to do about a list of networks that is too long.
+const NEIGHBOURS: &str = "networks; join neighbours into larger ones";
+/// What to do about a list of hosts that is too long.
+const SUFFIXES: &str = "hosts; `*.` and a suffix stands for all names below it";
 /// The longest text of a refusal, in characters.
 const MESSAGE_CHARS_MAX: usize = 512;
 
@@ -31,25 +35,43 @@ impl Managed for Settings {
         Event::SettingsUpdated(value)
     }
 
-    fn check(&self, _: &ConfigState) -> Result<(), Refusal> {
-        if self.trusted_proxies.len() > TRUSTED_PROXIES_MAX {
-            return Err(Refusal::Invalid {
-                pointer: "/trustedProxies".to_owned(),
-                detail: format!("at most {TRUSTED_PROXIES_MAX} networks; join neighbours into larger ones"),
-            });
-        }
+    fn check(&self, _: Option<&Self>, _: &ConfigState) -> Result<(), Refusal> {
+        let trusted = self.trusted_proxies.len();
+        check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
+        check_lists(&self.security)?;
         check_rate_limit(self.rate_limit.as_ref())
     }
 
-    fn warnings(&self, _: &ConfigState) -> Vec<Warning> {
-        let asked_for = self.rate_limit.iter();
-        asked_for
-            .map(|_| Warning::FailsClosed {
-                entity: Entity::Settings,
-                protection: Protection::GlobalRateLimit,
-            })
+    fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
+        let fails_closed = self.rate_limit.iter().map(|_| Warning::FailsClosed {
+            entity: Entity::Settings,
+            protection: Protection::GlobalRateLimit,
+        });
+        let contradictions = after.guard().blocked_though_listed();
+        let contradictions =
+            contradictions.map(|(address, network)| Warning::BlockedThoughListed { address, network });
+        fails_closed
+            .chain(contradictions)
+            .chain(destinations::kept_back(after))
             .collect()
     }
+}
+
+fn check_lists(security: &Security) -> Result<(), Refusal> {
+    let allowed = security.allowed_hosts.as_ref().map_or(0, Vec::len);
+    check_length("/security/allowedHosts", allowed, ENTRIES_MAX, SUFFIXES)?;
+    let blocked = security.blocked_ips.len();
+    check_length("/security/blockedIPs", blocked, ENTRIES_MAX, NEIGHBOURS)
+}
+
+fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
+    if length <= most {
+        return Ok(());
+    }
+    Err(Refusal::Invalid {
+        pointer: pointer.to_owned(),
+        detail: format!("at most {most} {advice}"),
+    })
 }
 
 /// What the type of a limit does not hold: the length of its text.

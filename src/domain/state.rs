@@ -6,7 +6,10 @@ use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId
 use serde::{Deserialize, Serialize};
 
 use super::{StateHash, usage::Usage};
-use crate::routing::{Table, Trie};
+use crate::{
+    egress::Guard,
+    routing::{Table, Trie},
+};
 
 /// The whole configuration, and what is derived from it. A clone shares everything with its original.
 #[derive(Clone)]
@@ -18,6 +21,7 @@ pub struct ConfigState {
     /// The other routes: a new one may not match the same as one of them either.
     disabled: Trie<Arc<Route>>,
     usage: Usage,
+    guard: Arc<Guard>,
     hash: StateHash,
 }
 
@@ -75,6 +79,11 @@ impl ConfigState {
         &self.table
     }
 
+    /// Where requests may go. Another one, by its address, as soon as anything about that changes.
+    pub fn guard(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+
     /// The hash of the content, without revisions and times.
     pub fn hash(&self) -> StateHash {
         self.hash
@@ -124,19 +133,29 @@ impl ConfigState {
         let upstream = entry.value.clone();
         let name = upstream.name.as_str();
         self.hash.add("upstream", name, &*upstream);
-        if let Some(old) = self.upstreams.insert(upstream.name.clone(), entry) {
-            self.hash.remove("upstream", name, &*old.value);
+        let old = self.upstreams.insert(upstream.name.clone(), entry);
+        let old = old.as_ref().map(|old| &*old.value);
+        if let Some(old) = old {
+            self.hash.remove("upstream", name, old);
+        }
+        if old.is_none_or(|old| old.targets != upstream.targets) {
+            Arc::make_mut(&mut self.guard).set_named(old, Some(&upstream));
         }
     }
 
     pub(super) fn remove_upstream(&mut self, name: &UpstreamId) {
         if let Some(old) = self.upstreams.remove(name) {
             self.hash.remove("upstream", name.as_str(), &*old.value);
+            Arc::make_mut(&mut self.guard).set_named(Some(&old.value), None);
         }
     }
 
     pub(super) fn put_settings(&mut self, entry: Entry<Settings>) {
-        self.hash.remove("settings", "global", &*self.settings.value);
+        let old = &self.settings.value;
+        self.hash.remove("settings", "global", &**old);
+        if old.security != entry.value.security {
+            Arc::make_mut(&mut self.guard).set_lists(&entry.value.security);
+        }
         self.settings = entry;
         self.hash.add("settings", "global", &*self.settings.value);
     }
@@ -160,6 +179,7 @@ impl Default for ConfigState {
             table: Table::new(),
             disabled: Trie::default(),
             usage: Usage::default(),
+            guard: Arc::default(),
             hash,
         }
     }

@@ -1,6 +1,7 @@
 //! Given a history, when a command comes, then these events or this refusal. Properties are in `tests/properties.rs`.
 
 mod apply;
+mod destinations;
 mod hash;
 mod patches;
 mod properties;

@@ -11,7 +11,7 @@ use flexgate_schemas::{
 use serde_json::{Map, Value};
 
 use super::{
-    ConfigState, Entry, Refusal, UPSTREAMS_MAX, Warning,
+    ConfigState, Entry, Refusal, UPSTREAMS_MAX, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
 };
@@ -38,21 +38,25 @@ impl Managed for Upstream {
         Event::UpstreamUpdated(value)
     }
 
-    fn check(&self, _: &ConfigState) -> Result<(), Refusal> {
+    fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
+        destinations::check(self, before, after.guard())?;
         self.health_check.as_ref().map_or(Ok(()), check_health_path)
     }
 
-    fn warnings(&self, _: &ConfigState) -> Vec<Warning> {
+    fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
         let idle = idle_policies(
             self.retries.as_ref(),
             self.circuit_breaker.as_ref(),
             self.health_check.as_ref(),
         );
-        idle.map(|policy| Warning::NotActedOn {
+        let not_acted_on = idle.map(|policy| Warning::NotActedOn {
             entity: Self::entity(&self.name),
             policy,
-        })
-        .collect()
+        });
+        not_acted_on
+            .chain(destinations::warnings(self, after.guard()))
+            .chain(destinations::unlisted(self, after.guard()))
+            .collect()
     }
 }
 

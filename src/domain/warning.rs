@@ -1,8 +1,12 @@
 //! What a caller should know about a change that is made all the same.
 
-use flexgate_schemas::{RouteId, event::Entity};
+use std::net::IpAddr;
 
-use crate::routing::Protection;
+use flexgate_schemas::{RouteId, UpstreamId, event::Entity, security::Host};
+use ipnet::IpNet;
+
+use super::refusal::first_of;
+use crate::{egress::Prohibited, routing::Protection};
 
 /// Something the caller may have meant otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +37,42 @@ pub enum Warning {
         /// The field.
         policy: &'static str,
     },
+    /// A target that was there before what keeps requests from it.
+    #[error("requests of {entity} are refused: {reason}")]
+    Prohibited {
+        /// The route or upstream.
+        entity: Entity,
+        /// Why.
+        reason: Prohibited,
+    },
+    /// Settings that keep requests from where they went.
+    #[error("`security` keeps requests from {}", named(.first, *.count))]
+    KeepsFrom {
+        /// The first few routes and upstreams that lead there.
+        first: Vec<Entity>,
+        /// How many there are in all.
+        count: usize,
+    },
+    /// Hosts are listed, and an upstream names another one.
+    #[error(
+        "{host} is not one of `security.allowedHosts`: requests go there all the same, because upstream {upstream:?} names it"
+    )]
+    Unlisted {
+        /// The upstream.
+        upstream: UpstreamId,
+        /// The host.
+        host: Host,
+    },
+    /// An address that is listed as allowed and in a blocked network.
+    #[error(
+        "{address} is listed in `security.allowedHosts`, and {network} in `security.blockedIPs`, which wins"
+    )]
+    BlockedThoughListed {
+        /// The address.
+        address: IpAddr,
+        /// What blocks it.
+        network: IpNet,
+    },
 }
 
 impl Warning {
@@ -42,6 +82,15 @@ impl Warning {
             Self::Shadowed { .. } => "route_shadowed",
             Self::FailsClosed { .. } => "fails_closed",
             Self::NotActedOn { .. } => "policy_not_acted_on",
+            Self::Prohibited { .. } => "destination_prohibited",
+            Self::KeepsFrom { .. } => "keeps_requests_from",
+            Self::Unlisted { .. } => "host_not_listed",
+            Self::BlockedThoughListed { .. } => "blocked_though_listed",
         }
     }
+}
+
+fn named(first: &[Entity], count: usize) -> String {
+    let names: Vec<_> = first.iter().map(Entity::to_string).collect();
+    first_of(&names, count)
 }

@@ -23,7 +23,7 @@ use super::{
     trace,
 };
 
-const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
+pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 /// The longest correlation id that is taken from a client, in bytes.
 const CORRELATION_BYTES_MAX: usize = 128;
 

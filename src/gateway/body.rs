@@ -3,7 +3,8 @@
 use std::{
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -13,13 +14,29 @@ use hyper::body::Incoming;
 
 use super::{
     encoded::Encoded,
-    encoder::{Encoder, Place},
+    encoder::{Encoder, Slot},
     errand::Way,
     exchange::{Ending, Exchange, Upload},
     observe::Observation,
     tunnel::Tunnel,
     wire::Wire,
 };
+
+/// Why a body does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// What comes is no body, or it broke off.
+    #[error(transparent)]
+    Broken(#[from] hyper::Error),
+    /// It is longer than may be.
+    #[error("the body is longer than may be")]
+    TooLarge,
+    /// Nothing came for too long.
+    #[error("the body did not go on")]
+    Stalled,
+}
+
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// The body of a request, on its way to an upstream.
 #[derive(Debug)]
@@ -44,9 +61,9 @@ impl RequestBody {
 
 impl http_body::Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let Self {
             incoming,
             exchange,
@@ -66,13 +83,17 @@ impl http_body::Body for RequestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 exchange.count_in(frame.data_ref().map_or(0, Bytes::len));
                 exchange.upload_moved.set(true);
+                if exchange.bytes_in() > exchange.body_max.get() {
+                    exchange.upload.set(Upload::TooLarge);
+                    return Poll::Ready(Some(Err(BodyError::TooLarge))); // which the upstream takes for no body
+                }
                 Upload::Moving
             }
             Poll::Ready(Some(Err(_))) => Upload::Broken,
             Poll::Ready(None) => Upload::Over,
         };
         exchange.upload.set(upload);
-        polled
+        polled.map_err(BodyError::Broken)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -91,6 +112,8 @@ impl http_body::Body for RequestBody {
 pub(super) struct Body {
     content: Content,
     observation: Option<Observation>,
+    /// Since when there is nothing to pass on; none while there is.
+    pauses_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -107,7 +130,7 @@ enum Content {
     /// Nothing: the connection goes on in another protocol, to this upstream.
     Switching(Option<Box<Wire>>),
     /// What an upstream sent, until it broke off.
-    BrokenOff(Option<hyper::Error>),
+    BrokenOff(Option<BodyError>),
 }
 
 /// What is needed until the body is through.
@@ -136,6 +159,7 @@ impl Body {
         Self {
             content: Content::Own(bytes),
             observation: None,
+            pauses_since: None,
         }
     }
 
@@ -149,14 +173,16 @@ impl Body {
         Self {
             content: Content::Streamed { incoming, lease },
             observation: None,
+            pauses_since: None,
         }
     }
 
     /// This body, which nobody observes yet, in another coding.
-    pub(super) fn encoded(self, encoder: Encoder, place: Place) -> Self {
+    pub(super) fn encoded(self, encoder: Encoder, slot: Slot) -> Self {
         Self {
-            content: Content::Encoded(Box::new(Encoded::new(self, encoder, place))),
+            content: Content::Encoded(Box::new(Encoded::new(self, encoder, slot))),
             observation: None,
+            pauses_since: None,
         }
     }
 
@@ -165,23 +191,40 @@ impl Body {
         Self {
             content: Content::Switching(Some(Box::new(upstream))),
             observation: None,
+            pauses_since: None,
         }
     }
 
     /// hyper closes the connection at once when a body fails, and what it has not written yet is lost. So the failure
     /// waits for one round, in which the client gets what did arrive.
-    fn break_off(
-        &mut self,
-        error: hyper::Error,
-        cx: &Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn break_off(&mut self, error: BodyError, cx: &Context<'_>) -> Polled {
         if matches!(self.content, Content::BrokenOff(_)) {
             return Poll::Ready(Some(Err(error)));
         }
+        self.ends(match &error {
+            BodyError::Stalled => Ending::Stalled,
+            _ => Ending::BrokenOff,
+        });
         self.content = Content::BrokenOff(Some(error));
-        self.ends(Ending::BrokenOff);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether nothing came for longer than may be. hyper asks only for what the client takes, so that a slow client is no
+    /// pause of the upstream.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(observation) = &self.observation else {
+            return Poll::Pending;
+        };
+        let exchange = observation.exchange();
+        loop {
+            let since = *self.pauses_since.get_or_insert_with(Instant::now);
+            ready!(exchange.strand.alarm.poll(cx, since + exchange.pause_max()));
+            if !exchange.upload_moved.replace(false) {
+                return Poll::Ready(());
+            }
+            self.pauses_since = None; // an upstream may well listen before it goes on
+        }
     }
 
     /// Ends the observation together with the body.
@@ -211,18 +254,17 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
         let polled = match &mut self.content {
             Content::Own(bytes) => {
                 let rest = std::mem::take(bytes);
                 Poll::Ready((!rest.is_empty()).then(|| Ok(Frame::data(rest))))
             }
-            Content::Streamed { incoming, lease } => poll_streamed(incoming, lease, cx),
+            Content::Streamed { incoming, lease } => {
+                poll_streamed(incoming, lease, cx).map_err(BodyError::Broken)
+            }
             Content::Encoded(encoded) => encoded.poll_frame(cx),
             Content::Switching(_) => Poll::Ready(None),
             Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
@@ -230,6 +272,13 @@ impl http_body::Body for Body {
         if let Poll::Ready(Some(Err(error))) = polled {
             return self.break_off(error, cx);
         }
+        if polled.is_pending() {
+            return match self.poll_stalled(cx) {
+                Poll::Ready(()) => self.break_off(BodyError::Stalled, cx),
+                Poll::Pending => Poll::Pending,
+            };
+        }
+        self.pauses_since = None;
         if let (Poll::Ready(frame), Some(observation)) = (&polled, &self.observation) {
             let frame = frame.as_ref().and_then(|frame| frame.as_ref().ok());
             let data = frame.and_then(Frame::data_ref);

@@ -17,7 +17,11 @@ use hyper::{
 use hyper_util::rt::TokioTimer;
 use tokio::task::spawn_local;
 
-use super::{body::RequestBody, line::Lost, local::Local, origin::Origin, pool::REST_TICKS, wire::Wire};
+use super::{
+    body::RequestBody, far_end::FarEnd, line::Lost, local::Local, origin::Origin, pool::REST_TICKS,
+    wire::Wire,
+};
+use crate::egress::Guard;
 
 /// How many requests one channel has at once: what servers allow, as a rule. Full: another channel is opened.
 const REQUESTS_MAX: usize = 100;
@@ -33,9 +37,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A connection to an upstream that many requests share. A task of its own drives it, until nobody has it any more.
 #[derive(Debug)]
 pub(super) struct Channel {
-    origin: Arc<Origin>,
-    /// Where it really leads.
-    address: IpAddr,
+    end: FarEnd,
     sender: SendRequest<RequestBody>,
     requests: Cell<usize>,
     /// The tick at which it had its last request.
@@ -55,7 +57,7 @@ pub(super) struct Channels {
 
 impl Channel {
     /// Takes a fresh connection into use.
-    pub(super) async fn open(origin: Arc<Origin>, address: IpAddr, wire: Wire) -> hyper::Result<Rc<Self>> {
+    pub(super) async fn open(end: FarEnd, wire: Wire) -> hyper::Result<Rc<Self>> {
         let (sender, driver) = Builder::new(Local)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
@@ -65,15 +67,14 @@ impl Channel {
             .keep_alive_timeout(ANSWER_WITHIN)
             .handshake(wire)
             .await?;
-        let host = origin.host.clone();
+        let host = end.origin.host.clone();
         spawn_local(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(origin = %host, %error, "a connection to an upstream broke");
             }
         });
         Ok(Rc::new(Self {
-            origin,
-            address,
+            end,
             sender,
             requests: Cell::new(0),
             used_at: Cell::new(0),
@@ -108,24 +109,26 @@ impl Drop for Share {
 }
 
 impl Channels {
-    /// A share of a channel to this origin that has room.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Share> {
+    /// A share of a channel to this origin that has room, and leads where requests may go.
+    pub(super) fn take(&self, origin: &Origin, guard: &Arc<Guard>) -> Option<Share> {
         let open = self.open.borrow();
-        let with_room = |channel: &&Rc<Channel>| channel.is_open() && channel.requests.get() < REQUESTS_MAX;
+        let with_room = |channel: &&Rc<Channel>| {
+            channel.is_open() && channel.requests.get() < REQUESTS_MAX && channel.end.admits(guard)
+        };
         let channel = open.get(&origin.id)?.iter().find(with_room)?;
         Some(self.share(channel))
     }
 
     /// Takes a channel in that was just opened. If there is another one with room meanwhile, since several requests found
     /// none at once, that one is shared instead.
-    pub(super) fn put(&self, channel: Rc<Channel>) -> Share {
-        if let Some(share) = self.take(&channel.origin) {
+    pub(super) fn put(&self, channel: Rc<Channel>, guard: &Arc<Guard>) -> Share {
+        if let Some(share) = self.take(&channel.end.origin, guard) {
             return share;
         }
         let share = self.share(&channel);
         self.open
             .borrow_mut()
-            .entry(channel.origin.id)
+            .entry(channel.end.origin.id)
             .or_default()
             .push(channel);
         share
@@ -135,22 +138,23 @@ impl Channels {
     pub(super) fn origins(&self) -> Vec<Arc<Origin>> {
         let open = self.open.borrow();
         let first = open.values().filter_map(|channels| channels.first());
-        first.map(|channel| Arc::clone(&channel.origin)).collect()
+        first.map(|channel| Arc::clone(&channel.end.origin)).collect()
     }
 
-    /// Lets go of channels that are closed or had no request for a minute. Called every tick.
-    pub(super) fn sweep(&self) {
+    /// Lets go of channels that are closed, had no request for a minute, or lead where requests may not go any more.
+    /// Called every tick.
+    pub(super) fn sweep(&self, guard: &Arc<Guard>) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
         self.retain(|channel| {
             let is_used = channel.requests.get() > 0 || now.wrapping_sub(channel.used_at.get()) < REST_TICKS;
-            channel.is_open() && is_used
+            channel.is_open() && is_used && channel.end.admits(guard)
         });
     }
 
     /// Lets go of the channels to an origin that lead elsewhere than its name does now.
     pub(super) fn keep_only(&self, origin: &Origin, addresses: &[IpAddr]) {
-        self.retain(|channel| channel.origin.id != origin.id || addresses.contains(&channel.address));
+        self.retain(|channel| channel.end.origin.id != origin.id || addresses.contains(&channel.end.address));
     }
 
     fn share(&self, channel: &Rc<Channel>) -> Share {

@@ -1,8 +1,11 @@
 //! One client's connection, from the accepted socket to its close.
 
+mod activity;
 mod entrance;
 mod http1;
 mod http2;
+mod linger;
+mod patience;
 mod preface;
 
 use std::{
@@ -10,10 +13,10 @@ use std::{
     future::poll_fn,
     io,
     net::IpAddr,
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
-    time::{Duration, Instant},
+    task::Poll,
+    time::Instant,
 };
 
 use http::{HeaderValue, Version};
@@ -21,11 +24,10 @@ use metrics::counter;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-use super::{core::Core, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel, wire::Wire};
-
-/// How long a connection that had no request yet is waited for when the gateway closes: it may just have been taken from
-/// the queue.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+use self::{activity::Activity, patience::Tired};
+use super::{
+    core::Core, crowd::Place, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel, wire::Wire,
+};
 
 /// A client's connection, as its requests see it.
 #[derive(Debug)]
@@ -45,6 +47,11 @@ pub(super) struct Client {
     had_request: Cell<bool>,
     /// What goes on when the connection is none of HTTP any more.
     tunnel: RefCell<Option<Tunnel>>,
+    activity: Activity,
+    /// Why it was given up, if it was.
+    tired: Cell<Option<Tired>>,
+    /// What it counts by, if anybody counts.
+    _place: Option<Place>,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -55,7 +62,7 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>, place: Option<Place>) -> Self {
         let address = address.to_canonical();
         Self {
             core,
@@ -67,6 +74,9 @@ impl Client {
             resting_since: Cell::new(Instant::now()),
             had_request: Cell::new(false),
             tunnel: RefCell::default(),
+            activity: Activity::default(),
+            tired: Cell::new(None),
+            _place: place,
         }
     }
 
@@ -74,6 +84,7 @@ impl Client {
     pub(super) fn begins(&self, version: Version) -> Rc<Strand> {
         self.requests.set(self.requests.get() + 1);
         self.had_request.set(true);
+        self.activity.turns();
         if version == Version::HTTP_2 {
             Rc::new(Strand::new())
         } else {
@@ -85,6 +96,7 @@ impl Client {
     pub(super) fn ends(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.resting_since.set(now);
+        self.activity.turns();
     }
 
     /// Its request switches to another protocol.
@@ -95,32 +107,6 @@ impl Client {
     /// Lets the connection look around: the gateway is closing.
     pub(super) fn wake(&self) {
         self.strand.task().wake_by_ref();
-    }
-
-    /// Ready when it rested too long: no head of a request was complete in time.
-    fn poll_tired(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let rest = if self.core.is_closing() {
-            FIRST_REQUEST
-        } else {
-            self.core.client_rest
-        };
-        if self.requests.get() > 0 {
-            return Poll::Pending;
-        }
-        self.strand.alarm.poll(cx, self.resting_since.get() + rest)
-    }
-
-    /// What the work comes to, unless the connection rests for too long meanwhile.
-    async fn unless_tired<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            self.strand.runs(cx);
-            match work.as_mut().poll(cx) {
-                Poll::Ready(done) => Poll::Ready(Some(done)),
-                Poll::Pending => self.poll_tired(cx).map(|()| None),
-            }
-        })
-        .await
     }
 
     /// Drives a connection until it is over, tired, or the gateway closes and its requests are over.

@@ -67,7 +67,7 @@ pub(super) fn compress(request: &mut Routed) -> Option<Compress> {
     let how = request.route.compression.or(&exchange.snapshot.compression)?;
     Some(Compress {
         coding: accept_encoding::preferred(&request.arrived.headers, how.codings()),
-        min_bytes: how.min_bytes(),
+        min_bytes: how.min_size().get(),
         exchange: Rc::clone(exchange),
     })
 }
@@ -95,13 +95,13 @@ impl Afterwards for Compress {
             describe(response.headers_mut(), coding);
             return response;
         }
-        let Some(place) = self.exchange.client.core.encoders.take() else {
+        let Some(slot) = self.exchange.client.core.encoders.take() else {
             return response;
         };
         match Encoder::new(coding) {
             Ok(encoder) => {
                 describe(response.headers_mut(), coding);
-                response.map(|body| body.encoded(encoder, place))
+                response.map(|body| body.encoded(encoder, slot))
             }
             Err(error) => {
                 tracing::warn!(%error, coding = coding.as_str(), "there is no encoder: a response is not compressed");

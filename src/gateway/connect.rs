@@ -17,7 +17,7 @@ use tokio_rustls::TlsStream;
 
 use super::{
     channel::Channel,
-    egress,
+    far_end::FarEnd,
     line::Line,
     origin::Origin,
     pool::REST_TICKS,
@@ -25,6 +25,7 @@ use super::{
     tls::{ALPN_HTTP2, OriginTls, Tls},
     wire::Wire,
 };
+use crate::egress::{self, Behalf, Guard, Prohibited};
 
 /// Makes the lines of one core.
 #[derive(Debug)]
@@ -47,9 +48,9 @@ pub(super) enum ConnectError {
     /// The name did not become an address.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    /// Every address of the name is one that is never connected to.
-    #[error("the address {0} is never connected to")]
-    Prohibited(IpAddr),
+    /// No request may go to the host, or to any of its addresses.
+    #[error(transparent)]
+    Prohibited(#[from] Prohibited),
     /// No address took the connection.
     #[error("the connection was not accepted: {0}")]
     Refused(io::Error),
@@ -75,9 +76,9 @@ pub(super) enum ConnectError {
 
 impl Connector {
     /// Needs a runtime.
-    pub(super) fn new(tls: Tls) -> Self {
+    pub(super) fn new(tls: Tls, name_servers: &[SocketAddr]) -> Self {
         Self {
-            resolver: Rc::new(Resolver::new()),
+            resolver: Rc::new(Resolver::new(name_servers)),
             tls,
         }
     }
@@ -87,40 +88,38 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         origin: &Arc<Origin>,
-        switches: bool,
+        (guard, switches): (&Arc<Guard>, bool),
         timeout: Duration,
     ) -> Result<Connected, ConnectError> {
         let deadline = Instant::now() + timeout;
-        let (stream, address) = self.dial(origin, deadline).await?;
+        let (stream, address) = self.dial(origin, guard, deadline).await?;
         let wire = match &origin.tls {
             None => Wire::from(stream),
             Some(tls) => self.encrypt(stream, (tls, switches), deadline).await?,
         };
         let is_http2 =
             wire.agreed_on(ALPN_HTTP2) || origin.tls.is_none() && origin.protocol == Protocol::Http2;
-        let origin = Arc::clone(origin);
+        let end = FarEnd::new(origin, address, guard);
         Ok(if is_http2 {
-            Connected::Channel(Channel::open(origin, address, wire).await?)
+            Connected::Channel(Channel::open(end, wire).await?)
         } else if origin.protocol == Protocol::Http2 {
             return Err(ConnectError::NoHttp2);
         } else {
-            Connected::Line(Box::new(Line::open(origin, address, wire, REST_TICKS).await?))
+            Connected::Line(Box::new(Line::open(end, wire, REST_TICKS).await?))
         })
     }
 
     /// Tries the addresses one after the other. Each but the last may take half of the time that is left, so that one
     /// that does not answer leaves time for the others.
-    async fn dial(&self, origin: &Origin, deadline: Instant) -> Result<(TcpStream, IpAddr), ConnectError> {
-        let resolved = timeout_at(deadline, self.resolver.resolve(origin))
-            .await
-            .map_err(|_| ConnectError::Resolve(ResolveError::Timeout))??;
-        let addresses = self.resolver.in_turn(&resolved);
+    async fn dial(
+        &self,
+        origin: &Origin,
+        guard: &Guard,
+        deadline: Instant,
+    ) -> Result<(TcpStream, IpAddr), ConnectError> {
+        let addresses = self.permitted_addresses(origin, guard, deadline).await?;
         let mut failure = ConnectError::Resolve(ResolveError::NoAddress);
         for (place, address) in addresses.iter().enumerate() {
-            if egress::is_prohibited(*address) {
-                failure = ConnectError::Prohibited(*address);
-                continue;
-            }
             let now = Instant::now();
             let last = place + 1 == addresses.len();
             let until = if last {
@@ -139,6 +138,33 @@ impl Connector {
             }
         }
         Err(failure)
+    }
+
+    /// The addresses that the host stands for now and that requests may go to, in the order to try them. Asked for every
+    /// connection, also where the answer of a name server is remembered: what is returned here is what is dialled.
+    async fn permitted_addresses(
+        &self,
+        origin: &Origin,
+        guard: &Guard,
+        deadline: Instant,
+    ) -> Result<Vec<IpAddr>, ConnectError> {
+        let host = &origin.known_as;
+        egress::verdict_on_host(guard, host, Behalf::Client)?; // a name that nobody may ask for is not resolved either
+        let resolved = timeout_at(deadline, self.resolver.resolve(origin))
+            .await
+            .map_err(|_| ConnectError::Resolve(ResolveError::Timeout))??;
+        let mut addresses = self.resolver.in_turn(&resolved);
+        let mut prohibited = None;
+        addresses.retain(|address| {
+            let verdict = egress::verdict(guard, host, *address, Behalf::Client);
+            let goes = verdict.is_ok();
+            prohibited = verdict.err().or(prohibited.take());
+            goes
+        });
+        match prohibited {
+            Some(reason) if addresses.is_empty() => Err(reason.into()),
+            _ => Ok(addresses),
+        }
     }
 
     async fn encrypt(

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -19,11 +20,13 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
+    crowd::{Crowd, Place},
     door::{Accepted, Door, Doors},
-    encoder::Places,
+    encoder::Encoders,
+    forwarded,
     ids::Ids,
     listen,
-    metrics::CoreMetrics,
+    metrics::{CoreMetrics, count_refusal},
     pool::Pool,
     snapshot::{Held, Published},
     via::Via,
@@ -54,14 +57,13 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
-    pub(super) encoders: Places,
+    pub(super) encoders: Encoders,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
     /// What addresses are hashed with, should the settings ask for it. Never written down.
     pub(super) address_key: RandomState,
-    /// How long a client's connection may be without a complete head of a request.
-    pub(super) client_rest: Duration,
+    crowd: Arc<Crowd>,
     connections_max: usize,
     published: Published,
     snapshot: RefCell<Held>,
@@ -85,7 +87,7 @@ pub(super) struct Parts {
     pub(super) ids: Ids,
     pub(super) writer: Option<Writer>,
     pub(super) address_key: RandomState,
-    pub(super) client_rest: Duration,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) connections_max: usize,
 }
 
@@ -97,11 +99,11 @@ impl Core {
             pool: Pool::default(),
             connector: parts.connector,
             metrics: parts.metrics,
-            encoders: Places::default(),
+            encoders: Encoders::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
-            client_rest: parts.client_rest,
+            crowd: parts.crowd,
             connections_max: parts.connections_max,
             version: Cell::new(parts.published.version()),
             snapshot: RefCell::new(Rc::new(parts.published.current())),
@@ -204,8 +206,23 @@ impl Core {
         }
     }
 
+    /// A place for a connection of this client; none inside where nobody counts. Trusted proxies are not one client.
+    fn admit(&self, client: IpAddr) -> Option<Option<Place>> {
+        let is_counted = self.crowd.is_bounded()
+            && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
+        if is_counted {
+            self.crowd.admit(client).map(Some)
+        } else {
+            Some(None)
+        }
+    }
+
     fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
-        let client = Rc::new(Client::new(Rc::clone(self), peer.ip(), entry));
+        let Some(place) = self.admit(peer.ip()) else {
+            count_refusal("too_many_connections");
+            return; // which closes it: to answer would cost what is to be saved
+        };
+        let client = Rc::new(Client::new(Rc::clone(self), peer.ip(), entry, place));
         let id = self.last_client.get() + 1;
         self.last_client.set(id);
         self.clients.borrow_mut().insert(id, Rc::clone(&client));
@@ -233,8 +250,9 @@ impl Core {
         loop {
             ticks.tick().await;
             self.ids.set_clock();
-            drop(self.snapshot()); // so that an old one is let go of even when no request comes
-            self.pool.sweep();
+            let snapshot = self.snapshot(); // which lets go of an old one even when no request comes
+            self.pool.sweep(&snapshot.guard);
+            drop(snapshot);
             self.metrics.flush(self.connections(), self.pool.resting());
         }
     }

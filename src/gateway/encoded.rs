@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame};
 
 use super::{
-    body::Body,
-    encoder::{Encoder, Place},
+    body::{Body, Polled},
+    encoder::{Encoder, Slot},
 };
 
 /// How much is encoded at a time, in bytes: 0.2 ms of work.
@@ -34,12 +34,12 @@ pub(super) struct Encoded {
     /// How much may be encoded until others have a turn.
     turn: usize,
     trailers: Option<Frame<Bytes>>,
-    place: Option<Place>,
+    slot: Option<Slot>,
 }
 
 impl Encoded {
     /// The encoded form of this body.
-    pub(super) fn new(source: Body, encoder: Encoder, place: Place) -> Self {
+    pub(super) fn new(source: Body, encoder: Encoder, slot: Slot) -> Self {
         Self {
             source,
             encoder: Some(encoder),
@@ -47,7 +47,7 @@ impl Encoded {
             holds: false,
             turn: TURN_BYTES,
             trailers: None,
-            place: Some(place),
+            slot: Some(slot),
         }
     }
 
@@ -57,7 +57,7 @@ impl Encoded {
     }
 
     /// The next frame.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(encoder) = &mut self.encoder else {
             return Poll::Ready(self.trailers.take().map(Ok));
         };
@@ -99,8 +99,8 @@ impl Encoded {
         }
     }
 
-    fn finish(&mut self) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
-        self.place = None;
+    fn finish(&mut self) -> Polled {
+        self.slot = None;
         match self.encoder.take().map(Encoder::finish) {
             Some(rest) if !rest.is_empty() => data(rest),
             _ => Poll::Ready(self.trailers.take().map(Ok)),
@@ -108,7 +108,7 @@ impl Encoded {
     }
 }
 
-fn data(bytes: Vec<u8>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
+fn data(bytes: Vec<u8>) -> Polled {
     Poll::Ready(Some(Ok(Frame::data(bytes.into()))))
 }
 
@@ -127,7 +127,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::gateway::encoder::Places;
+    use crate::gateway::encoder::Encoders;
 
     /// Counts how often it is woken.
     #[derive(Default)]
@@ -140,8 +140,8 @@ mod tests {
     }
 
     fn encoded(body: Vec<u8>, coding: Coding) -> Encoded {
-        let place = Places::default().take().unwrap();
-        Encoded::new(Body::own(body.into()), Encoder::new(coding).unwrap(), place)
+        let slot = Encoders::default().take().unwrap();
+        Encoded::new(Body::own(body.into()), Encoder::new(coding).unwrap(), slot)
     }
 
     /// Bytes that no encoder makes fewer.

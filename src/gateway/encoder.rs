@@ -114,24 +114,24 @@ impl fmt::Debug for Encoder {
 
 /// How many encoders a core has.
 #[derive(Debug, Default)]
-pub(super) struct Places(Rc<Cell<usize>>);
+pub(super) struct Encoders(Rc<Cell<usize>>);
 
 /// The right to one of them.
 #[derive(Debug)]
-pub(super) struct Place(Rc<Cell<usize>>);
+pub(super) struct Slot(Rc<Cell<usize>>);
 
-impl Places {
+impl Encoders {
     /// One more, if there may be.
-    pub(super) fn take(&self) -> Option<Place> {
+    pub(super) fn take(&self) -> Option<Slot> {
         let taken = self.0.get();
         (taken < ENCODERS_MAX).then(|| {
             self.0.set(taken + 1);
-            Place(Rc::clone(&self.0))
+            Slot(Rc::clone(&self.0))
         })
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -142,11 +142,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_are_only_so_many_places() {
-        let places = Places::default();
-        let mut taken: Vec<_> = (0..ENCODERS_MAX).map(|_| places.take().unwrap()).collect();
-        assert!(places.take().is_none());
+    fn there_are_only_so_many_encoders() {
+        let encoders = Encoders::default();
+        let mut taken: Vec<_> = (0..ENCODERS_MAX).map(|_| encoders.take().unwrap()).collect();
+        assert!(encoders.take().is_none());
         taken.pop();
-        assert!(places.take().is_some());
+        assert!(encoders.take().is_some());
     }
 }

@@ -5,7 +5,7 @@ use std::{
     pin::pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
     time::{Duration, Instant},
 };
 
@@ -68,7 +68,7 @@ impl Errand {
         request: Request<RequestBody>,
     ) -> LocalBoxFuture<'static, Result<Response<Body>, Refusal>> {
         let core = &self.exchange.client.core;
-        let Some(mut line) = core.pool.take(&self.target.origin) else {
+        let Some(mut line) = core.pool.take(&self.target.origin, &self.exchange.snapshot.guard) else {
             return Box::pin(async move {
                 let answer = match self.shared_channel() {
                     Some(share) => self.over_shared_channel(share, request).await?,
@@ -108,7 +108,7 @@ impl Errand {
         let channels = &self.exchange.client.core.pool.channels;
         self.upgrade
             .is_none()
-            .then(|| channels.take(&self.target.origin))
+            .then(|| channels.take(&self.target.origin, &self.exchange.snapshot.guard))
             .flatten()
     }
 
@@ -132,10 +132,11 @@ impl Errand {
     ) -> LocalBoxFuture<'_, Result<Answer, Refusal>> {
         Box::pin(async move {
             let core = &self.exchange.client.core;
-            let origin = &self.target.origin;
+            let guard = &self.exchange.snapshot.guard;
+            let how = (guard, self.upgrade.is_some());
             let connected = core
                 .connector
-                .connect(origin, self.upgrade.is_some(), self.connect_timeout);
+                .connect(&self.target.origin, how, self.connect_timeout);
             let connected = connected.await.map_err(Refusal::Unreachable)?;
             core.metrics.count_opened_line();
             let since = Instant::now();
@@ -145,7 +146,7 @@ impl Errand {
                     self.answer(Way::Line(line), answer, since).await
                 }
                 Connected::Channel(channel) => {
-                    let share = core.pool.channels.put(channel);
+                    let share = core.pool.channels.put(channel, guard);
                     let answer = share.send(self.for_channel(request)?);
                     self.answer(Way::Channel(share), answer, since).await
                 }
@@ -181,7 +182,7 @@ impl Errand {
         self.exchange.attempts.set(self.exchange.attempts.get() + 1);
         let (mut way, mut ended) = (Some(way), None);
         let mut answer = pin!(answer);
-        let mut deadline = since + self.timeout;
+        let mut since = since;
         poll_fn(|cx| {
             let mut silent = Context::from_waker(Waker::noop()); // only driving a line brings an answer on it
             let mut answered = match &mut way {
@@ -204,15 +205,23 @@ impl Errand {
                 });
                 return Poll::Ready(answered.map_err(Failure::Lost));
             }
-            while self.exchange.strand.alarm.poll(cx, deadline).is_ready() {
+            loop {
+                ready!(self.exchange.strand.alarm.poll(cx, since + self.patience()));
                 if !self.exchange.upload_moved.replace(false) {
                     return Poll::Ready(Err(Failure::OutOfTime));
                 }
-                deadline = Instant::now() + self.timeout; // a long upload is no fault of the upstream
+                since = Instant::now(); // a long upload is no fault of the upstream
             }
-            Poll::Pending
         })
         .await
+    }
+
+    /// How long nothing may happen: a client that owes its body may have less time than the upstream.
+    fn patience(&self) -> Duration {
+        match self.exchange.upload.get() {
+            Upload::AwaitsClient => self.timeout.min(self.exchange.upload_pause_max()),
+            _ => self.timeout,
+        }
     }
 
     /// The response, as the client is to see it.
@@ -251,6 +260,7 @@ impl Errand {
     fn refusal_of(&self, failure: Failure) -> Refusal {
         match (failure, self.exchange.upload.get()) {
             (Failure::Lost(Lost::Sent(_)), Upload::Broken) => Refusal::BadBody,
+            (Failure::Lost(Lost::Sent(_)), Upload::TooLarge) => Refusal::BodyTooLarge,
             (Failure::Lost(Lost::Sent(error)), _) if error.is_parse() => Refusal::BadResponse,
             (Failure::Lost(Lost::Sent(error)), _) => Refusal::Terminated(Some(error)),
             (Failure::Lost(Lost::Unsent(_)), _) => Refusal::Terminated(None),

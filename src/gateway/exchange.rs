@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
+use flexgate_schemas::{
+    Limits,
+    outcome::{BODY_TOO_LARGE, CLIENT_GONE, CLIENT_STALLED, GATEWAY_GONE, UPSTREAM_GONE, UPSTREAM_STALLED},
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
@@ -62,6 +65,8 @@ pub(super) struct Exchange {
     pub(super) upload: Cell<Upload>,
     /// Whether a piece of it was passed on since somebody looked last.
     pub(super) upload_moved: Cell<bool>,
+    /// The longest body that is taken.
+    pub(super) body_max: Cell<u64>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
 }
@@ -75,6 +80,8 @@ pub(super) enum Upload {
     AwaitsClient,
     /// What the client sent is not a body.
     Broken,
+    /// It is longer than may be.
+    TooLarge,
     /// Through, or there was none.
     Over,
 }
@@ -86,8 +93,8 @@ pub(super) enum Ending {
     Open,
     /// The connection to the upstream broke.
     BrokenOff,
-    /// Nothing was said for too long.
-    Idle,
+    /// It did not go on, and was broken off.
+    Stalled,
     /// With its last byte.
     Whole,
 }
@@ -121,6 +128,7 @@ impl Exchange {
             ending: Cell::new(Ending::Open),
             upload: Cell::new(Upload::Moving),
             upload_moved: Cell::new(false),
+            body_max: Cell::new(u64::MAX),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
@@ -146,13 +154,38 @@ impl Exchange {
         self.bytes_out.get()
     }
 
+    /// How long an answer that has begun may pause: for what the upstream sends, or for what the client still owes it.
+    pub(super) fn pause_max(&self) -> Duration {
+        match self.upload.get() {
+            Upload::AwaitsClient => self.upload_pause_max(),
+            _ => self.stream_pause_max(),
+        }
+    }
+
+    /// How long the upstream may pause within its body.
+    pub(super) fn stream_pause_max(&self) -> Duration {
+        let limits = &self.snapshot.settings.limits;
+        limits.stream_timeout.unwrap_or(Limits::STREAM_TIMEOUT).duration()
+    }
+
+    /// How long the client may pause within its body.
+    pub(super) fn upload_pause_max(&self) -> Duration {
+        let limits = &self.snapshot.settings.limits;
+        limits.body_timeout.unwrap_or(Limits::BODY_TIMEOUT).duration()
+    }
+
     /// Who is to blame for an answer that is not whole when the request is over.
     pub(super) fn error(&self) -> Option<&'static str> {
         match self.ending.get() {
             Ending::Whole => None,
-            Ending::BrokenOff if self.upload.get() == Upload::Broken => Some(CLIENT_GONE), // which took the line along
-            Ending::BrokenOff => Some(UPSTREAM_GONE),
-            Ending::Idle => Some(GATEWAY_GONE),
+            Ending::BrokenOff => Some(match self.upload.get() {
+                Upload::Broken => CLIENT_GONE, // which took the line along
+                Upload::TooLarge => BODY_TOO_LARGE,
+                _ => UPSTREAM_GONE,
+            }),
+            Ending::Stalled if self.upload.get() == Upload::AwaitsClient => Some(CLIENT_STALLED),
+            Ending::Stalled => Some(UPSTREAM_STALLED),
+            Ending::Open if self.client.is_stuck() => Some(CLIENT_STALLED),
             Ending::Open if self.client.core.is_over() => Some(GATEWAY_GONE),
             Ending::Open => Some(CLIENT_GONE),
         }

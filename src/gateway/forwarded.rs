@@ -89,7 +89,7 @@ fn state(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>, fo
     }
 }
 
-fn is_trusted(address: IpAddr, settings: &Settings) -> bool {
+pub(super) fn is_trusted(address: IpAddr, settings: &Settings) -> bool {
     settings
         .trusted_proxies
         .iter()

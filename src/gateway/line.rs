@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     io,
-    net::IpAddr,
     pin::Pin,
     rc::Rc,
     sync::{
@@ -20,7 +19,7 @@ use hyper::{
     rt::{Read, ReadBufCursor, Write},
 };
 
-use super::{body::RequestBody, origin::Origin, wire::Wire};
+use super::{body::RequestBody, far_end::FarEnd, wire::Wire};
 
 /// The longest head of a response, and what of a body is buffered ahead of a slow client, in bytes.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;
@@ -28,9 +27,7 @@ const BUFFER_BYTES_MAX: usize = 128 * 1024;
 /// A connection to an upstream. Nothing runs in the background: whoever holds the line drives it, in the task of the
 /// client's own connection, so that an answer wakes one task and not two.
 pub(super) struct Line {
-    pub(super) origin: Arc<Origin>,
-    /// Where it really leads.
-    pub(super) address: IpAddr,
+    pub(super) end: FarEnd,
     /// For how many ticks it may rest; less when the upstream said so.
     pub(super) rest_ticks: u32,
     /// The tick at which it came to rest.
@@ -57,12 +54,7 @@ pub(super) enum Lost {
 
 impl Line {
     /// Takes a fresh connection into use.
-    pub(super) async fn open(
-        origin: Arc<Origin>,
-        address: IpAddr,
-        wire: Wire,
-        rest_ticks: u32,
-    ) -> hyper::Result<Self> {
+    pub(super) async fn open(end: FarEnd, wire: Wire, rest_ticks: u32) -> hyper::Result<Self> {
         let task = Rc::new(RefCell::new(Waker::noop().clone()));
         let tied = Tied {
             wire,
@@ -74,8 +66,7 @@ impl Line {
             .await?;
         let pulse = Arc::<Pulse>::default();
         Ok(Self {
-            origin,
-            address,
+            end,
             rest_ticks,
             rested_at: 0,
             used: false,
@@ -111,7 +102,7 @@ impl Line {
         }
         polled.map(|result| {
             if let Err(error) = result {
-                tracing::debug!(origin = %self.origin.host, %error, "a connection to an upstream broke");
+                tracing::debug!(origin = %self.end.origin.host, %error, "a connection to an upstream broke");
             }
         })
     }
@@ -145,7 +136,7 @@ impl Line {
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Line({} at {})", self.origin.host, self.address)
+        write!(out, "Line({} at {})", self.end.origin.host, self.end.address)
     }
 }
 

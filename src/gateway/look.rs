@@ -53,17 +53,27 @@ impl Field {
 /// Which of these fields a message has. One look over a message is cheaper than one question to the map, and nearly
 /// all of them are nearly always absent.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look(u32);
+pub(super) struct Look {
+    seen: u32,
+    fields: usize,
+}
 
 impl Look {
     /// Looks.
     pub(super) fn at(headers: &HeaderMap) -> Self {
         let found = headers.keys().filter_map(Field::of);
-        Self(found.fold(0, |seen, field| seen | 1 << field as u32))
+        Self {
+            seen: found.fold(0, |seen, field| seen | 1 << field as u32),
+            fields: headers.len(),
+        }
     }
 
     /// Whether the field is there.
     pub(super) fn has(self, field: Field) -> bool {
-        self.0 & 1 << field as u32 != 0
+        self.seen & 1 << field as u32 != 0
+    }
+    /// How many fields there were.
+    pub(super) fn fields(self) -> usize {
+        self.fields
     }
 }

@@ -32,8 +32,11 @@ pub struct Options {
     pub drain_deadline: Duration,
     /// The most connections of clients at once. Full: further ones wait in the kernel's queue.
     pub connections_max: NonZeroUsize,
-    /// How long a client's connection may be without a complete head of a request.
-    pub client_rest: Duration,
+    /// The most connections of one client's address at once; none: as many as there are in all. Full: further ones are
+    /// closed. Trusted proxies have as many as they like.
+    pub client_connections_max: Option<NonZeroUsize>,
+    /// Which name servers are asked, and no others; empty: those of `/etc/resolv.conf`. `/etc/hosts` comes first either way.
+    pub name_servers: Vec<SocketAddr>,
     /// Whose certificates upstreams may have.
     pub roots: Roots,
     /// Where it records what became of requests; nowhere without one. It needs a place for each of the threads.
@@ -53,7 +56,8 @@ impl Options {
             drain_delay: Duration::from_secs(5), // two looks of a load balancer that looks every other second
             drain_deadline: Duration::from_secs(30), // the default timeout of a request
             connections_max: const { NonZeroUsize::new(16_384).expect("not zero") }, // two descriptors each
-            client_rest: Duration::from_secs(75), // longer than the minute that load balancers keep connections for
+            client_connections_max: None, // many clients may share an address, and here it is colleagues who share it
+            name_servers: Vec::new(),
             roots: Roots::System,
             outbox: None,
             takes_over: false,

@@ -2,12 +2,12 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Weak},
 };
 
 use flexgate_schemas::{
     UpstreamUrl,
+    security::Host,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
@@ -22,8 +22,8 @@ pub(super) struct Origin {
     pub(super) id: u64,
     /// The name or address, IPv6 without brackets.
     pub(super) host: Box<str>,
-    /// The address, when the host is one.
-    pub(super) literal: Option<IpAddr>,
+    /// The same, as lists of hosts know it.
+    pub(super) known_as: Host,
     /// The port to connect to.
     pub(super) port: u16,
     /// Which version of HTTP it is spoken to in.
@@ -76,7 +76,7 @@ impl Origins {
         let origin = Arc::new(Origin {
             id: self.last_id + 1,
             host: host.into(),
-            literal: host.parse().ok(),
+            known_as: Host::of(url.host()),
             port: url.port(),
             protocol,
             tls: encryption.ok()?,
@@ -137,13 +137,13 @@ mod tests {
     fn an_address_needs_no_resolver() {
         let mut origins = Origins::default();
         let v6 = origin(&mut origins, "https://[::1]:8443");
-        assert_eq!(v6.literal, Some("::1".parse().unwrap()));
+        assert_eq!(v6.known_as.address(), Some("::1".parse().unwrap()));
         assert_eq!(
             (v6.authority.to_str().unwrap(), &*v6.place),
             ("[::1]:8443", "[::1]:8443")
         );
         assert_eq!(&*origin(&mut origins, "http://a").place, "a:80");
         assert!(matches!(v6.tls.as_ref().unwrap().name, ServerName::IpAddress(_)));
-        assert_eq!(origin(&mut origins, "http://localhost").literal, None);
+        assert_eq!(origin(&mut origins, "http://localhost").known_as.address(), None);
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{channel::Channels, line::Line, origin::Origin};
+use crate::egress::Guard;
 
 /// The most lines that rest per origin on one core. Full: the line that would be the next is closed.
 const SHELF_MAX: usize = 256;
@@ -32,11 +33,17 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// A line to this origin that rested least.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Line>> {
-        let line = self.shelves.borrow_mut().get_mut(&origin.id)?.pop()?;
-        self.resting.set(self.resting.get() - 1);
-        Some(line)
+    /// A line to this origin that rested least, of those that lead where requests may go. Those that do not are closed.
+    pub(super) fn take(&self, origin: &Origin, guard: &Arc<Guard>) -> Option<Box<Line>> {
+        let mut shelves = self.shelves.borrow_mut();
+        let shelf = shelves.get_mut(&origin.id)?;
+        loop {
+            let line = shelf.pop()?;
+            self.resting.set(self.resting.get() - 1);
+            if line.end.admits(guard) {
+                return Some(line);
+            }
+        }
     }
 
     /// Puts a line that is free to rest.
@@ -44,7 +51,7 @@ impl Pool {
         line.rested_at = self.tick.get();
         line.used = true;
         let mut shelves = self.shelves.borrow_mut();
-        let shelf = shelves.entry(line.origin.id).or_default();
+        let shelf = shelves.entry(line.end.origin.id).or_default();
         if shelf.len() < SHELF_MAX && self.resting.get() < POOL_MAX {
             shelf.push(line);
             self.resting.set(self.resting.get() + 1);
@@ -61,18 +68,20 @@ impl Pool {
         self.resting.get()
     }
 
-    /// Closes lines that rested too long or that their upstream closed. Called every tick, which makes it also the
-    /// pool's clock: no request has to read one.
-    pub(super) fn sweep(&self) {
+    /// Closes lines that rested too long, that their upstream closed, or that lead where requests may not go any more.
+    /// Called every tick, which makes it also the pool's clock: no request has to read one.
+    pub(super) fn sweep(&self, guard: &Arc<Guard>) {
         let now = self.tick.get().wrapping_add(1);
         self.tick.set(now);
-        self.retain(|line| now.wrapping_sub(line.rested_at) < line.rest_ticks && line.is_alive());
-        self.channels.sweep();
+        self.retain(|line| {
+            now.wrapping_sub(line.rested_at) < line.rest_ticks && line.end.admits(guard) && line.is_alive()
+        });
+        self.channels.sweep(guard);
     }
 
     /// Closes the lines to an origin that lead elsewhere than its name does now.
     pub(super) fn keep_only(&self, origin: &Origin, addresses: &[IpAddr]) {
-        self.retain(|line| line.origin.id != origin.id || addresses.contains(&line.address));
+        self.retain(|line| line.end.origin.id != origin.id || addresses.contains(&line.end.address));
         self.channels.keep_only(origin, addresses);
     }
 
@@ -81,8 +90,8 @@ impl Pool {
         let shelves = self.shelves.borrow();
         let lines = shelves.values().filter_map(|shelf| shelf.first());
         let mut origins = self.channels.origins();
-        origins.extend(lines.map(|line| Arc::clone(&line.origin)));
-        origins.retain(|origin| origin.literal.is_none());
+        origins.extend(lines.map(|line| Arc::clone(&line.end.origin)));
+        origins.retain(|origin| origin.known_as.address().is_none());
         origins
     }
 

@@ -37,6 +37,12 @@ pub(super) enum Refusal {
     EncodedSlash,
     /// A `Transfer-Encoding` other than `chunked` (RFC 9112 6.1).
     TransferEncoding,
+    /// A target that is longer than may be.
+    TargetTooLong,
+    /// A head that is longer, or has more fields, than may be.
+    HeadTooLarge,
+    /// A body that is longer than may be.
+    BodyTooLarge,
     /// Something else is expected than to be told when the body may come.
     Expectation,
     /// A request for a tunnel.
@@ -145,6 +151,27 @@ impl Refusal {
                 "The only Transfer-Encoding taken is chunked.",
                 "http_request_error",
             ),
+            Self::TargetTooLong => words(
+                StatusCode::URI_TOO_LONG,
+                "target_too_long",
+                "Target too long",
+                "Path and query together are longer than this gateway takes.",
+                "http_request_error",
+            ),
+            Self::HeadTooLarge => words(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "head_too_large",
+                "Head too large",
+                "The fields of the request are more, or longer, than this gateway takes.",
+                "http_request_error",
+            ),
+            Self::BodyTooLarge => words(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                "Body too large",
+                "The body of the request is longer than this route takes.",
+                "http_request_error",
+            ),
             Self::Expectation => words(
                 StatusCode::EXPECTATION_FAILED,
                 "expectation_failed",
@@ -240,9 +267,13 @@ impl Refusal {
         }
     }
 
-    /// Whether nothing more is read from the connection: what comes next on it is not known to be a request.
+    /// Whether nothing more is read from the connection: what comes next on it is not known to be a request, or is what
+    /// was not to come.
     fn ends_connection(&self) -> bool {
-        matches!(self, Self::TransferEncoding | Self::Tunnel | Self::BadBody)
+        matches!(
+            self,
+            Self::TransferEncoding | Self::Tunnel | Self::BadBody | Self::BodyTimeout | Self::BodyTooLarge
+        )
     }
 
     /// What a client is not told.

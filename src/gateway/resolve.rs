@@ -3,12 +3,16 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use hickory_resolver::{TokioResolver, config::LookupIpStrategy, net::NetError};
+use hickory_resolver::{
+    TokioResolver,
+    config::{LookupIpStrategy, NameServerConfig, ResolverConfig},
+    net::{NetError, runtime::TokioRuntimeProvider},
+};
 
 use super::origin::Origin;
 
@@ -17,7 +21,7 @@ const NAMES_MAX: usize = 4096;
 /// The shortest time an answer is kept: a record with a TTL of zero would otherwise be asked for by every connection.
 const KEPT_MIN: Duration = Duration::from_secs(1);
 
-/// The resolver of one core: `/etc/hosts` first, then the name servers of `/etc/resolv.conf`.
+/// The resolver of one core: `/etc/hosts` first, then name servers.
 pub(super) struct Resolver {
     /// Why there is none, if the system's configuration could not be read. Addresses still work then.
     names: Result<TokioResolver, NetError>,
@@ -49,9 +53,19 @@ pub(super) enum ResolveError {
 }
 
 impl Resolver {
-    /// A resolver with the system's configuration. Needs a runtime.
-    pub(super) fn new() -> Self {
-        let names = TokioResolver::builder_tokio().and_then(|mut builder| {
+    /// A resolver that asks these name servers, or those of the system if none are given. Needs a runtime.
+    pub(super) fn new(name_servers: &[SocketAddr]) -> Self {
+        let builder = if name_servers.is_empty() {
+            TokioResolver::builder_tokio()
+        } else {
+            let servers = name_servers.iter().map(|server| name_server(*server)).collect();
+            let config = ResolverConfig::from_name_servers(servers);
+            Ok(TokioResolver::builder_with_config(
+                config,
+                TokioRuntimeProvider::default(),
+            ))
+        };
+        let names = builder.and_then(|mut builder| {
             builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
             builder.build()
         });
@@ -70,7 +84,7 @@ impl Resolver {
         if let Some(resolved) = self.known(origin) {
             return Ok(resolved);
         }
-        if let Some(address) = origin.literal {
+        if let Some(address) = origin.known_as.address() {
             return Ok(Rc::new(Resolved {
                 addresses: vec![address],
                 until: Instant::now(),
@@ -81,7 +95,7 @@ impl Resolver {
             .as_ref()
             .map_err(|error| ResolveError::Failed(error.to_string()))?;
         let found = resolver.lookup_ip(&*origin.host).await.map_err(classify)?;
-        let mut addresses: Vec<IpAddr> = found.iter().collect();
+        let mut addresses: Vec<IpAddr> = found.iter().map(|address| address.to_canonical()).collect();
         addresses.sort_by_key(IpAddr::is_ipv6); // stable: within a family the order is the name server's
         addresses.dedup();
         let until = found.valid_until().max(Instant::now() + KEPT_MIN);
@@ -126,6 +140,14 @@ impl Resolver {
         }
         known.insert(origin.host.clone(), Rc::clone(resolved));
     }
+}
+
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(address.ip());
+    for connection in &mut server.connections {
+        connection.port = address.port();
+    }
+    server
 }
 
 fn classify(error: NetError) -> ResolveError {

@@ -19,6 +19,7 @@ use super::{
     Options, Published,
     connect::Connector,
     core::{Core, Parts, Phase},
+    crowd::Crowd,
     door::{Door, Doors},
     ids::Ids,
     metrics::CoreMetrics,
@@ -35,6 +36,7 @@ pub(super) struct Seat {
     pub(super) options: Options,
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
+    pub(super) crowd: Arc<Crowd>,
     pub(super) tls: Tls,
     pub(super) id_key: IdKey,
     pub(super) address_key: RandomState,
@@ -91,13 +93,13 @@ impl Seat {
         }
         let core = Rc::new(Core::new(Parts {
             published: self.published,
-            connector: Connector::new(self.tls),
+            connector: Connector::new(self.tls, &self.options.name_servers),
             metrics: CoreMetrics::new(self.number, served),
             via: self.via,
             ids: Ids::new(self.id_key, self.number),
             writer,
             address_key: self.address_key,
-            client_rest: self.options.client_rest,
+            crowd: self.crowd,
             connections_max: self
                 .options
                 .connections_max

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     domain::{Changed, ConfigState},
+    egress::Guard,
     routing::Table,
 };
 
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
+    pub(super) guard: Arc<Guard>,
     /// What the settings say of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
@@ -84,6 +87,7 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                guard: Arc::default(),
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
                 matched: Matched::default(),
@@ -118,6 +122,7 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            guard: Arc::clone(state.guard()),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
             matched: Matched::default(),

@@ -27,8 +27,6 @@ use super::{
     wire::Wire,
 };
 
-/// How long neither side may say anything. Whoever keeps such a connection asks the other side every minute or so.
-const IDLE_MAX: Duration = Duration::from_mins(5);
 /// What is read at once, each way, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -91,15 +89,15 @@ impl Tunnel {
                 Ok(_) => exchange.ending.set(Ending::Whole),
                 Err(_) => exchange.ending.set(broken.get()),
             },
-            () = idle(&moved_at) => exchange.ending.set(Ending::Idle),
+            () = idle(&moved_at, exchange.stream_pause_max()) => exchange.ending.set(Ending::Stalled),
         }
     }
 }
 
 /// Waits until nothing has moved for too long.
-async fn idle(moved_at: &Cell<Instant>) {
-    while moved_at.get().elapsed() < IDLE_MAX {
-        sleep_until((moved_at.get() + IDLE_MAX).into()).await;
+async fn idle(moved_at: &Cell<Instant>, patience: Duration) {
+    while moved_at.get().elapsed() < patience {
+        sleep_until((moved_at.get() + patience).into()).await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -37,6 +38,16 @@ enum Stream {
 }
 
 impl Wire {
+    /// What was not sent yet will not be: it is forgotten with the connection. Otherwise the kernel would keep it for as long
+    /// as the other side likes, which may take a byte now and then.
+    pub(super) fn forgets_what_is_unsent(&self) {
+        let stream = match &self.stream {
+            Stream::Plain(io) => io.inner(),
+            Stream::Tls(io) => io.inner().get_ref().0,
+        };
+        let _would_be_kept = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+    }
+
     /// These bytes were read and not used: they are read again, before anything else.
     pub(super) fn put_back(&mut self, bytes: impl Into<Bytes>) {
         self.ahead = bytes.into();

@@ -34,6 +34,7 @@ mod access;
 mod bodies;
 mod conditions;
 mod configuration;
+mod destinations;
 mod document;
 mod events;
 mod health;
@@ -46,7 +47,7 @@ mod upstreams;
 mod waiting;
 
 /// The token that opens the API in tests.
-const TOKEN: &str = "correct horse battery staple";
+const TOKEN: &str = "correct-horse-battery-staple";
 
 /// An admin API that serves on a port of its own.
 struct Api {

@@ -187,10 +187,12 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
             .iter()
             .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
     );
+    assert_eq!(loaded.settings.limits.max_body_size.unwrap().get(), 10 << 20);
     let said = warnings(&loaded).join("\n");
-    for key in ["allowedHosts", "blockedIPs", "security.auth", "maxBodySize"] {
-        assert!(said.contains(key), "{key} is taken without a word:\n{said}");
-    }
+    assert!(
+        said.contains("security.auth"),
+        "it is taken without a word:\n{said}"
+    );
 }
 
 #[test]
@@ -215,6 +217,10 @@ fn the_old_files_vocabulary_means_the_same() {
     assert_eq!(loaded.settings.timeout, Some(Millis::new(20_000)));
     assert_eq!(loaded.settings.connect_timeout, Some(Millis::new(2_000)));
     assert_eq!(
+        loaded.settings.limits.keep_alive_timeout,
+        Some(Millis::new(120_000))
+    );
+    assert_eq!(
         loaded.node.redis.as_ref().unwrap().expose(),
         "redis://:s3cret@cache:6380/2"
     );
@@ -234,7 +240,6 @@ fn the_old_files_vocabulary_means_the_same() {
         "metadata",
         "backpressure",
         "redaction",
-        "idle",
     ] {
         assert!(said.contains(key), "{key} is taken without a word:\n{said}");
     }
@@ -260,6 +265,37 @@ fn a_file_says_what_is_recorded_of_requests() {
     ] {
         assert_eq!(parse(nothing).settings_to_apply(), None, "{nothing}");
     }
+}
+
+#[test]
+fn a_file_says_where_requests_may_go() {
+    let loaded = parse(
+        "security:\n  trustedProxies: [10.0.0.1]\n  blockedIps: [10.0.0.0/8, '::1']\n  allowedHosts:\n  - '*.Example.com'\n  - fd00::1\n",
+    );
+    assert_eq!(
+        serde_json::to_value(&loaded.settings).unwrap(),
+        serde_json::json!({
+            "trustedProxies": ["10.0.0.1/32"],
+            "security": { "allowedHosts": ["*.example.com", "fd00::1"], "blockedIPs": ["10.0.0.0/8", "::1/128"] },
+        })
+    );
+    assert!(loaded.warnings.is_empty());
+    let nothing = parse("security: {auth: {type: apiKey}}");
+    assert_eq!(nothing.settings_to_apply(), None);
+}
+
+#[test]
+fn name_servers_are_those_of_the_system_unless_they_are_named() {
+    assert!(up(&Sources::default()).unwrap().name_servers.is_empty());
+    let config = up(&environment([(
+        "FLEXGATE_DNS_SERVERS",
+        "10.0.0.2, [fd00::2]:5353",
+    )]))
+    .unwrap();
+    let named: Vec<_> = config.name_servers.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["10.0.0.2:53", "[fd00::2]:5353"]);
+    let wrong = up(&environment([("FLEXGATE_DNS_SERVERS", "dns.example")])).unwrap_err();
+    assert!(wrong.to_string().starts_with("FLEXGATE_DNS_SERVERS: "), "{wrong}");
 }
 
 #[test]

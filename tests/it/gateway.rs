@@ -1,6 +1,7 @@
 //! The data plane: real gateways on ports of their own, real sockets on both sides of them.
 
 mod answers;
+mod bare;
 mod bodies;
 mod changes;
 mod compression;
@@ -8,13 +9,17 @@ mod cors;
 mod drain;
 mod early;
 mod edits;
+mod egress;
 mod expressions;
 mod fields;
 mod framing;
 mod http2;
+mod limits;
 mod lines;
 mod names;
+mod peers;
 mod recording;
+mod resolution;
 mod tls;
 mod tunnels;
 

@@ -15,6 +15,7 @@ mod cluster;
 mod config;
 mod devstack;
 mod disk;
+mod dns;
 mod fixtures;
 mod gateway;
 mod http2;

@@ -60,13 +60,17 @@ impl Settings {
 
     /// Starts a process.
     pub fn start(&self) -> Program {
-        let child = Command::new(env!("CARGO_BIN_EXE_flexgate"))
+        Program(self.command().spawn().unwrap())
+    }
+
+    /// What a process is started with, for one that ends by itself.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flexgate"));
+        command
             .arg("serve")
             .envs(self.variables.iter().cloned())
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Program(child)
+            .stdin(Stdio::null());
+        command
     }
 
     /// Starts a process that will not run for long, and returns how it ended and what it said.

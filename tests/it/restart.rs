@@ -86,3 +86,28 @@ async fn a_port_that_another_flexgate_has_is_named() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn a_first_file_that_is_refused_ends_the_start_with_its_line() {
+    let nats = Nats::shared_url().await;
+    let (prefix, folder) = (fixtures::prefix(), tempfile::tempdir().unwrap());
+    fixtures::provisioned(nats, &Names::new(&prefix).unwrap()).await;
+    let file = folder.path().join("proxy.yml");
+    std::fs::write(
+        &file,
+        "upstreams:\n- name: metadata\n  url: http://169.254.169.254\n",
+    )
+    .unwrap();
+    let settings = Settings::new("admin", folder.path(), (nats, &prefix));
+    let settings = settings.with("FLEXGATE_CONFIG", file.display().to_string());
+    let done = settings.command().output().unwrap();
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert_eq!(done.status.code(), Some(3), "{stderr}");
+    for part in [
+        "169.254.169.254 is a link-local address",
+        "proxy.yml:3:8]",
+        "^^^^",
+    ] {
+        assert!(stderr.contains(part), "{part}\n{stderr}");
+    }
+}

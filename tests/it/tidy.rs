@@ -64,13 +64,13 @@ fn the_core_is_pure() {
         "std::net::Tcp",
         "std::env",
     ];
-    for module in ["src/domain", "src/routing"] {
+    for module in ["src/domain", "src/routing", "src/egress"] {
         never(module, &effects, "time, ids and the actor are arguments");
     }
 }
 
 #[test]
-fn imports_flow_one_way() {
+fn the_core_imports_nothing_above_it() {
     let core = [
         "crate::journal",
         "crate::gateway",
@@ -85,7 +85,16 @@ fn imports_flow_one_way() {
         &[&core[..], &["crate::domain"]].concat(),
         "routing knows schemas only",
     );
-    never("src/domain", &core, "the domain knows routing and schemas only");
+    never(
+        "src/domain",
+        &core,
+        "the domain knows routing, egress and schemas only",
+    );
+    never(
+        "src/egress",
+        &[&core[..], &["crate::domain", "crate::routing"]].concat(),
+        "whoever connects asks it, and it knows schemas only",
+    );
     never(
         "src/journal",
         &[
@@ -98,6 +107,10 @@ fn imports_flow_one_way() {
         ],
         "the journal is below them",
     );
+}
+
+#[test]
+fn imports_flow_one_way() {
     never(
         "src/gateway",
         &[

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, ToSocketAddrs},
     sync::{Notify, watch},
 };
 use tokio_rustls::TlsAcceptor;
@@ -73,6 +73,14 @@ impl Upstream {
         Self::raw(format!(
             "HTTP/1.1 {status} Fine\r\ncontent-length: 5\r\nx-from: upstream\r\n\r\nhello"
         ))
+    }
+
+    /// Answers with 200, and says that the connection ends with it: every request needs one of its own.
+    pub(crate) fn closing() -> Behaviour {
+        let answer = "HTTP/1.1 200 Fine\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi";
+        let mut closing = Self::raw(answer);
+        closing.then = Then::Close;
+        closing
     }
 
     /// Answers with these bytes, whatever they are.
@@ -185,7 +193,12 @@ impl Behaviour {
     }
 
     pub(crate) async fn start(self) -> Upstream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.start_at("127.0.0.1:0").await
+    }
+
+    /// Listens at an address of one's choice.
+    pub(crate) async fn start_at(self, addr: impl ToSocketAddrs) -> Upstream {
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (seen, connections) = (
             Arc::<Mutex<Vec<Message>>>::default(),

@@ -106,10 +106,16 @@ pub(super) fn settings(file: &Node) -> Node {
         }
     }
     switchable(&mut settings, "rateLimit");
+    if let Some((key, limits)) = limits(file) {
+        settings.put(key, limits);
+    }
     if let Some((key, sampling)) = file.entry_at(&["logging", "sampling"]) {
         let mut logging = Node::made_up(Value::Map(vec![(key.clone(), sampling.clone())]), &key.place());
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
+    }
+    if let Some((key, lists)) = egress(file) {
+        settings.put(key, lists);
     }
     if let Some((
         _,
@@ -122,4 +128,45 @@ pub(super) fn settings(file: &Node) -> Node {
         settings.take("rateLimit");
     }
     settings
+}
+
+/// The section `limits`, and what stood elsewhere before there was one. The section is the stronger.
+fn limits(file: &Node) -> Option<(Key, Node)> {
+    const PLACES: [(&str, &[&str]); 3] = [
+        ("maxBodySize", &["proxy", "maxBodySize"]),
+        ("keepAliveTimeout", &["proxy", "timeout", "idle"]),
+        ("keepAliveTimeout", &["timeouts", "idle"]),
+    ];
+    let section = file
+        .entry("limits")
+        .filter(|(_, section)| !matches!(section.value, Value::Null));
+    let mut gathered = section.map(|(key, section)| (key.clone(), section.clone()));
+    for (name, path) in PLACES {
+        let Some((key, value)) = file.entry_at(path) else {
+            continue;
+        };
+        let nothing = || {
+            (
+                Key::made_up("limits", &key.place()),
+                Node::made_up(Value::Map(Vec::new()), &key.place()),
+            )
+        };
+        let (_, limits) = gathered.get_or_insert_with(nothing);
+        if limits.get(name).is_none() {
+            limits.put(Key::made_up(name, &key.place()), value.clone());
+        }
+    }
+    gathered
+}
+
+/// What `security` says of where requests may go, without what else stands there.
+fn egress(file: &Node) -> Option<(Key, Node)> {
+    let (section, security) = file.entry("security")?;
+    let is_one = |key: &Key| matches!(&*key.text, "allowedHosts" | "blockedIPs" | "blockedIps");
+    let entries = security.entries().iter();
+    let lists: Vec<_> = entries.filter(|(key, _)| is_one(key)).cloned().collect();
+    (!lists.is_empty()).then(|| {
+        let node = Node::made_up(Value::Map(lists), &section.place());
+        (section.clone(), node)
+    })
 }

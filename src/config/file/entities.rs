@@ -6,14 +6,13 @@ use std::{
     ops::Range,
 };
 
-use flexgate_schemas::{Route, RouteId, Upstream, UpstreamId, UpstreamRef, policy::RateLimit};
+use flexgate_schemas::{Route, RouteId, Upstream, UpstreamId, policy::RateLimit};
 use serde::de::DeserializeOwned;
 
 use super::{
     dialect, identity,
-    protection::{self, Where},
     reading::Reading,
-    sections::{PathLimit, RateLimits, Security},
+    sections::{PathLimit, RateLimits},
     tree::{Key, Node, Value},
 };
 
@@ -40,24 +39,13 @@ impl Reading<'_> {
     }
 
     /// All upstreams that can be read, no name twice.
-    pub(super) fn upstreams(&mut self, tree: &Node, security: &Security) -> Vec<Upstream> {
+    pub(super) fn upstreams(&mut self, tree: &Node) -> Vec<Upstream> {
         let mut first: HashMap<UpstreamId, Range<usize>> = HashMap::new();
         let mut upstreams = Vec::new();
         for item in self.items(tree, "upstreams") {
             let Some(upstream) = self.entity::<Upstream>(item.clone()) else {
                 continue;
             };
-            for target in upstream.targets.as_slice() {
-                if let Some(objection) = protection::objection(security, &target.url, Where::Upstream) {
-                    self.mistake(objection, &item.get("url").unwrap_or(item).place(), None);
-                }
-            }
-            for host in protection::unlisted(security, &upstream) {
-                let message = format!(
-                    "{host} is not one of `security.allowedHosts`: requests go there all the same, because `upstreams` names it"
-                );
-                self.warn(message, &item.get("url").unwrap_or(item).place());
-            }
             let name = format!("upstream {:?}", upstream.name);
             if self.is_new(&mut first, upstream.name.clone(), item, &name) {
                 upstreams.push(upstream);
@@ -67,16 +55,11 @@ impl Reading<'_> {
     }
 
     /// All routes that can be read, no id twice.
-    pub(super) fn routes(&mut self, tree: &Node, security: &Security) -> Vec<Route> {
+    pub(super) fn routes(&mut self, tree: &Node) -> Vec<Route> {
         let mut first: HashMap<RouteId, Range<usize>> = HashMap::new();
         let mut routes = Vec::new();
         for item in self.items(tree, "routes") {
             let Some(route) = self.route(item) else { continue };
-            if let UpstreamRef::Url(url) = &route.upstream
-                && let Some(objection) = protection::objection(security, url, Where::Route)
-            {
-                self.mistake(objection, &item.get("upstream").unwrap_or(item).place(), None);
-            }
             let name = match item.get("id") {
                 Some(_) => format!("the id {:?}", route.id),
                 None => "a route for exactly these requests".to_owned(),

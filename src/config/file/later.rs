@@ -2,40 +2,17 @@
 //!
 //! Policies of upstreams and routes are not here: those are stored, the gateway refuses what it cannot protect, and
 //! `domain` warns. What is here has nowhere to be stored, so no gateway could refuse anything for its sake. None of it
-//! stops a start, since the README's own example has most of it; what the file alone proves wrong does ([`protection`]).
-//! `proxy.maxBodySize` guards upstreams and not the gateway, which never holds a body.
-//!
-//! [`protection`]: super::protection
+//! stops a start, since the README's own example has most of it.
 
 use std::ops::Range;
 
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 12] = [
-    (
-        &["security", "allowedHosts"],
-        "the list is held against this file; gateways do not hold connections, or changes through the API, to it yet",
-    ),
-    (
-        &["security", "blockedIPs"],
-        "addresses in this file are held against it; gateways do not hold the addresses of names to it yet",
-    ),
+const LATER: [(&[&str], &str); 7] = [
     (
         &["security", "auth"],
         "API keys are not checked yet: routes with `auth` answer 503 until they are",
-    ),
-    (
-        &["proxy", "maxBodySize"],
-        "nothing limits the size of bodies yet: they are streamed, never held, so upstreams see all of them",
-    ),
-    (
-        &["proxy", "timeout", "idle"],
-        "idle connections are closed after a fixed time",
-    ),
-    (
-        &["timeouts", "idle"],
-        "idle connections are closed after a fixed time",
     ),
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
     (

@@ -26,6 +26,11 @@ impl<'a> Places<'a> {
         }
     }
 
+    /// What the file is called.
+    pub fn file_name(&self) -> &str {
+        &self.file.source.name
+    }
+
     /// Where an entity stands, or the field of it that a JSON Pointer (RFC 6901) names.
     pub fn find(&self, entity: &Entity, pointer: &str) -> Option<Place> {
         let tree = self.tree.as_ref()?;
@@ -35,25 +40,34 @@ impl<'a> Places<'a> {
             Entity::Settings => tree,
             Entity::Log => return None,
         };
-        let field = pointer.split('/').nth(1).unwrap_or_default();
-        Some(self.field(node, field))
+        Some(self.follow(node, pointer.split('/').skip(1)))
     }
 
-    /// Where a JSON Pointer into the file as a whole points: `/routes/3/upstream`.
+    /// Where a JSON Pointer into what is applied points: `/routes/3/upstream`.
     pub fn at(&self, pointer: &str) -> Option<Place> {
-        let mut tokens = pointer.split('/').skip(1);
-        let list = self.tree.as_ref()?.get(tokens.next()?)?;
-        let item = list.items().get(tokens.next()?.parse::<usize>().ok()?)?;
-        Some(self.field(item, tokens.next().unwrap_or_default()))
+        let tree = self.tree.as_ref()?;
+        // The settings are the sections of a file, not a section of their own.
+        let pointer = pointer.strip_prefix("/settings").unwrap_or(pointer);
+        let mut tokens = pointer.split('/').skip(1).peekable();
+        tree.entry(tokens.peek()?)?;
+        Some(self.follow(tree, tokens))
     }
 
-    /// A field of a mapping, or the mapping itself where it has no such field.
-    fn field(&self, node: &Node, field: &str) -> Place {
-        let span = match node.entry(field) {
-            Some((key, value)) if value.is_container() => key.place(),
-            Some((_, value)) => value.place(),
-            None => node.place(),
-        };
+    /// What a pointer leads to from here, or what it comes to last: a file may say the same in fewer or other words.
+    fn follow<'t>(&self, mut node: &'t Node, tokens: impl Iterator<Item = &'t str>) -> Place {
+        let mut span = node.place();
+        for token in tokens {
+            let item = || node.items().get(token.parse::<usize>().ok()?);
+            let (next, place) = match node.entry(token) {
+                Some((key, value)) if value.is_container() => (value, key.place()),
+                Some((_, value)) => (value, value.place()),
+                None => match item() {
+                    Some(item) => (item, item.place()),
+                    None => break,
+                },
+            };
+            (node, span) = (next, place);
+        }
         Place {
             source: self.file.source.clone(),
             span,

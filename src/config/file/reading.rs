@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     super::finding::{ConfigError, Finding, Severity, SourceText},
     Loaded, NodeOverrides, ServerUrl, dialect, interpolate, later,
-    sections::{self, Proxy, RateLimits, Redis, Security},
+    sections::{self, Proxy, RateLimits, Redis},
     suggest, syntax,
     tree::{Node, Value},
     typed,
@@ -38,13 +38,12 @@ pub(super) fn read(
     reading.known_sections(&tree);
     reading.checked_sections(&tree);
 
-    let security: Security = reading.section(&tree, "security");
     let limits: RateLimits = reading.section(&tree, "rateLimit");
     let node = reading.node(&tree, &limits);
     let settings = dialect::settings(&tree);
     let settings: Settings = reading.value(&settings).unwrap_or_default();
-    let upstreams = reading.upstreams(&tree, &security);
-    let mut routes = reading.routes(&tree, &security);
+    let upstreams = reading.upstreams(&tree);
+    let mut routes = reading.routes(&tree);
     reading.limits_by_path(&tree, &limits, &mut routes);
     for (message, place) in later::found(&tree) {
         reading.warn(message, &place);
@@ -180,8 +179,9 @@ impl Reading<'_> {
         }
     }
 
-    /// Sections of which nothing is kept, and which must make sense all the same.
+    /// Sections of which nothing is kept here, and which must make sense all the same.
     fn checked_sections(&mut self, tree: &Node) {
+        self.check::<sections::Security>(tree, "security");
         self.check::<sections::Metrics>(tree, "metrics");
         self.check::<sections::Http>(tree, "http");
         self.check::<sections::Backpressure>(tree, "backpressure");

@@ -4,18 +4,15 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{HostPattern, Millis};
-use ipnet::IpNet;
+use flexgate_schemas::Millis;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
-use super::{
-    super::{log::LogFormat, tls::TlsSection},
-    bytes::Bytes,
-};
+use super::super::{log::LogFormat, tls::TlsSection};
 
 /// The sections a file may have.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 15] = [
     "proxy",
+    "limits",
     "security",
     "rateLimit",
     "upstreams",
@@ -43,7 +40,7 @@ pub(super) struct Proxy {
     #[serde(rename = "trustProxy")]
     pub(super) trusts_all: Option<bool>,
     pub(super) forwarded: Option<bool>,
-    pub(super) max_body_size: Option<Bytes>,
+    pub(super) max_body_size: Option<IgnoredAny>,
     pub(super) cors: Option<IgnoredAny>,
     compression: Option<IgnoredAny>,
     pub(super) tls: Option<TlsSection>,
@@ -88,46 +85,13 @@ impl<'de> Deserialize<'de> for Timeouts {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Security {
-    pub(super) allowed_hosts: Option<Vec<AllowedHost>>,
+    pub(super) allowed_hosts: Option<IgnoredAny>,
     #[serde(rename = "blockedIPs", alias = "blockedIps")]
-    pub(super) blocked_ips: Option<Vec<Blocked>>,
+    pub(super) blocked_ips: Option<IgnoredAny>,
     pub(super) trusted_proxies: Option<IgnoredAny>,
     pub(super) auth: Option<ApiKeys>,
     pub(super) cors: Option<IgnoredAny>,
     pub(super) rate_limiting: Option<IgnoredAny>,
-}
-
-/// A host that upstreams may be at: a pattern, or an address.
-#[derive(Debug)]
-pub(super) struct AllowedHost(pub(super) HostPattern);
-
-impl<'de> Deserialize<'de> for AllowedHost {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let bracketed = match text.parse::<std::net::Ipv6Addr>() {
-            Ok(address) => format!("[{address}]"),
-            Err(_) => text,
-        };
-        bracketed.parse().map(Self).map_err(de::Error::custom)
-    }
-}
-
-/// An address or a network that requests must not go to.
-#[derive(Debug)]
-pub(super) struct Blocked(pub(super) IpNet);
-
-impl<'de> Deserialize<'de> for Blocked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let network = text
-            .parse::<IpNet>()
-            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        network.map(Self).map_err(|_| {
-            de::Error::custom(format_args!(
-                "{text:?} is neither an address nor a network such as \"10.0.0.0/8\""
-            ))
-        })
-    }
 }
 
 /// `security.auth`.

@@ -12,6 +12,7 @@ use hyper_util::rt::TokioTimer;
 use super::{
     super::{body::Body, local::Local, wire::Wire},
     Client, Connection,
+    activity::Watched,
     entrance::entrance,
 };
 
@@ -39,11 +40,11 @@ pub(super) async fn serve(client: &Rc<Client>, wire: Wire) -> hyper::Result<()> 
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(ASK_EVERY)
         .keep_alive_timeout(ANSWER_WITHIN)
-        .serve_connection(wire, entrance(client));
+        .serve_connection(Watched::new(wire, client, false), entrance(client));
     client.drive(pin!(connection)).await
 }
 
-impl<S> Connection for http2::Connection<Wire, S, Local>
+impl<S> Connection for http2::Connection<Watched, S, Local>
 where
     S: HttpService<Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

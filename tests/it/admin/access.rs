@@ -41,7 +41,7 @@ async fn a_wrong_token_is_told_to_be_wrong() {
     for token in [
         "Bearer guess",
         "Basic correct",
-        "Bearer correct horse battery stapl",
+        "Bearer correct-horse-battery-stapl",
     ] {
         let answer = api
             .call(Method::GET, "/api/routes")

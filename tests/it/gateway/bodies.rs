@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
     time::timeout,
 };
@@ -12,6 +12,7 @@ use super::{Node, assert_refused, route, route_with, upstream};
 use crate::{
     fixtures::PATIENCE,
     upstream::{Upstream, piece},
+    wire::read_head,
 };
 
 /// Some megabytes that are nowhere like themselves.
@@ -267,7 +268,9 @@ async fn events_of_a_stream_arrive_one_by_one() {
     let node = Node::forwarding_to(&format!("http://{}", listener.local_addr().unwrap()));
     let mut client = node.client().await;
     client.send("GET /events HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    let (mut upstream, _) = listener.accept().await.unwrap();
+    let (upstream, _) = listener.accept().await.unwrap();
+    let mut upstream = BufReader::new(upstream);
+    read_head(&mut upstream).await.unwrap().expect("a request");
     let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
     upstream.write_all(head.as_bytes()).await.unwrap();
     let mut line = String::new();

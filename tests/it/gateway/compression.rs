@@ -10,7 +10,7 @@ use crate::{
     wire::{Client, Message, read_chunk, read_head},
 };
 
-const ON: &str = r#""compression":{"minBytes":1000}"#;
+const ON: &str = r#""compression":{"minSize":1000}"#;
 
 /// A text of this many bytes that is a little like itself.
 fn text(bytes: usize) -> String {

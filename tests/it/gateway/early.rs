@@ -1,39 +1,14 @@
 //! What comes before its time: answers before the request is over, interim answers, and ends of one side.
 
-use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
-};
-
-use super::{Node, assert_refused};
+use super::{Node, assert_refused, bare::Bare};
 use crate::{upstream::Upstream, wire::read_head};
-
-/// A backend that the test itself plays, one connection at a time.
-struct Bare(TcpListener);
-
-impl Bare {
-    async fn listen() -> Self {
-        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
-    }
-
-    fn addr(&self) -> SocketAddr {
-        self.0.local_addr().unwrap()
-    }
-
-    /// The next connection, when the head of a request came over it.
-    async fn asked(&self) -> BufReader<TcpStream> {
-        let mut stream = BufReader::new(self.0.accept().await.unwrap().0);
-        read_head(&mut stream).await.unwrap().expect("a request");
-        stream
-    }
-}
 
 #[tokio::test]
 async fn an_answer_that_comes_before_the_upload_is_over_is_passed_on_and_ends_the_connection() {
     let backend = Bare::listen().await;
-    let node = Node::forwarding_to(&format!("http://{}", backend.addr()));
+    let node = Node::forwarding_to(&backend.url());
     let mut client = node.client().await;
     client
         .send("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nhello")
@@ -56,16 +31,12 @@ async fn an_answer_that_comes_before_the_upload_is_over_is_passed_on_and_ends_th
 #[tokio::test]
 async fn an_upstream_may_answer_piece_by_piece_what_is_sent_piece_by_piece() {
     let backend = Bare::listen().await;
-    let node = Node::forwarding_to(&format!("http://{}", backend.addr()));
+    let node = Node::forwarding_to(&backend.url());
     let mut client = node.client().await;
     client
         .send("POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
         .await;
-    let mut upstream = backend.asked().await;
-    upstream
-        .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        .await
-        .unwrap();
+    let mut upstream = backend.begins_to_answer().await;
     assert!(read_head(&mut client.0).await.unwrap().is_some());
     for piece in ["1\r\na\r\n", "1\r\nb\r\n", "0\r\n\r\n"] {
         let mut seen = vec![0; piece.len()];
@@ -86,7 +57,7 @@ async fn an_upstream_may_answer_piece_by_piece_what_is_sent_piece_by_piece() {
 #[tokio::test]
 async fn an_announced_body_is_not_asked_for_when_the_answer_is_there_already() {
     let backend = Bare::listen().await;
-    let node = Node::forwarding_to(&format!("http://{}", backend.addr()));
+    let node = Node::forwarding_to(&backend.url());
     let mut client = node.client().await;
     client
         .send("POST /a HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
@@ -120,7 +91,7 @@ async fn interim_answers_of_an_upstream_stay_with_us() {
 #[tokio::test]
 async fn a_client_that_ends_its_side_is_gone() {
     let backend = Bare::listen().await;
-    let node = Node::forwarding_to(&format!("http://{}", backend.addr()));
+    let node = Node::forwarding_to(&backend.url());
     let mut client = node.client().await;
     client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut upstream = backend.asked().await;
@@ -133,7 +104,7 @@ async fn a_client_that_ends_its_side_is_gone() {
 #[tokio::test]
 async fn a_client_that_ends_its_side_within_its_body_is_told_so() {
     let backend = Bare::listen().await;
-    let node = Node::forwarding_to(&format!("http://{}", backend.addr()));
+    let node = Node::forwarding_to(&backend.url());
     let mut client = node.client().await;
     client
         .send("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel")

@@ -33,9 +33,7 @@ async fn upstreams_and_routes_that_lead_to_one_server_share_its_connections() {
 
 #[tokio::test]
 async fn an_upstream_that_asks_to_close_is_not_asked_again_on_that_connection() {
-    let backend = Upstream::raw("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi")
-        .start()
-        .await;
+    let backend = Upstream::closing().start().await;
     let node = Node::forwarding_to(&backend.url());
     for count in 1..=2 {
         assert_eq!(node.get("/").await.text(), "hi");
@@ -56,6 +54,16 @@ async fn a_connection_that_was_closed_meanwhile_costs_no_request() {
         backend.has_closed(count).await;
     }
     assert_eq!(backend.seen().len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_meets_the_close_of_its_connection_is_not_left_waiting() {
+    let backend = Upstream::replying(200).then_close().start().await;
+    let node = Node::forwarding_to(&backend.url());
+    for _ in 0..200 {
+        let response = node.get("/").await; // while the connection of the one before is closing
+        assert!([200, 502].contains(&response.status()), "{}", response.text()); // 502 if it was on its way already
+    }
 }
 
 #[tokio::test]

@@ -181,3 +181,21 @@ async fn a_tunnel_ends_with_the_deadline_of_a_drain() {
     assert_eq!(report.cut_off, 1);
     assert_eq!(client.read(&mut [0]).await.unwrap_or_default(), 0);
 }
+
+#[tokio::test]
+async fn a_tunnel_in_which_nothing_is_said_ends() {
+    let (addr, taken) = answering(SWITCHED).await;
+    let settings = super::settings(r#"{"limits":{"streamTimeout":"200ms"}}"#);
+    let node = Node::start(&[settings, route("all", "/*", &format!("http://{addr}"))]);
+    let mut client = TcpStream::connect(node.addr()).await.unwrap();
+    client.write_all(ASKED.as_bytes()).await.unwrap();
+    head(&mut client).await;
+    let (_head, upstream) = taken.await.unwrap();
+    for mut side in [client, upstream] {
+        let end = timeout(PATIENCE, side.read(&mut [0]))
+            .await
+            .expect("the end")
+            .unwrap_or_default();
+        assert_eq!(end, 0);
+    }
+}

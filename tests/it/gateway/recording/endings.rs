@@ -2,18 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use flexgate_schemas::outcome::{CLIENT_GONE, GATEWAY_GONE, UPSTREAM_GONE};
+use flexgate_schemas::outcome::{
+    BODY_TOO_LARGE, CLIENT_GONE, CLIENT_STALLED, GATEWAY_GONE, UPSTREAM_GONE, UPSTREAM_STALLED,
+};
 use http::Request;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
 };
 
 use super::{Recorded, Recording};
 use crate::{
-    gateway::{options, route, upstream},
+    gateway::{bare::Bare, options, route, route_with, settings, upstream},
     http2::{self, Backend},
     upstream::Upstream,
+    wire::read_head,
 };
 
 fn ending(recorded: &Recorded) -> (Option<u16>, Option<&'static str>) {
@@ -61,6 +64,95 @@ async fn an_upstream_that_breaks_off_is_gone() {
     let recorded = recording.over().await;
     assert_eq!(ending(&recorded), (Some(200), Some(UPSTREAM_GONE)));
     assert_eq!(recorded.rows[0].outcome.bytes_out, 5);
+}
+
+#[tokio::test]
+async fn an_upstream_that_pauses_for_too_long_has_stalled() {
+    let backend = Upstream::raw("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+    let backend = backend.start().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"streamTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(client.is_closed().await);
+    assert_eq!(
+        ending(&recording.over().await),
+        (Some(200), Some(UPSTREAM_STALLED))
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_for_too_long_has_stalled() {
+    let (backend, _) = Upstream::streaming(1000, 100_000, true);
+    let backend = backend.start().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"bodyTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    backend.has_closed(1).await;
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
+}
+
+#[tokio::test]
+async fn a_client_that_owes_the_rest_of_its_body_while_the_upstream_waits_has_stalled() {
+    let backend = Bare::listen().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"bodyTimeout":50}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello")
+        .await;
+    let _upstream = backend.begins_to_answer().await;
+    assert!(client.is_closed().await);
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
+}
+
+#[tokio::test]
+async fn a_body_that_becomes_too_long_after_the_answer_has_begun_is_no_fault_of_the_upstream() {
+    let backend = Bare::listen().await;
+    let recording = Recording::of(&[
+        settings(r#"{"limits":{"maxBodySize":5}}"#),
+        route("all", "/*", &backend.url()),
+    ]);
+    let mut client = recording.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        .await;
+    let _upstream = backend.begins_to_answer().await;
+    read_head(&mut client.0)
+        .await
+        .unwrap()
+        .expect("the beginning of an answer");
+    client.send("1\r\n!\r\n").await;
+    assert!(client.is_closed().await);
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(BODY_TOO_LARGE)));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_recorded_as_refused() {
+    let recording = Recording::of(&[route_with(
+        "all",
+        "/*",
+        "http://127.0.0.1:1",
+        r#""maxBodySize":5"#,
+    )]);
+    let answer = recording
+        .ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\n")
+        .await;
+    assert_eq!(answer.status(), 413);
+    let recorded = recording.over().await;
+    assert_eq!(ending(&recorded), (Some(413), None));
+    let outcome = &recorded.rows[0].outcome;
+    assert_eq!(
+        (outcome.refused, outcome.route),
+        (Some("body_too_large"), Some("all"))
+    );
 }
 
 #[tokio::test]
@@ -123,7 +215,9 @@ async fn a_tunnel_is_recorded_when_it_is_over_with_the_bytes_of_both_ways() {
     client
         .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nhello")
         .await;
-    let (mut upstream, _) = listener.accept().await.unwrap();
+    let (upstream, _) = listener.accept().await.unwrap();
+    let mut upstream = BufReader::new(upstream);
+    read_head(&mut upstream).await.unwrap().expect("a request");
     let switched = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nwelcome";
     upstream.write_all(switched.as_bytes()).await.unwrap();
     assert_eq!(client.receive("GET").await.status(), 101);
@@ -131,7 +225,7 @@ async fn a_tunnel_is_recorded_when_it_is_over_with_the_bytes_of_both_ways() {
     let mut said = Vec::new();
     client.0.get_mut().shutdown().await.unwrap();
     upstream.read_to_end(&mut said).await.unwrap();
-    assert!(said.ends_with(b"\r\n\r\nhello"));
+    assert_eq!(said, b"hello");
     drop(upstream);
     assert!(client.is_closed().await);
     let recorded = recording.over().await;
