@@ -21,6 +21,7 @@ use super::{
     connect::Connector,
     crowd::Crowd,
     door::{Accepted, Door, Doors},
+    encoder::Encoders,
     forwarded,
     ids::Ids,
     listen,
@@ -55,6 +56,7 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
+    pub(super) encoders: Encoders,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -96,6 +98,7 @@ impl Core {
             pool: Pool::default(),
             connector: parts.connector,
             metrics: parts.metrics,
+            encoders: Encoders::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
