@@ -5,7 +5,11 @@ use std::{os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 use metrics::counter;
 use tokio::{task::spawn_blocking, time::sleep};
 
-use crate::{drain::Tasks, gateway::InboundTls};
+use crate::{
+    config::tls::Tls,
+    drain::Tasks,
+    gateway::{InboundTls, TlsFilesError, TlsListen},
+};
 
 /// How often the files are looked at. They change every few weeks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -13,9 +17,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// What changes when a file is replaced or written again: which one it is, how long, and since when. None if it is gone.
 type Look = Option<(u64, u64, i64, i64)>;
 
+/// Where TLS is spoken with clients, if it is. Its certificates are kept up to date until the tasks are stopped.
+pub(super) fn listen(tls: Option<&Tls>, tasks: &Tasks) -> Result<Option<TlsListen>, TlsFilesError> {
+    let Some(tls) = tls else { return Ok(None) };
+    let inbound = InboundTls::load(tls.files.clone())?;
+    tasks.spawn(keep(inbound.clone(), tasks.clone()));
+    Ok(Some(TlsListen {
+        addr: tls.addr,
+        tls: inbound,
+    }))
+}
+
 /// Looks at the files, and reads them again when one has changed. While they do not go together, as between the
 /// replacement of a certificate and that of its key, the last good ones stay, and it is tried again at every look.
-pub(super) async fn keep(tls: InboundTls, tasks: Tasks) {
+async fn keep(tls: InboundTls, tasks: Tasks) {
     let mut seen = None;
     let mut failing = false;
     loop {

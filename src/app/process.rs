@@ -15,7 +15,7 @@ use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
-    gateway::{self, Gateway, InboundTls, Published, SecretMissing, TlsListen},
+    gateway::{self, Gateway, Published, SecretMissing},
     health::{Check, Dependency, Health},
     journal::{Journal, Status},
     listener,
@@ -258,21 +258,10 @@ fn start_gateway(
     (published, outbox): (&Published, Option<Outbox>),
     control: &Tasks,
 ) -> Result<Gateway, Error> {
-    let tls = match &config.tls {
-        Some(tls) => {
-            let inbound = InboundTls::load(tls.files.clone())?;
-            control.spawn(certificates::keep(inbound.clone(), control.clone()));
-            Some(TlsListen {
-                addr: tls.addr,
-                tls: inbound,
-            })
-        }
-        None => None,
-    };
     let defaults = gateway::Options::new(config.listen.proxy, via);
     let options = gateway::Options {
         outbox,
-        tls,
+        tls: certificates::listen(config.tls.as_ref(), control)?,
         connections_max: config.connections.max.unwrap_or(defaults.connections_max),
         client_connections_max: config.connections.per_client_max,
         threads: config.threads,

@@ -4,6 +4,7 @@
 //! every ten thousand outcomes. What a process wrote survives it: the next start ships what is left. The files together are
 //! bounded in bytes; at the bound the oldest goes, unsent, and what that loses is counted and can be seen in the counters.
 
+mod header;
 mod keeper;
 mod ledger;
 mod record;
@@ -24,9 +25,10 @@ use std::{
 use flexgate_schemas::{BootId, IdKey, NodeId, Outcome, frame::Source};
 
 use self::{
+    header::Unreadable,
     keeper::Keeper,
     ledger::Ledger,
-    segment::{Pen, Segment, Unreadable},
+    segment::{Pen, Segment},
     shelf::Shelf,
 };
 pub(super) use self::{

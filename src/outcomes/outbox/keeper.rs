@@ -10,9 +10,10 @@ use std::{
 
 use super::{
     Inner,
+    header::Unreadable,
     ledger::{Entry, Reserved},
     lock,
-    segment::{Pen, Reader, Unreadable},
+    segment::{Pen, Reader},
     shelf::Name,
 };
 

@@ -23,11 +23,12 @@ use std::{
     },
 };
 
-use flexgate_schemas::{BootId, IdKey, NodeId, frame::Source};
 use memmap2::{MmapOptions, MmapRaw};
-use serde::{Deserialize, Serialize};
 
-use super::record;
+use super::{
+    header::{FORMAT, Header, Unreadable},
+    record,
+};
 
 /// The size of a file. Large enough that a core turns to the next one every 10,000 outcomes, small enough that two of them
 /// per core are little memory.
@@ -35,8 +36,6 @@ pub(super) const BYTES: usize = 2 << 20;
 
 /// `FLEXGATE` as a number; stored last, so that a header with it is complete.
 const MAGIC: u64 = u64::from_le_bytes(*b"FLEXGATE");
-/// The version of everything that this file says. Another one is another process' to read.
-const FORMAT: u32 = 1;
 /// What is touched to have all of a file in memory; larger pages are touched several times.
 const PAGE_BYTES: usize = 4096;
 
@@ -56,41 +55,6 @@ const RECORDS_AT: usize = 512;
 const FRAME_BYTES_MAX: usize = 4 + 4 + 3 + 4;
 /// A pen that has less than this before it turns to the next file: the longest record, and the length of one more.
 const ROOM_BYTES_MIN: usize = record::BYTES_MAX + FRAME_BYTES_MAX + 4;
-
-/// Whose outcomes a segment has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::outcomes) struct Header {
-    /// The node.
-    pub(in crate::outcomes) node: NodeId,
-    /// Which start of it.
-    pub(in crate::outcomes) boot: BootId,
-    /// Which core of it.
-    pub(in crate::outcomes) core: u16,
-    /// Which file of that core, from 0.
-    pub(in crate::outcomes) number: u64,
-    /// What its ids are made with.
-    pub(in crate::outcomes) id_key: IdKey,
-    /// When the file was made, in microseconds since 1970.
-    pub(in crate::outcomes) made_at: i64,
-}
-
-/// Why a file cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unreadable {
-    /// The system does not let us.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It was never finished: whoever made it was killed, or the power failed.
-    #[error("it was never finished")]
-    Unfinished,
-    /// It is written in another way.
-    #[error("it has format {0}, this version reads {FORMAT}")]
-    Format(u32),
-    /// It says nothing that makes sense.
-    #[error("its header cannot be read: {0}")]
-    Header(String),
-}
 
 /// A mapped file.
 #[derive(Debug)]
@@ -138,17 +102,6 @@ pub(in crate::outcomes) struct Record<'a> {
     pub(in crate::outcomes) cut: &'a AtomicU32,
     /// Behind it.
     pub(in crate::outcomes) end: Position,
-}
-
-impl Header {
-    /// Whose outcomes these are.
-    pub(in crate::outcomes) fn source(&self) -> Source {
-        Source {
-            node: self.node.clone(),
-            boot: self.boot.clone(),
-            core: self.core,
-        }
-    }
 }
 
 impl Segment {

@@ -17,7 +17,8 @@ use flexgate_schemas::{BootId, IdKey, NodeId};
 use super::{
     ledger::Place,
     lock,
-    segment::{self, Header, Pen, Segment, Unreadable},
+    header::{Header, Unreadable},
+    segment::{self, Pen, Segment},
 };
 
 /// How the file ends that a start locks.
