@@ -1,6 +1,6 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
-//! `... -- lag` how late the tables are under load.
+//! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh.
 
 #![expect(
     clippy::print_stdout,
@@ -20,6 +20,7 @@ mod nginx;
 mod projector;
 mod side_by_side;
 mod turn;
+mod weight;
 
 mod fixtures {
     /// How long one answer may take.
@@ -29,7 +30,11 @@ mod fixtures {
 fn main() {
     let asked = |what: &str| std::env::args().any(|argument| argument == what);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    if asked("edits") {
+    if asked("hold") {
+        runtime.block_on(weight::hold_connections());
+    } else if asked("weight") {
+        runtime.block_on(weight::run());
+    } else if asked("edits") {
         runtime.block_on(edits::run());
     } else if asked("projector") {
         runtime.block_on(projector::run());

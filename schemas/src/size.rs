@@ -2,8 +2,6 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-
 /// The largest size that every reader of JSON takes for the same number.
 const SIZE_MAX: u64 = 1 << 53;
 
@@ -63,45 +61,13 @@ impl fmt::Display for Size {
     }
 }
 
-impl Serialize for Size {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Amount;
-        impl de::Visitor<'_> for Amount {
-            type Value = Size;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("bytes (1048576) or a number with a unit (\"10mb\")")
-            }
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
-                bytes.try_into().map_err(E::custom)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Amount)
-    }
-}
-
-impl schemars::JsonSchema for Size {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Size".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "bytes, or a number with kb, mb or gb",
-            "oneOf": [
-                { "type": "integer", "minimum": 1, "maximum": SIZE_MAX },
-                { "type": "string", "pattern": r"^\d+\s*([kKmMgG]([iI]?[bB])?|[bB])?$" }
-            ]
-        })
-    }
-}
+number_value!(
+    Size,
+    "bytes (1048576) or a number with a unit (\"10mb\")",
+    "bytes, or a number with kb, mb or gb",
+    SIZE_MAX,
+    r"^\d+\s*([kKmMgG]([iI]?[bB])?|[bB])?$"
+);
 
 #[cfg(test)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::Serializer;
 
 /// The longest span: one day. A timeout beyond it is a mistake in the unit.
 pub const MILLIS_MAX: u32 = 24 * 60 * 60 * 1000;
@@ -83,50 +83,18 @@ impl fmt::Display for Millis {
     }
 }
 
-impl Serialize for Millis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(self.0)
-    }
-}
-
 /// Writes a span as text, for fields whose documented form is text (`"window": "60s"`).
 pub(crate) fn as_text<S: Serializer>(span: &Millis, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(span)
 }
 
-impl<'de> Deserialize<'de> for Millis {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Span;
-        impl de::Visitor<'_> for Span {
-            type Value = Millis;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("milliseconds (5000) or a number with a unit (\"5s\")")
-            }
-            fn visit_u64<E: de::Error>(self, millis: u64) -> Result<Millis, E> {
-                millis.try_into().map_err(E::custom)
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Millis, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(Span)
-    }
-}
-
-impl schemars::JsonSchema for Millis {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Millis".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "milliseconds, or a number with ms, s, m or h",
-            "oneOf": [
-                { "type": "integer", "minimum": 1, "maximum": MILLIS_MAX },
-                { "type": "string", "pattern": r"^\d+\s*(ms|s|m|h)?$" }
-            ]
-        })
-    }
-}
+number_value!(
+    Millis,
+    "milliseconds (5000) or a number with a unit (\"5s\")",
+    "milliseconds, or a number with ms, s, m or h",
+    MILLIS_MAX,
+    r"^\d+\s*(ms|s|m|h)?$"
+);
 
 #[cfg(test)]
 mod tests {

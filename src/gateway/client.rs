@@ -50,8 +50,8 @@ pub(super) struct Client {
     activity: Activity,
     /// Why it was given up, if it was.
     tired: Cell<Option<Tired>>,
-    /// What it counts by, if anybody counts.
-    _place: Option<Place>,
+    /// What it counts by.
+    _place: Place,
 }
 
 /// What both versions of HTTP are to whoever drives a connection.
@@ -62,7 +62,7 @@ trait Connection: Future<Output = hyper::Result<()>> {
 
 impl Client {
     /// A connection just accepted.
-    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>, place: Option<Place>) -> Self {
+    pub(super) fn new(core: Rc<Core>, address: IpAddr, entry: Rc<Entry>, place: Place) -> Self {
         let address = address.to_canonical();
         Self {
             core,
@@ -149,7 +149,12 @@ async fn begin(entry: &Entry, stream: TcpStream) -> io::Result<(Wire, Version)> 
 
 /// Serves a connection until it is over.
 pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
-    let (wire, version) = match client.unless_tired(begin(&client.entry, stream)).await {
+    if client.entry.tls.is_some() {
+        client.activity.expects_head(); // a handshake may take as long as a head, and not as long as a rest
+    }
+    let begun = client.unless_tired(begin(&client.entry, stream)).await;
+    client.activity.turns();
+    let (wire, version) = match begun {
         None => return,
         Some(Ok(begun)) => begun,
         Some(Err(error)) => {

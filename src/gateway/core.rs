@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
-    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -20,7 +19,7 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
-    crowd::{Crowd, Place},
+    crowd::Crowd,
     door::{Accepted, Door, Doors},
     encoder::Encoders,
     forwarded,
@@ -206,19 +205,9 @@ impl Core {
         }
     }
 
-    /// A place for a connection of this client; none inside where nobody counts. Trusted proxies are not one client.
-    fn admit(&self, client: IpAddr) -> Option<Option<Place>> {
-        let is_counted = self.crowd.is_bounded()
-            && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
-        if is_counted {
-            self.crowd.admit(client).map(Some)
-        } else {
-            Some(None)
-        }
-    }
-
     fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
-        let Some(place) = self.admit(peer.ip()) else {
+        let is_trusted = || forwarded::is_trusted(peer.ip().to_canonical(), &self.snapshot().settings);
+        let Some(place) = self.crowd.admit(peer.ip(), is_trusted) else {
             count_refusal("too_many_connections");
             return; // which closes it: to answer would cost what is to be saved
         };

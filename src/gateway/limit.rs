@@ -1,6 +1,6 @@
 //! How much a request may be.
 
-use flexgate_schemas::Limits;
+use flexgate_schemas::{Limits, limits::HeadSize};
 use http::HeaderName;
 use http_body::Body as _;
 
@@ -20,9 +20,7 @@ const AROUND_BYTES: usize = 14;
 /// Refuses heads that are longer than may be. What is longer than the buffer of the connection never gets here.
 pub(super) fn limit_head(request: Arrived) -> Result<Arrived, Refusal> {
     let limits = &request.exchange.snapshot.settings.limits;
-    let target_max = limits
-        .max_target_size
-        .map_or(Limits::TARGET_SIZE, |max| max.get());
+    let target_max = limits.max_target_size.map_or(Limits::TARGET_SIZE, HeadSize::get);
     if target_bytes(&request.exchange) > target_max {
         return Err(Refusal::TargetTooLong);
     }

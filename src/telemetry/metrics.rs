@@ -97,7 +97,7 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 26] = [
         Counter,
         "flexgate_gateway_refusals_total",
         Unit::Count,
-        "Requests that the gateway answered itself, by code",
+        "Requests that the gateway answered itself, and connections that it gave up before there was one, by code",
     ),
     (
         Gauge,

@@ -1,10 +1,9 @@
 //! Foreign clients and servers, each by people who never saw this gateway, with the gateway in between.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+mod slowhttptest;
+mod varnishtest;
+
+use std::{net::SocketAddr, path::Path, process::Stdio};
 
 use flexgate::gateway::{CertificateFiles, ClientAuth, InboundTls, TlsFiles, TlsListen, TlsVersion};
 use tokio::{
@@ -15,7 +14,7 @@ use tokio::{
 
 use crate::{
     certificates::Authority,
-    fixtures::PATIENCE,
+    fixtures::{PATIENCE, installed},
     gateway::{Node, options, route, route_with, upstream},
     http2::Backend,
     upstream::Upstream,
@@ -89,7 +88,7 @@ async fn grpc_of_python_passes_through() {
 }
 
 /// Runs a program to its end and returns what it printed, on both of its outputs.
-async fn run(program: &str, arguments: &[&str], input: &str) -> String {
+async fn run(program: &Path, arguments: &[&str], input: &str) -> String {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -97,7 +96,7 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> String {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("{program}, which `make peers` installs: {error}"));
+    let mut child = child.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
@@ -107,20 +106,6 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> String {
         .unwrap();
     let printed = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&printed).into_owned()
-}
-
-/// Whether a program is here. In CI it must be.
-fn has(program: &str) -> bool {
-    let paths = std::env!("PATH").split(':').map(PathBuf::from);
-    let here = paths.map(|path| path.join(program)).any(|path| path.exists());
-    assert!(
-        here || option_env!("CI").is_none(),
-        "{program} is not here; `make peers` installs it"
-    );
-    if !here {
-        println!("SKIPPED, NOT PASSED: {program} is not here; `make peers` installs it");
-    }
-    here
 }
 
 /// A gateway with TLS, the folder of its certificates, and what it forwards to.
@@ -150,9 +135,9 @@ async fn with_tls() -> (Node, tempfile::TempDir, Upstream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_gets_the_same_answer_in_every_version_of_http() {
-    if !has("curl") {
+    let Some(curl) = installed("curl") else {
         return;
-    }
+    };
     let (node, folder, upstream) = with_tls().await;
     let plain = format!("http://{}/a?b=c", node.addr());
     let encrypted = format!("https://{}/a?b=c", node.gateway.local_tls_addr().unwrap());
@@ -169,7 +154,7 @@ async fn curl_gets_the_same_answer_in_every_version_of_http() {
         let mut arguments: Vec<_> = version.split(' ').collect();
         arguments.extend(["--silent", "--show-error", "--cacert", &ca]);
         arguments.extend(["--write-out", " %{http_code} %{http_version}", url]);
-        let printed = run("curl", &arguments, "").await;
+        let printed = run(&curl, &arguments, "").await;
         assert_eq!(printed, format!("hello 200 {spoken}"), "{version} {url}");
         assert_eq!(upstream.last().target(), "/a?b=c");
     }
@@ -177,9 +162,9 @@ async fn curl_gets_the_same_answer_in_every_version_of_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h2load_gets_every_answer() {
-    if !has("h2load") {
+    let Some(h2load) = installed("h2load") else {
         return;
-    }
+    };
     let backend = Backend::start(std::sync::Arc::default()).await;
     let events = [
         upstream("api", &backend.url(), r#""protocol":"http2""#),
@@ -187,7 +172,7 @@ async fn h2load_gets_every_answer() {
     ];
     let node = Node::start(&events);
     let url = format!("http://{}/", node.addr());
-    let printed = run("h2load", &["-n5000", "-c10", "-m50", &url], "").await;
+    let printed = run(&h2load, &["-n5000", "-c10", "-m50", &url], "").await;
     assert!(
         printed.contains("5000 succeeded, 0 failed, 0 errored"),
         "{printed}"
@@ -196,9 +181,9 @@ async fn h2load_gets_every_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openssl_agrees_on_a_protocol_and_a_certificate() {
-    if !has("openssl") {
+    let Some(openssl) = installed("openssl") else {
         return;
-    }
+    };
     let (node, folder, _upstream) = with_tls().await;
     let addr = node.gateway.local_tls_addr().unwrap().to_string();
     let ca = folder.path().join("ca.pem").display().to_string();
@@ -213,7 +198,7 @@ async fn openssl_agrees_on_a_protocol_and_a_certificate() {
         "-verify_return_error",
     ];
     let check = async |more: &[&str], said: &[&str]| {
-        let printed = run("openssl", &[&client, more].concat(), "Q\n").await;
+        let printed = run(&openssl, &[&client, more].concat(), "Q\n").await;
         for said in said {
             assert!(printed.contains(said), "{more:?}: {said:?} is not in {printed}");
         }

@@ -50,6 +50,11 @@ pub(super) struct Activity {
 }
 
 impl Activity {
+    /// Something is to come at once.
+    pub(super) fn expects_head(&self) {
+        self.head.begins();
+    }
+
     /// Since when the head of a request is being sent.
     pub(super) fn head_since(&self) -> Option<Instant> {
         self.head.since()

@@ -73,9 +73,12 @@ fn assert_never_more(reader: &str, cases: &[Case], theirs: &[Vec<Seen>]) {
         .iter()
         .zip(theirs)
         .filter(|(case, theirs)| is_among(&case.expected.seen, theirs) == case.excepts(reader))
-        .map(|(case, theirs)| match case.excepts(reader) {
-            true => format!("{}\n    is no exception any more", case.title),
-            false => case.differs_from_what(reader, theirs),
+        .map(|(case, theirs)| {
+            if case.excepts(reader) {
+                format!("{}\n    is no exception any more", case.title)
+            } else {
+                case.differs_from_what(reader, theirs)
+            }
         })
         .collect();
     assert!(differences.is_empty(), "{}", differences.join("\n\n"));

@@ -8,10 +8,10 @@ use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName, version::TLS12};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-use super::{Node, assert_refused, options, route, upstream};
+use super::{Node, assert_refused, options, route, settings, upstream};
 use crate::{
     certificates::{Authority, Issued},
     http2::Answer,
@@ -288,5 +288,22 @@ async fn the_upstream_chooses_http_2_over_tls_unless_the_request_is_to_switch() 
         502,
         "upstream_tls_error",
         "tls_protocol_error",
+    );
+}
+
+#[tokio::test]
+async fn a_handshake_has_no_more_time_than_a_head() {
+    let mut shown = Shown::start(&["shop.test"], |_, _, _| {}).await;
+    shown
+        .node
+        .change(&[settings(r#"{"limits":{"headTimeout":"1s"}}"#)]);
+    let addr = shown.node.gateway.local_tls_addr().unwrap();
+    let mut silent = TcpStream::connect(addr).await.unwrap();
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
+    assert!(
+        shown
+            .get(shown.authority.client(&["h2"], None), "shop.test")
+            .await
+            .is_ok()
     );
 }

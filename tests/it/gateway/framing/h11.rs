@@ -1,6 +1,6 @@
 //! What h11 reads in the bytes of a case. It is written in Python, straight from the standard's grammar.
 
-use std::{path::Path, process::Stdio};
+use std::{fmt::Write as _, path::Path, process::Stdio};
 
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -62,7 +62,10 @@ fn in_origin_form(target: String) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").unwrap();
+        digits
+    })
 }
 
 fn unhex(digits: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use flexgate_schemas::outcome::{
 use http::Request;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
 };
 
 use super::{Recorded, Recording};
@@ -16,7 +16,7 @@ use crate::{
     gateway::{bare::Bare, options, route, route_with, settings, upstream},
     http2::{self, Backend},
     upstream::Upstream,
-    wire::read_head,
+    wire::{Client, read_head},
 };
 
 fn ending(recorded: &Recorded) -> (Option<u16>, Option<&'static str>) {
@@ -97,38 +97,35 @@ async fn a_client_that_takes_nothing_for_too_long_has_stalled() {
     assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
 }
 
-#[tokio::test]
-async fn a_client_that_owes_the_rest_of_its_body_while_the_upstream_waits_has_stalled() {
+/// A client that is answered in the middle of its body, by an upstream that does not go on; and the upstream's connection.
+async fn answered_early(limits: &str) -> (Recording, Client, BufReader<TcpStream>) {
     let backend = Bare::listen().await;
     let recording = Recording::of(&[
-        settings(r#"{"limits":{"bodyTimeout":50}}"#),
-        route("all", "/*", &backend.url()),
-    ]);
-    let mut client = recording.client().await;
-    client
-        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhello")
-        .await;
-    let _upstream = backend.begins_to_answer().await;
-    assert!(client.is_closed().await);
-    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
-}
-
-#[tokio::test]
-async fn a_body_that_becomes_too_long_after_the_answer_has_begun_is_no_fault_of_the_upstream() {
-    let backend = Bare::listen().await;
-    let recording = Recording::of(&[
-        settings(r#"{"limits":{"maxBodySize":5}}"#),
+        settings(&format!(r#"{{"limits":{{{limits}}}}}"#)),
         route("all", "/*", &backend.url()),
     ]);
     let mut client = recording.client().await;
     client
         .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
         .await;
-    let _upstream = backend.begins_to_answer().await;
+    let upstream = backend.begins_to_answer().await;
     read_head(&mut client.0)
         .await
         .unwrap()
         .expect("the beginning of an answer");
+    (recording, client, upstream)
+}
+
+#[tokio::test]
+async fn a_client_that_owes_the_rest_of_its_body_while_the_upstream_waits_has_stalled() {
+    let (recording, mut client, _upstream) = answered_early(r#""bodyTimeout":50"#).await;
+    assert!(client.is_closed().await);
+    assert_eq!(ending(&recording.over().await), (Some(200), Some(CLIENT_STALLED)));
+}
+
+#[tokio::test]
+async fn a_body_that_becomes_too_long_after_the_answer_has_begun_is_no_fault_of_the_upstream() {
+    let (recording, mut client, _upstream) = answered_early(r#""maxBodySize":5"#).await;
     client.send("1\r\n!\r\n").await;
     assert!(client.is_closed().await);
     assert_eq!(ending(&recording.over().await), (Some(200), Some(BODY_TOO_LARGE)));
