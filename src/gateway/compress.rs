@@ -153,7 +153,8 @@ fn is_textual(media_type: &HeaderValue) -> bool {
     // Events are few and small, and each must come at once.
     let is_text = name.starts_with("text/") && name != "text/event-stream";
     let ends = ["+json", "+xml", "+text"];
-    is_text || TEXTUAL.contains(&&*name) || ends.iter().any(|end| name.ends_with(end))
+    let is_call = name.starts_with("application/grpc"); // which compresses each of its messages, if it is to be
+    is_text || TEXTUAL.contains(&&*name) || !is_call && ends.iter().any(|end| name.ends_with(end))
 }
 
 /// RFC 9111 5.2.2.6.
@@ -210,7 +211,7 @@ mod tests {
             "text/event-stream",
             "text/event-stream;charset=utf-8",
             "application/grpc",
-            "application/grpc+proto",
+            "application/grpc+json",
             "image/png",
             "video/mp4",
             "application/zip",
