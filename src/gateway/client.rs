@@ -50,7 +50,6 @@ pub(super) struct Client {
     activity: Activity,
     /// Why it was given up, if it was.
     tired: Cell<Option<Tired>>,
-    /// What it counts by.
     _place: Place,
 }
 

@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
+    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -19,7 +20,7 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
-    crowd::Crowd,
+    crowd::{Crowd, Place},
     door::{Accepted, Door, Doors},
     forwarded,
     ids::Ids,
@@ -202,9 +203,19 @@ impl Core {
         }
     }
 
+    /// A place for a connection of this client, unless it has as many as it may. Trusted proxies are not one client.
+    fn admit(&self, client: IpAddr) -> Option<Place> {
+        let is_counted = self.crowd.is_bounded()
+            && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
+        if is_counted {
+            self.crowd.admit(client)
+        } else {
+            Some(Place::UNCOUNTED)
+        }
+    }
+
     fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
-        let is_trusted = || forwarded::is_trusted(peer.ip().to_canonical(), &self.snapshot().settings);
-        let Some(place) = self.crowd.admit(peer.ip(), is_trusted) else {
+        let Some(place) = self.admit(peer.ip()) else {
             count_refusal("too_many_connections");
             return; // which closes it: to answer would cost what is to be saved
         };

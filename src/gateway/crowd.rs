@@ -18,12 +18,13 @@ pub(super) struct Crowd {
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A connection that may be, until it is dropped.
+/// A connection, until it is dropped; with what it counts by, if it counts.
 #[derive(Debug)]
-pub(super) struct Place {
-    crowd: Arc<Crowd>,
-    /// Whom it counts for; none where nobody counts.
-    client: Option<IpAddr>,
+pub(super) struct Place(Option<(Arc<Crowd>, IpAddr)>);
+
+impl Place {
+    /// One that nobody counts.
+    pub(super) const UNCOUNTED: Self = Self(None);
 }
 
 impl Crowd {
@@ -35,35 +36,29 @@ impl Crowd {
         })
     }
 
-    /// A place for one more connection, unless the client has as many as it may. Whoever is trusted is not one client.
-    pub(super) fn admit(
-        self: &Arc<Self>,
-        address: IpAddr,
-        is_trusted: impl FnOnce() -> bool,
-    ) -> Option<Place> {
-        let place = |client| Place {
-            crowd: Arc::clone(self),
-            client,
-        };
-        let Some(max) = self.max.filter(|_| !is_trusted()) else {
-            return Some(place(None));
-        };
+    /// Whether anybody counts at all.
+    pub(super) fn is_bounded(&self) -> bool {
+        self.max.is_some()
+    }
+
+    /// A place for one more connection, unless the client has as many as it may.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let client = client_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(client).or_insert(0);
-        if *count >= max.get() {
+        if self.max.is_some_and(|max| *count >= max.get()) {
             return None;
         }
         *count += 1;
-        Some(place(Some(client)))
+        Some(Place(Some((Arc::clone(self), client))))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some(client) = self.client else { return };
-        let mut counts = self.crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = counts.entry(client) {
+        let Some((crowd, client)) = &self.0 else { return };
+        let mut counts = crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = counts.entry(*client) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -86,7 +81,7 @@ mod tests {
     #[test]
     fn a_client_has_as_many_places_as_it_may_and_gets_them_back() {
         let crowd = Crowd::new(NonZeroUsize::new(2));
-        let admit = |address: &str| crowd.admit(address.parse().unwrap(), || false);
+        let admit = |address: &str| crowd.admit(address.parse().unwrap());
         let (first, second) = (admit("10.0.0.1"), admit("::ffff:10.0.0.1"));
         assert!(first.is_some() && second.is_some());
         assert!(
@@ -103,9 +98,8 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_of_ipv6_are_one_client() {
         let crowd = Crowd::new(NonZeroUsize::new(1));
-        let admit = |address: &str| crowd.admit(address.parse().unwrap(), || false);
-        let _first = admit("2001:db8::1").unwrap();
-        assert!(admit("2001:db8::2").is_none());
-        assert!(admit("2001:db8:0:1::1").is_some());
+        let _first = crowd.admit("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(crowd.admit("2001:db8::2".parse().unwrap()).is_none());
+        assert!(crowd.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
     }
 }

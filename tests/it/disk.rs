@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use crate::fixtures::PATIENCE;
+use crate::fixtures::{self, PATIENCE};
 
 /// The file that says that the disk is there, and not only the folder it belongs into.
 const MARKER: &str = "mounted";
@@ -30,11 +30,7 @@ impl SmallDisk {
             return Some(Self(folder));
         }
         if let Err(reason) = is_permitted(&folder).await {
-            // Past the harness, which keeps what a test prints to itself.
-            let _shown = writeln!(
-                io::stderr(),
-                "SKIPPED, NOT PASSED: {test}: no small disk: {reason}"
-            );
+            fixtures::skipped(&format!("{test}: no small disk: {reason}"));
             return None;
         }
         let program = std::env::current_exe().unwrap();

@@ -13,6 +13,7 @@ mod http2;
 mod limits;
 mod lines;
 mod names;
+mod peers;
 mod recording;
 mod resolution;
 mod tls;
@@ -100,7 +101,7 @@ impl Node {
         self.gateway.local_addr()
     }
 
-    pub(crate) async fn client(&self) -> Client {
+    async fn client(&self) -> Client {
         Client::connect(self.addr()).await
     }
 
@@ -135,7 +136,7 @@ pub(crate) fn upstream(name: &str, url: &str, more: &str) -> Event {
 }
 
 /// Global settings, written as JSON.
-pub(crate) fn settings(json: &str) -> Event {
+fn settings(json: &str) -> Event {
     Event::SettingsUpdated(serde_json::from_str(json).unwrap())
 }
 

@@ -21,7 +21,6 @@ mod gateway;
 mod http2;
 mod journal;
 mod outcomes;
-mod peers;
 mod program;
 mod projections;
 mod renewal;

@@ -1,13 +1,66 @@
-//! slowhttptest: clients that take their time, so that a server has none left for others.
+//! The gateway between the ends that others wrote: varnishtest's clients and servers, and slowhttptest's attackers.
 
-use std::time::{Duration, Instant};
+mod protocols;
 
-use super::run;
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::Output,
+    time::{Duration, Instant},
+};
+
+use tokio::{process::Command, time::timeout};
+
+use super::{Node, limits::refusals, route, settings};
 use crate::{
-    fixtures::{installed, refusals},
-    gateway::{Node, route, settings},
+    fixtures::{PATIENCE, debian},
     upstream::Upstream,
 };
+
+/// Plays one script. It names the gateway and where its own server has to listen.
+async fn varnishtest(script: &str) {
+    let Some(program) = debian("varnishtest", "varnish") else {
+        return;
+    };
+    // Free until a moment ago, and with no reason to be taken before the script listens there.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = free.local_addr().unwrap();
+    drop(free);
+    let node = Node::forwarding_to(&format!("http://{upstream}"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/gateway/peers");
+    let output = run(Command::new(program)
+        .arg(format!("-Dgateway={}", node.addr()))
+        .arg(format!("-Dupstream={upstream}"))
+        .arg(folder.join(script)))
+    .await;
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+}
+
+async fn run(command: &mut Command) -> Output {
+    let output = timeout(PATIENCE, command.kill_on_drop(true).output());
+    output.await.expect("an end").unwrap()
+}
+
+#[tokio::test]
+async fn each_hop_has_its_own_framing() {
+    varnishtest("framing.vtc").await;
+}
+
+#[tokio::test]
+async fn what_has_no_body_has_none() {
+    varnishtest("bodiless.vtc").await;
+}
+
+#[tokio::test]
+async fn fields_of_one_hop_stay_on_it() {
+    varnishtest("hop_by_hop.vtc").await;
+}
+
+#[tokio::test]
+async fn requests_that_come_together_are_told_apart() {
+    varnishtest("pipelined.vtc").await;
+}
 
 /// How many connections an attack has.
 const ATTACKERS: u64 = 200;
@@ -15,7 +68,7 @@ const ATTACKERS: u64 = 200;
 /// Lets slowhttptest attack a gateway in this mode, while somebody else is served there; what it says in the end, if it is
 /// installed.
 async fn attacked(mode: &[&str]) -> Option<String> {
-    let program = installed("slowhttptest")?;
+    let program = debian("slowhttptest", "slowhttptest")?;
     // Far more than the kernel takes for a client that does not read.
     let mut long = b"HTTP/1.1 200 OK\r\ncontent-length: 20000000\r\n\r\n".to_vec();
     long.resize(long.len() + 20_000_000, b'x');
@@ -29,20 +82,19 @@ async fn attacked(mode: &[&str]) -> Option<String> {
         route("quick", "/quick", &quick.url()),
     ]);
     let attackers = ATTACKERS.to_string();
-    let url = format!("http://{}/long", node.addr());
-    let common = [
-        "-c", &attackers, "-r", &attackers, "-i", "3", "-l", "6", "-u", &url,
-    ];
-    let arguments = [mode, &common].concat();
-    let attack = run(&program, &arguments, "");
-    let (said, mut waits) = tokio::join!(attack, served_for(&node, Duration::from_secs(4)));
+    let mut attack = Command::new(program);
+    attack
+        .args(mode)
+        .args(["-c", &attackers, "-r", &attackers, "-i", "3", "-l", "6"])
+        .args(["-u", &format!("http://{}/long", node.addr())]);
+    let (said, mut waits) = tokio::join!(run(&mut attack), served_for(&node, Duration::from_secs(4)));
     waits.sort_unstable();
     let usual = waits[waits.len() / 2];
     assert!(
         usual < Duration::from_millis(100),
         "every second waits {usual:?} or more"
     );
-    Some(said)
+    Some(String::from_utf8_lossy(&said.stdout).into_owned())
 }
 
 /// Asks over and over, and is always answered: how long each answer took.
