@@ -2,18 +2,26 @@
 //!
 //! A request reads memory and its upstream, and nothing else. `stack` is its path, top to bottom.
 
+mod accept_encoding;
 mod address;
 mod alarm;
+mod around;
 mod arrive;
 mod balance;
 mod body;
 mod channel;
+mod choice;
 mod client;
 mod compiled;
+mod compress;
 mod connect;
 mod core;
+mod cors;
 mod crowd;
 mod door;
+mod edits;
+mod encoded;
+mod encoder;
 mod errand;
 mod exchange;
 mod far_end;
@@ -48,6 +56,8 @@ mod strand;
 mod tls;
 mod trace;
 mod tunnel;
+mod values;
+mod vary;
 mod via;
 mod wire;
 

@@ -28,11 +28,11 @@ use std::sync::Arc;
 
 use flexgate_schemas::Route;
 
-pub(crate) use fit::decoded;
+pub(crate) use fit::{decoded, parameters, values_of};
 pub use host::{HostRefusal, normalize_host};
 pub use path::{NormalPath, PathRefusal, normalize};
 pub use protection::{Protection, unmet_protection};
-pub use rewrite::forward_path;
+pub use rewrite::{forward_path, named_segment};
 pub use table::{Found, Table, Target};
 pub(crate) use trie::Trie;
 

@@ -27,7 +27,7 @@ use crate::{
     cluster::{FlexGate, Recording, Running},
 };
 
-const CONNECTIONS: usize = 10_000;
+const CONNECTIONS: u16 = 10_000;
 /// The bar for all of them together.
 const RESIDENT_MAX_MB: f64 = 300.0;
 const BODY_PIECES: usize = 1600;
@@ -96,12 +96,10 @@ async fn connections(port: u16, pid: u32, kind: &str) {
     assert_eq!(line, "held\n");
     let (after, asked) = (resident_mb(pid), Instant::now());
     assert!(ask(port).await);
-    #[expect(clippy::cast_precision_loss, reason = "for people")]
-    let connections = CONNECTIONS as f64;
     println!(
         "{CONNECTIONS} connections, {kind}: {after:.1} MB resident, {:.2} KB each; somebody else is answered in {:.1} ms; \
          under {RESIDENT_MAX_MB} MB is asked: {}",
-        (after - before) * 1000.0 / connections,
+        (after - before) * 1000.0 / f64::from(CONNECTIONS),
         asked.elapsed().as_secs_f64() * 1000.0,
         if after < RESIDENT_MAX_MB {
             "held"
@@ -126,7 +124,7 @@ pub async fn hold_connections() {
     let arguments: Vec<String> = std::env::args().collect();
     let place = arguments.iter().position(|argument| argument == "hold").unwrap();
     let (port, kind): (u16, _) = (arguments[place + 1].parse().unwrap(), &*arguments[place + 2]);
-    let mut held = Vec::with_capacity(CONNECTIONS);
+    let mut held = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         if kind == "served" {

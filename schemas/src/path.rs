@@ -107,15 +107,15 @@ fn parse_segment(text: &str) -> Result<Segment, PathError> {
     if text.contains(['?', '#']) {
         return refuse("the query is matched by `match.query`, a fragment is never sent");
     }
-    match normal_segment(text) {
+    match normal_text(text) {
         Ok(normal) => Ok(Segment::Literal(normal.into())),
         Err(reason) => refuse(reason),
     }
 }
 
-/// A segment in the normal form of RFC 3986 6.2.2, in which requests are matched: escapes of unreserved characters
+/// Text of a path in the normal form of RFC 3986 6.2.2, in which requests are matched: escapes of unreserved characters
 /// decoded, the others with upper-case digits, and everything that a path cannot carry escaped.
-fn normal_segment(text: &str) -> Result<String, &'static str> {
+pub(crate) fn normal_text(text: &str) -> Result<String, &'static str> {
     let mut normal = String::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -6,10 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HostPattern, Matchers, Methods, Millis, PathPattern, PathTemplate, RouteId, Size, UpstreamId,
-    UpstreamUrl,
+    Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId,
+    Size, UpstreamId, UpstreamUrl,
+    edits::{Edits, HeaderEdits},
     ids::IdError,
+    matchers::ParameterName,
     policy::{Auth, CircuitBreaker, RateLimit, Retries},
+    recording::is_default,
     url::UrlError,
 };
 
@@ -46,13 +49,28 @@ pub struct Route {
     pub strip_path: bool,
     /// Forward this path instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewrite: Option<PathTemplate>,
+    pub rewrite: Option<Rewrite>,
     /// Forward the client's `Host` instead of the upstream's own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preserve_host: bool,
+    /// Forward this `Host` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewrite_host: Option<Authority>,
     /// Take paths with `%2F` and `%5C`; otherwise they are refused with 400.
     #[serde(default, skip_serializing_if = "is_false")]
     pub allow_encoded_slashes: bool,
+    /// What happens to header fields on their way through.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub headers: HeaderEdits,
+    /// What happens to query parameters on their way to the upstream.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub query: Edits<ParameterName>,
+    /// Which pages of other origins may read responses; overrides the settings'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// Whether responses are compressed; overrides the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -98,7 +116,12 @@ impl Route {
             strip_path: false,
             rewrite: None,
             preserve_host: false,
+            rewrite_host: None,
             allow_encoded_slashes: false,
+            headers: HeaderEdits::default(),
+            query: Edits::default(),
+            cors: None,
+            compression: None,
             auth: Auth::None,
             rate_limit: None,
             circuit_breaker: None,
@@ -108,9 +131,14 @@ impl Route {
         }
     }
 
-    /// The lowest schema level that can read it: the first two know no `maxBodySize`.
+    /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
+    /// to responses came with the third.
     pub fn reader_level(&self) -> u32 {
-        if self.max_body_size.is_some() { 3 } else { 1 }
+        let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
+        let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
+        let responses = self.cors.is_some() || self.compression.is_some();
+        let is_new = is_regex || edits || responses || self.max_body_size.is_some();
+        if is_new { 3 } else { 1 }
     }
 
     /// What it matches, without the names of path segments.
@@ -269,13 +297,25 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_of_its_own_needs_a_newer_reader() {
-        let level = |json: &str| serde_json::from_str::<Route>(json).unwrap().reader_level();
-        assert_eq!(level(r#"{"id":"r","path":"/","upstream":"u"}"#), 1);
+    fn only_what_is_asked_for_needs_a_newer_reader() {
+        let level = |fields: &str| {
+            let json = format!(r#"{{"id":"r","path":"/","upstream":"u",{fields}}}"#);
+            serde_json::from_str::<Route>(&json).unwrap().reader_level()
+        };
+        assert_eq!(level(r#""stripPath":true,"headers":{"request":{}}"#), 1);
         assert_eq!(
-            level(r#"{"id":"r","path":"/","upstream":"u","maxBodySize":"1mb"}"#),
-            3
+            level(r#""rewrite":"/a","match":{"headers":[{"name":"x","value":"1"}]}"#),
+            1
         );
+        assert_eq!(level(r#""headers":{"request":{"remove":["x-a"]}}"#), 3);
+        assert_eq!(level(r#""query":{"remove":["a"]}"#), 3);
+        assert_eq!(level(r#""rewriteHost":"a""#), 3);
+        assert_eq!(level(r#""cors":{"origins":"*"}"#), 3);
+        assert_eq!(level(r#""compression":{}"#), 3);
+        assert_eq!(level(r#""maxBodySize":"1mb""#), 3);
+        assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
+        assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
+        assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Limits, Millis, Security,
+    Compression, Cors, Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -29,6 +29,12 @@ pub struct Settings {
     /// Send RFC 7239 `Forwarded` too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forwarded: bool,
+    /// Which pages of other origins may read responses, where the route does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// Whether responses are compressed, where the route does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -53,9 +59,10 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`.
+    /// `limits` and no `security`, neither `cors` nor `compression`.
     pub fn reader_level(&self) -> u32 {
-        if !is_default(&self.limits) || !is_default(&self.security) {
+        let responses = self.cors.is_some() || self.compression.is_some();
+        if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
         } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
@@ -109,6 +116,11 @@ mod tests {
         assert_eq!(level(r#"{"limits":{}}"#), 1);
         assert_eq!(level(r#"{"limits":{"maxBodySize":1}}"#), 3);
         assert_eq!(level(r#"{"privacy":{"path":"template"}}"#), 2);
+        assert_eq!(
+            level(r#"{"privacy":{"path":"template"},"cors":{"enabled":false}}"#),
+            3
+        );
+        assert_eq!(level(r#"{"compression":{}}"#), 3);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Event, Route, RouteId, UpstreamId, UpstreamRef,
+    Event, Rewrite, Route, RouteId, UpstreamId, UpstreamRef,
     event::{Entity, RouteDeleted},
 };
 use serde_json::{Map, Value};
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
-    patch::respell_policies,
+    patch::{respell, respell_policies},
     settings::check_rate_limit,
     upstreams::idle_policies,
 };
@@ -38,6 +38,7 @@ impl Managed for Route {
 
     fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
+        check_edits(self)?;
         check_rate_limit(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
@@ -104,23 +105,55 @@ impl Listed for Route {
 
     fn respell(patch: &mut Map<String, Value>) {
         respell_policies(patch);
+        if let Some(Value::Object(cors)) = patch.get_mut("cors") {
+            respell(cors, "origin", "origins");
+        }
     }
 }
 
 fn check_rewrite(route: &Route) -> Result<(), Refusal> {
-    let Some(template) = &route.rewrite else {
-        return Ok(());
+    let missing = match &route.rewrite {
+        None => return Ok(()),
+        Some(_) if route.strip_path => return Err(Refusal::StripAndRewrite),
+        Some(Rewrite::Template(template)) => template.missing_in(&route.path),
+        Some(Rewrite::Regex(_)) => None,
     };
-    if route.strip_path {
-        return Err(Refusal::StripAndRewrite);
-    }
-    match template.missing_in(&route.path) {
+    match missing {
         Some(name) => Err(Refusal::RewriteName {
             name: name.to_owned(),
             pattern: route.path.clone(),
         }),
         None => Ok(()),
     }
+}
+
+/// Values can only be made of what the route's path has, and there is one `Host`.
+fn check_edits(route: &Route) -> Result<(), Refusal> {
+    let headers = &route.headers;
+    let places = [
+        ("/headers/request", headers.request.missing_in(&route.path)),
+        ("/headers/response", headers.response.missing_in(&route.path)),
+        ("/query", route.query.missing_in(&route.path)),
+    ];
+    for (place, missing) in places {
+        if let Some((value, variable)) = missing {
+            return Err(Refusal::Invalid {
+                pointer: format!("{place}{value}"),
+                detail: format!(
+                    "there is no {variable}: the path {} has no such segment",
+                    route.path
+                ),
+            });
+        }
+    }
+    if route.preserve_host && route.rewrite_host.is_some() {
+        return Err(Refusal::Invalid {
+            pointer: "/rewriteHost".to_owned(),
+            detail: "`preserveHost` and `rewriteHost` exclude each other: each says the whole `Host`"
+                .to_owned(),
+        });
+    }
+    Ok(())
 }
 
 /// The name that is nearest to what was written, if it is near enough to have been meant: two slips at most, and most

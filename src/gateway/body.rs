@@ -13,6 +13,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::{
+    encoded::Encoded,
+    encoder::{Encoder, Slot},
     errand::Way,
     exchange::{Ending, Exchange, Upload},
     observe::Observation,
@@ -34,7 +36,7 @@ pub(super) enum BodyError {
     Stalled,
 }
 
-type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// The body of a request, on its way to an upstream.
 #[derive(Debug)]
@@ -123,6 +125,8 @@ enum Content {
         incoming: Incoming,
         lease: Option<Lease>,
     },
+    /// The same in another coding.
+    Encoded(Box<Encoded>),
     /// Nothing: the connection goes on in another protocol, to this upstream.
     Switching(Option<Box<Wire>>),
     /// What an upstream sent, until it broke off.
@@ -168,6 +172,15 @@ impl Body {
         let lease = lease.and_then(Lease::end_if_free);
         Self {
             content: Content::Streamed { incoming, lease },
+            observation: None,
+            pauses_since: None,
+        }
+    }
+
+    /// This body, which nobody observes yet, in another coding.
+    pub(super) fn encoded(self, encoder: Encoder, slot: Slot) -> Self {
+        Self {
+            content: Content::Encoded(Box::new(Encoded::new(self, encoder, slot))),
             observation: None,
             pauses_since: None,
         }
@@ -252,6 +265,7 @@ impl http_body::Body for Body {
             Content::Streamed { incoming, lease } => {
                 poll_streamed(incoming, lease, cx).map_err(BodyError::Broken)
             }
+            Content::Encoded(encoded) => encoded.poll_frame(cx),
             Content::Switching(_) => Poll::Ready(None),
             Content::BrokenOff(error) => Poll::Ready(error.take().map(Err)),
         };
@@ -280,6 +294,7 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Own(bytes) => bytes.is_empty(),
             Content::Streamed { incoming, .. } => incoming.is_end_stream(),
+            Content::Encoded(encoded) => encoded.is_end_stream(),
             Content::Switching(_) => true,
             Content::BrokenOff(_) => false,
         }
@@ -290,7 +305,7 @@ impl http_body::Body for Body {
             Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Streamed { incoming, .. } => incoming.size_hint(),
             Content::Switching(_) => SizeHint::with_exact(0),
-            Content::BrokenOff(_) => SizeHint::default(),
+            Content::Encoded(_) | Content::BrokenOff(_) => SizeHint::default(),
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct Client {
     activity: Activity,
     /// Why it was given up, if it was.
     tired: Cell<Option<Tired>>,
+    /// What it counts by.
     _place: Place,
 }
 

@@ -7,12 +7,17 @@ use std::{
 
 use flexgate_schemas::{
     Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
+    compression::Compressing,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
 
 use super::{
     balance::{self, Turns},
+    choice::Choice,
+    compress,
+    cors::CompiledCors,
+    edits::CompiledEdits,
     metrics::Series,
     origin::Origin,
     snapshot::{SecretMissing, Secrets, Workshop},
@@ -26,6 +31,12 @@ pub(super) struct CompiledRoute {
     /// The pattern of its path, as text.
     pub(super) pattern: Box<str>,
     pub(super) destination: Destination,
+    /// What it does to messages, if it does anything.
+    pub(super) edits: Option<Box<CompiledEdits>>,
+    /// What it says of pages of other origins.
+    pub(super) cors: Choice<CompiledCors>,
+    /// What it says of compression.
+    pub(super) compression: Choice<Compressing>,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
 }
@@ -103,6 +114,9 @@ impl CompiledRoute {
             route: Arc::clone(route),
             pattern: route.path.to_string().into(),
             destination,
+            edits: CompiledEdits::compile(route),
+            cors: CompiledCors::compile(route.cors.as_ref()),
+            compression: compress::compile(route.compression.as_ref()),
             series,
         }
     }

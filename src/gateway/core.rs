@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     hash::RandomState,
-    net::IpAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -20,8 +19,9 @@ use tokio::{
 use super::{
     client::{self, Client},
     connect::Connector,
-    crowd::{Crowd, Place},
+    crowd::Crowd,
     door::{Accepted, Door, Doors},
+    encoder::Encoders,
     forwarded,
     ids::Ids,
     listen,
@@ -56,6 +56,7 @@ pub(super) struct Core {
     pub(super) pool: Pool,
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
+    pub(super) encoders: Encoders,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -97,6 +98,7 @@ impl Core {
             pool: Pool::default(),
             connector: parts.connector,
             metrics: parts.metrics,
+            encoders: Encoders::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
@@ -203,19 +205,9 @@ impl Core {
         }
     }
 
-    /// A place for a connection of this client, unless it has as many as it may. Trusted proxies are not one client.
-    fn admit(&self, client: IpAddr) -> Option<Place> {
-        let is_counted = self.crowd.is_bounded()
-            && !forwarded::is_trusted(client.to_canonical(), &self.snapshot().settings);
-        if is_counted {
-            self.crowd.admit(client)
-        } else {
-            Some(Place::UNCOUNTED)
-        }
-    }
-
     fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
-        let Some(place) = self.admit(peer.ip()) else {
+        let is_trusted = || forwarded::is_trusted(peer.ip().to_canonical(), &self.snapshot().settings);
+        let Some(place) = self.crowd.admit(peer.ip(), is_trusted) else {
             count_refusal("too_many_connections");
             return; // which closes it: to answer would cost what is to be saved
         };

@@ -18,13 +18,12 @@ pub(super) struct Crowd {
     counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-/// A connection, until it is dropped; with what it counts by, if it counts.
+/// A connection that may be, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Option<(Arc<Crowd>, IpAddr)>);
-
-impl Place {
-    /// One that nobody counts.
-    pub(super) const UNCOUNTED: Self = Self(None);
+pub(super) struct Place {
+    crowd: Arc<Crowd>,
+    /// Whom it counts for; none where nobody counts.
+    client: Option<IpAddr>,
 }
 
 impl Crowd {
@@ -36,29 +35,35 @@ impl Crowd {
         })
     }
 
-    /// Whether anybody counts at all.
-    pub(super) fn is_bounded(&self) -> bool {
-        self.max.is_some()
-    }
-
-    /// A place for one more connection, unless the client has as many as it may.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    /// A place for one more connection, unless the client has as many as it may. Whoever is trusted is not one client.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        is_trusted: impl FnOnce() -> bool,
+    ) -> Option<Place> {
+        let place = |client| Place {
+            crowd: Arc::clone(self),
+            client,
+        };
+        let Some(max) = self.max.filter(|_| !is_trusted()) else {
+            return Some(place(None));
+        };
         let client = client_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(client).or_insert(0);
-        if self.max.is_some_and(|max| *count >= max.get()) {
+        if *count >= max.get() {
             return None;
         }
         *count += 1;
-        Some(Place(Some((Arc::clone(self), client))))
+        Some(place(Some(client)))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let Some((crowd, client)) = &self.0 else { return };
-        let mut counts = crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = counts.entry(*client) {
+        let Some(client) = self.client else { return };
+        let mut counts = self.crowd.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = counts.entry(client) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -81,7 +86,7 @@ mod tests {
     #[test]
     fn a_client_has_as_many_places_as_it_may_and_gets_them_back() {
         let crowd = Crowd::new(NonZeroUsize::new(2));
-        let admit = |address: &str| crowd.admit(address.parse().unwrap());
+        let admit = |address: &str| crowd.admit(address.parse().unwrap(), || false);
         let (first, second) = (admit("10.0.0.1"), admit("::ffff:10.0.0.1"));
         assert!(first.is_some() && second.is_some());
         assert!(
@@ -98,8 +103,9 @@ mod tests {
     #[test]
     fn the_addresses_of_one_network_of_ipv6_are_one_client() {
         let crowd = Crowd::new(NonZeroUsize::new(1));
-        let _first = crowd.admit("2001:db8::1".parse().unwrap()).unwrap();
-        assert!(crowd.admit("2001:db8::2".parse().unwrap()).is_none());
-        assert!(crowd.admit("2001:db8:0:1::1".parse().unwrap()).is_some());
+        let admit = |address: &str| crowd.admit(address.parse().unwrap(), || false);
+        let _first = admit("2001:db8::1").unwrap();
+        assert!(admit("2001:db8::2").is_none());
+        assert!(admit("2001:db8:0:1::1").is_some());
     }
 }

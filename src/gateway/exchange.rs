@@ -18,6 +18,7 @@ use hyper::body::Incoming;
 use super::{
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
+    edits::Changes,
     ids::Arrival,
     look::Look,
     record::Notes,
@@ -228,16 +229,20 @@ pub(super) struct Arrived {
 pub(super) struct Routed {
     pub(super) arrived: Arrived,
     pub(super) route: Arc<CompiledRoute>,
-    /// What to ask the upstream for.
-    pub(super) path: ForwardPath,
+    /// What to ask the upstream for, without the base path of the target.
+    pub(super) path: Forwarded,
+    /// And with which query; empty: none.
+    pub(super) query: Forwarded,
+    /// What is done to its fields on the way.
+    pub(super) changes: Changes,
 }
 
-/// The path and query that are forwarded, without the base path of the target.
+/// A part of the target that is forwarded.
 #[derive(Debug)]
-pub(super) enum ForwardPath {
+pub(super) enum Forwarded {
     /// Exactly what the client sent.
     AsSent,
-    /// Another path; the query is the client's.
+    /// This instead.
     Changed(Box<str>),
 }
 

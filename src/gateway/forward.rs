@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use flexgate_schemas::{Route, transport::Protocol};
+use flexgate_schemas::transport::Protocol;
 use futures_util::future::{Either, LocalBoxFuture};
 use http::{
     HeaderMap, HeaderValue, Request, Response, Uri, Version,
@@ -20,9 +20,9 @@ use tower::Service;
 
 use super::{
     body::{Body, RequestBody},
-    compiled::{Authorization, CompiledTarget},
+    compiled::{Authorization, CompiledRoute, CompiledTarget},
     errand::Errand,
-    exchange::{Arrived, Exchange, ForwardPath, Targeted},
+    exchange::{Arrived, Exchange, Forwarded, Targeted},
     forwarded, grpc, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
@@ -78,16 +78,17 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
         headers::join_cookies(&mut headers);
     }
-    let host = exchange_host(&mut headers, &exchange, &request.route.route, &target)?;
+    let host = exchange_host(&mut headers, &exchange, &request.route, &target)?;
     forwarded::tell(&mut headers, look, &exchange.client, host, settings);
     core.via.add(&mut headers, exchange.version);
+    request.changes.make(&mut headers);
     match &upstream.authorization {
         Authorization::Client => {}
         Authorization::Own(value) => drop(headers.insert(AUTHORIZATION, value.clone())),
         Authorization::Missing => return Err(Refusal::NoCredential),
     }
     let client_timeout = exchange.is_call.then(|| grpc::timeout(&headers)).flatten();
-    let uri = request_target(&exchange.uri, &target.base, &request.path)?;
+    let uri = request_target(&exchange.uri, &target.base, &request.path, &request.query)?;
     let outgoing = outgoing(&exchange, uri, headers, body);
     drop(exchange.target.set(Arc::clone(&target)));
     let errand = Errand {
@@ -107,7 +108,7 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
 fn exchange_host(
     headers: &mut HeaderMap,
     exchange: &Exchange,
-    route: &Route,
+    route: &CompiledRoute,
     target: &CompiledTarget,
 ) -> Result<Option<HeaderValue>, Refusal> {
     let authority = exchange
@@ -117,9 +118,10 @@ fn exchange_host(
     let authority = authority
         .transpose()
         .map_err(|_| Refusal::Host(HostRefusal::Syntax))?;
-    let sent = headers.insert(HOST, target.origin.authority.clone());
+    let rewritten = route.edits.as_ref().and_then(|edits| edits.host.as_ref());
+    let sent = headers.insert(HOST, rewritten.unwrap_or(&target.origin.authority).clone());
     let asked_for = authority.or(sent);
-    if route.preserve_host
+    if route.route.preserve_host
         && let Some(host) = &asked_for
     {
         headers.insert(HOST, host.clone());
@@ -137,19 +139,23 @@ fn outgoing(exchange: &Rc<Exchange>, uri: Uri, headers: HeaderMap, body: Incomin
 }
 
 /// Base path, path and query in origin form (RFC 9112 3.2.1).
-fn request_target(sent: &Uri, base: &str, path: &ForwardPath) -> Result<Uri, Refusal> {
-    let path = match path {
-        ForwardPath::AsSent if base.is_empty() => {
+fn request_target(sent: &Uri, base: &str, path: &Forwarded, query: &Forwarded) -> Result<Uri, Refusal> {
+    let path = match (path, query) {
+        (Forwarded::AsSent, Forwarded::AsSent) if base.is_empty() => {
             let as_sent = sent.path_and_query().cloned();
             return Ok(Uri::from(
                 as_sent.unwrap_or_else(|| PathAndQuery::from_static("/")),
             ));
         }
-        ForwardPath::AsSent => sent.path(),
-        ForwardPath::Changed(path) => path,
+        (Forwarded::AsSent, _) => sent.path(),
+        (Forwarded::Changed(path), _) => path,
+    };
+    let query = match query {
+        Forwarded::AsSent => sent.query(),
+        Forwarded::Changed(query) => Some(&**query).filter(|query| !query.is_empty()),
     };
     let base = if path.starts_with('/') { base } else { "" }; // `OPTIONS *` is about the server, not a path of it
-    let text = match sent.query() {
+    let text = match query {
         Some(query) => format!("{base}{path}?{query}"),
         None => format!("{base}{path}"),
     };

@@ -19,6 +19,7 @@ pub(super) enum Field {
     Expect,
     /// `X-Forwarded-*` or `Forwarded`.
     Forwarding,
+    Origin,
     Trace,
     Via,
 }
@@ -40,6 +41,7 @@ impl Field {
             "x-correlation-id" => Some(Self::CorrelationId),
             "expect" => Some(Self::Expect),
             "forwarded" => Some(Self::Forwarding),
+            "origin" => Some(Self::Origin),
             "traceparent" | "tracestate" => Some(Self::Trace),
             "via" => Some(Self::Via),
             other if other.starts_with("x-forwarded-") => Some(Self::Forwarding),

@@ -92,11 +92,8 @@ impl Matched {
             .iter()
             .filter(|(name, _)| self.headers.contains_key(*name))
             .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
-        let parameters = query
-            .unwrap_or_default()
-            .split('&')
+        let parameters = routing::parameters(query.unwrap_or_default())
             .filter(|_| !self.parameters.is_empty())
-            .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
             .map(|(name, value)| (decoded(name), value))
             .filter(|(name, _)| self.parameters.contains_key(&**name))
             .map(|(name, value)| (name, decoded(value)));

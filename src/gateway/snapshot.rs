@@ -9,10 +9,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use flexgate_schemas::{Route, RouteId, Secret, Settings, UpstreamId, event::Entity};
+use flexgate_schemas::{
+    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+};
 
 use super::{
+    choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
+    compress,
+    cors::CompiledCors,
     matched::Matched,
     origin::Origins,
 };
@@ -34,6 +39,10 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
+    /// What the settings say of pages of other origins.
+    pub(super) cors: Choice<CompiledCors>,
+    /// What they say of compression.
+    pub(super) compression: Choice<Compressing>,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -79,6 +88,8 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
                 guard: Arc::default(),
+                cors: Choice::Unsaid,
+                compression: Choice::Unsaid,
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
@@ -112,6 +123,8 @@ impl Published {
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
             guard: Arc::clone(state.guard()),
+            cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
+            compression: compress::compile(state.settings().value.compression.as_ref()),
             matched: Matched::default(),
         };
         match changed {

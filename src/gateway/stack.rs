@@ -7,10 +7,14 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
+    around::Around,
     arrive::Arrive,
     balance::balance,
     body::Body,
     client::Client,
+    compress::compress,
+    cors::Share,
+    edits::edit,
     forward::Forward,
     limit::{limit_body, limit_head},
     matching::route,
@@ -29,11 +33,14 @@ pub(super) fn stack(
     ServiceBuilder::new()
         .layer(Arrive(client)) //   a correlation id and a time of arrival, before anything can be said of the request
         .layer(Observe) //          sees every request and every answer, whoever gave it, to the last byte
+        .layer(Share) //            pages may read refusals, too; browsers ask before anybody can say who they are
         .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
         .layer(Step(limit_head)) // what is too long is not looked into
         .layer(Step(route)) //      everything further in is configured by the route
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
         .layer(Step(protect)) //    what the route asks for and cannot have must fail before anything is sent
+        .layer(Around(compress)) // sees responses as the edits leave them
+        .layer(Around(edit)) //     values are made of the request as it came, for one that may pass
         .layer(Step(balance)) //    a target is chosen last, when it is sure that there will be a request
         .service(Forward)
 }

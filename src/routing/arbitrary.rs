@@ -85,15 +85,25 @@ fn methods() -> impl Strategy<Value = Methods> {
 fn matchers() -> impl Strategy<Value = Matchers> {
     let headers = vec(predicate(&["x-a", "x-b"]), 0..3);
     let query = vec(predicate(&["q"]), 0..2);
-    let some = (headers, query).prop_map(|(headers, query)| {
-        serde_json::from_value(json!({ "headers": headers, "query": query })).unwrap()
+    let path = option::of(select(vec!["/[ab].*", ".*/", "/a(/b)?"]));
+    let some = (path, headers, query).prop_map(|(path, headers, query)| {
+        serde_json::from_value(json!({ "pathRegex": path, "headers": headers, "query": query })).unwrap()
     });
     prop_oneof![2 => Just(Matchers::default()), 1 => some]
 }
 
 fn predicate(names: &[&'static str]) -> impl Strategy<Value = serde_json::Value> {
-    (select(names.to_vec()), option::of(select(vec!["1", "2"])))
-        .prop_map(|(name, value)| json!({ "name": name, "value": value }))
+    let wanted = vec![
+        ("value", "1"),
+        ("value", "2"),
+        ("regex", "1"),
+        ("regex", "1|2"),
+        ("regex", ""),
+    ];
+    (select(names.to_vec()), select(wanted)).prop_map(|(name, (kind, text))| {
+        let text = (!text.is_empty()).then_some(text); // absent: any
+        json!({ "name": name, (kind): text })
+    })
 }
 
 /// A request, in normal form.

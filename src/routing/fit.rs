@@ -2,17 +2,21 @@
 
 use flexgate_schemas::{
     Matchers,
-    matchers::{HeaderMatcher, QueryMatcher},
+    matchers::{HeaderMatcher, QueryMatcher, Wanted},
 };
 
 use super::Target;
 
-/// Whether every predicate on headers and query holds. Allocates nothing.
+/// Whether every predicate on path, headers and query holds. Allocates only to decode a parameter for an expression.
 pub(super) fn predicates_hold(matchers: &Matchers, request: &Target<'_>) -> bool {
+    let path = request.path.as_bytes();
     matchers
-        .headers()
-        .iter()
-        .all(|header| header_holds(header, request))
+        .path()
+        .is_none_or(|wanted| wanted.as_regex().is_match(path))
+        && matchers
+            .headers()
+            .iter()
+            .all(|header| header_holds(header, request))
         && matchers
             .query()
             .iter()
@@ -21,22 +25,31 @@ pub(super) fn predicates_hold(matchers: &Matchers, request: &Target<'_>) -> bool
 
 fn header_holds(wanted: &HeaderMatcher, request: &Target<'_>) -> bool {
     let mut lines = request.headers.get_all(wanted.name.as_header()).iter();
-    match &wanted.value {
-        Some(value) => lines.any(|line| line.as_bytes() == value.as_bytes()),
-        None => lines.next().is_some(),
-    }
+    lines.any(|line| match &wanted.wanted {
+        Wanted::Any => true,
+        Wanted::Exactly(value) => line.as_bytes() == value.as_bytes(),
+        Wanted::Matching(regex) => regex.is_match(line.as_bytes()),
+    })
 }
 
 fn parameter_holds(wanted: &QueryMatcher, request: &Target<'_>) -> bool {
-    let mut parameters = request.query.unwrap_or_default().split('&');
-    parameters.any(|parameter| {
-        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        decoded(name).eq(wanted.name.as_str().bytes())
-            && wanted
-                .value
-                .as_ref()
-                .is_none_or(|wanted| decoded(value).eq(wanted.bytes()))
+    let query = request.query.unwrap_or_default();
+    values_of(query, wanted.name.as_str()).any(|value| match &wanted.wanted {
+        Wanted::Any => true,
+        Wanted::Exactly(wanted) => decoded(value).eq(wanted.bytes()),
+        Wanted::Matching(regex) => regex.is_match(&decoded(value).collect::<Vec<_>>()),
     })
+}
+
+/// The parameters of a query, as sent: name and value.
+pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    parameters.map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
+}
+
+/// The values of the parameters with this name, as sent.
+pub(crate) fn values_of<'q>(query: &'q str, name: &str) -> impl Iterator<Item = &'q str> {
+    parameters(query).filter_map(move |(own, value)| decoded(own).eq(name.bytes()).then_some(value))
 }
 
 /// The bytes of `application/x-www-form-urlencoded` text. A `%` without two digits stands for itself, as in the URL
@@ -136,6 +149,19 @@ mod tests {
             Some("a=%zZ"),
             &[]
         ));
+    }
+
+    #[test]
+    fn an_expression_takes_a_whole_line_or_a_whole_decoded_value() {
+        let header = || json!({ "headers": [{ "name": "x-env", "regex": "(beta|canary)-[0-9]" }] });
+        assert!(holds(header(), None, &[("x-env", "prod"), ("x-env", "canary-7")]));
+        assert!(!holds(header(), None, &[("x-env", "canary-77")]));
+        assert!(!holds(header(), None, &[]));
+        let parameter = || json!({ "query": [{ "name": "a", "regex": "b c+" }] });
+        assert!(holds(parameter(), Some("a=b%20%63c"), &[]));
+        assert!(!holds(parameter(), Some("a=b"), &[]));
+        assert!(holds(json!({ "pathRegex": "/?" }), None, &[]));
+        assert!(!holds(json!({ "pathRegex": "/a" }), None, &[]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The table's rules once more, as plainly as they can be written: look at every route, keep the one that comes first.
 
-use flexgate_schemas::{Matchers, Methods, PathPattern, Route, path::Segment};
+use flexgate_schemas::{Matchers, Methods, PathPattern, Route, WholeRegex, matchers::Wanted, path::Segment};
 
 use super::{Found, Ruled, Target, specificity};
 
@@ -53,21 +53,27 @@ fn matchers_fit(matchers: &Matchers, request: &Target<'_>) -> bool {
         .split('&')
         .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
         .collect();
-    let header = |name: &str, value: &str| {
+    let fits = |wanted: &Wanted, value: &str| match wanted {
+        Wanted::Any => true,
+        Wanted::Exactly(text) => **text == *value,
+        Wanted::Matching(regex) => regex.is_match(value.as_bytes()),
+    };
+    let header = |name: &str, wanted: &Wanted| {
         let mut lines = request.headers.iter();
-        lines.any(|(own, line)| own.as_str() == name && (value == "any" || line == value))
+        lines.any(|(own, line)| own.as_str() == name && fits(wanted, line.to_str().unwrap()))
     };
-    let parameter = |name: &str, value: &str| {
+    let parameter = |name: &str, wanted: &Wanted| {
         let mut all = parameters.iter();
-        all.any(|(own, given)| *own == name && (value == "any" || *given == value))
+        all.any(|(own, given)| *own == name && fits(wanted, given))
     };
-    let value = |value: &Option<Box<str>>| value.as_deref().unwrap_or("any").to_owned();
-    matchers
-        .headers()
-        .iter()
-        .all(|wanted| header(wanted.name.as_header().as_str(), &value(&wanted.value)))
+    let path = |regex: &WholeRegex| regex.is_match(request.path.as_bytes());
+    matchers.path().is_none_or(|wanted| path(wanted.as_regex()))
+        && matchers
+            .headers()
+            .iter()
+            .all(|wanted| header(wanted.name.as_header().as_str(), &wanted.wanted))
         && matchers
             .query()
             .iter()
-            .all(|wanted| parameter(wanted.name.as_str(), &value(&wanted.value)))
+            .all(|wanted| parameter(wanted.name.as_str(), &wanted.wanted))
 }

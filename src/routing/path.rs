@@ -29,6 +29,9 @@ pub enum PathRefusal {
     /// A bare backslash, which some take for a slash.
     #[error("the path has a backslash; escape it as %5C")]
     Backslash,
+    /// An encoded slash that the client did not send: parts of its path make one in the rewritten path.
+    #[error("the path makes an encoded slash where it is rewritten")]
+    ComposedSlash,
     /// White space, a control character, `?` or `#`.
     #[error("the path has a character that must be escaped")]
     Character,

@@ -2,26 +2,48 @@
 
 use std::borrow::Cow;
 
-use flexgate_schemas::{PathPattern, PathTemplate, Route, path::Segment};
+use flexgate_schemas::{PathPattern, PathTemplate, Rewrite, Route, path::Segment, rewrite::RegexRewrite};
+
+use super::path::{PathRefusal, normalize};
 
 /// The path to forward for one that the route matched, both in normal form: what the route's `rewrite` makes of it,
-/// or what `stripPath` leaves of it, or the path as it is. The `*` of `OPTIONS *` stays what it is.
-pub fn forward_path<'p>(route: &Route, path: &'p str) -> Cow<'p, str> {
+/// or what `stripPath` leaves of it, or the path as it is. The `*` of `OPTIONS *` stays what it is. Only what a regular
+/// expression makes of a path can be no path.
+pub fn forward_path<'p>(route: &Route, path: &'p str) -> Result<Cow<'p, str>, PathRefusal> {
     if !path.starts_with('/') {
-        return Cow::Borrowed(path);
+        return Ok(Cow::Borrowed(path));
     }
-    if let Some(template) = &route.rewrite {
-        return Cow::Owned(fill(template, &route.path, path));
+    match &route.rewrite {
+        Some(Rewrite::Template(template)) => Ok(Cow::Owned(fill(template, &route.path, path))),
+        Some(Rewrite::Regex(rewrite)) => replace(rewrite, path, route.allow_encoded_slashes),
+        None if route.strip_path => Ok(Cow::Borrowed(strip(route, path))),
+        None => Ok(Cow::Borrowed(path)),
     }
-    if !route.strip_path {
-        return Cow::Borrowed(path);
-    }
+}
+
+fn strip<'p>(route: &Route, path: &'p str) -> &'p str {
     let literals =
         (route.path.segments().iter()).take_while(|segment| matches!(segment, Segment::Literal(_)));
     match after_segments(path, literals.count()) {
-        "" => Cow::Borrowed("/"),
-        rest => Cow::Borrowed(rest),
+        "" => "/",
+        rest => rest,
     }
+}
+
+/// The groups of an expression may be put together to anything: a dot segment is removed, half an escape is refused.
+fn replace<'p>(
+    rewrite: &RegexRewrite,
+    path: &'p str,
+    allow_encoded_slashes: bool,
+) -> Result<Cow<'p, str>, PathRefusal> {
+    let Some(replaced) = rewrite.replace(path) else {
+        return Ok(Cow::Borrowed(path));
+    };
+    let normal = normalize(&replaced)?;
+    if normal.encoded_slash && !allow_encoded_slashes {
+        return Err(PathRefusal::ComposedSlash);
+    }
+    Ok(Cow::Owned(normal.path.into_owned()))
 }
 
 /// What of a path follows its first segments: nothing, or something that begins with a slash.
@@ -38,7 +60,7 @@ fn fill(template: &PathTemplate, pattern: &PathPattern, path: &str) -> String {
         forwarded.push_str(match segment {
             Segment::Literal(text) => text,
             // The decider refuses a name that the pattern lacks; should one come from elsewhere, it stands for nothing.
-            Segment::Named(_) => value_of(segment, pattern, path).unwrap_or_default(),
+            Segment::Named(name) => named_segment(name, pattern, path).unwrap_or_default(),
         });
     }
     if template.appends_rest() {
@@ -50,9 +72,10 @@ fn fill(template: &PathTemplate, pattern: &PathPattern, path: &str) -> String {
     forwarded
 }
 
-/// What the path has where the pattern has this named segment.
-fn value_of<'p>(name: &Segment, pattern: &PathPattern, path: &'p str) -> Option<&'p str> {
-    let place = pattern.segments().iter().position(|segment| segment == name)?;
+/// What a path that the pattern matched has where the pattern has `:name`.
+pub fn named_segment<'p>(name: &str, pattern: &PathPattern, path: &'p str) -> Option<&'p str> {
+    let is_meant = |segment: &Segment| matches!(segment, Segment::Named(own) if **own == *name);
+    let place = pattern.segments().iter().position(is_meant)?;
     path.split('/').nth(place + 1)
 }
 
@@ -66,7 +89,7 @@ mod tests {
 
     #[test]
     fn without_a_rewrite_the_path_goes_as_it_is() {
-        assert_eq!(forward_path(&route("/api/*"), "/api//x/"), "/api//x/");
+        assert_eq!(forward_path(&route("/api/*"), "/api//x/").unwrap(), "/api//x/");
     }
 
     #[test]
@@ -76,7 +99,7 @@ mod tests {
                 strip_path: true,
                 ..route(pattern)
             };
-            assert_eq!(forward_path(&route, path), forwarded, "{pattern} {path}");
+            assert_eq!(forward_path(&route, path).unwrap(), forwarded, "{pattern} {path}");
         };
         check("/api/*", "/api/users", "/users");
         check("/api/*", "/api/", "/");
@@ -93,13 +116,13 @@ mod tests {
     #[test]
     fn a_rewrite_is_filled_from_the_path() {
         let check = |pattern: &str, template: &str, path: &str, forwarded: &str| {
-            let rewrite = Some(template.parse().unwrap());
+            let rewrite = Some(Rewrite::Template(template.parse().unwrap()));
             let route = Route {
                 rewrite,
                 ..route(pattern)
             };
             assert_eq!(
-                forward_path(&route, path),
+                forward_path(&route, path).unwrap(),
                 forwarded,
                 "{pattern} {template} {path}"
             );
@@ -112,5 +135,25 @@ mod tests {
         check("/old/*", "/fixed", "/old/a/b", "/fixed");
         check("/*", "/base/*", "/a", "/base/a");
         check("/*", "/base/*", "*", "*");
+    }
+
+    #[test]
+    fn a_path_that_an_expression_makes_is_as_good_as_any() {
+        let check = |regex: &str, to: &str, path: &str, forwarded: Result<&str, PathRefusal>| {
+            let rewrite = serde_json::json!({ "regex": regex, "to": to });
+            let route = Route {
+                rewrite: serde_json::from_value(rewrite).unwrap(),
+                ..route("/*")
+            };
+            let forwarded = forwarded.map(Cow::Borrowed);
+            assert_eq!(forward_path(&route, path), forwarded, "{regex} {to} {path}");
+        };
+        check("/v1/(.*)", "/$1", "/v1/a//b/", Ok("/a//b/"));
+        check("/v1/(.*)", "/$1", "/v2/a", Ok("/v2/a"));
+        check("/v1/(.*)", "/$1", "*", Ok("*"));
+        check("/(.)x(.*)", "/data/.$1$2", "/.x/etc", Ok("/etc"));
+        check("/(.*)x(.*)", "/$1$2", "/%xzz", Err(PathRefusal::Escape));
+        check("/(.*)x(.*)", "/$1$2", "/%x5Cb", Err(PathRefusal::ComposedSlash));
+        check("/(.*)", "/$1$1", "/%2", Err(PathRefusal::Escape));
     }
 }

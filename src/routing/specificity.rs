@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use flexgate_schemas::{HostPattern, Matchers, Methods, PathPattern, Route, path::Segment};
+use flexgate_schemas::{HostPattern, Matchers, Methods, PathPattern, Route, matchers::Wanted, path::Segment};
 
 /// The order in which routes are asked: `Less` says that `a` takes a request that both fit.
 ///
@@ -10,7 +10,8 @@ use flexgate_schemas::{HostPattern, Matchers, Methods, PathPattern, Route, path:
 /// 2. the host: exact, then the longer `*.suffix`, then the shorter, then none;
 /// 3. the path, segment by segment: a literal, then a `:name`, then the end of the pattern, then its `/*`;
 /// 4. the methods: the fewer are listed the earlier, and a route for any method last;
-/// 5. the predicates on headers and query: the more the earlier, then the more of them ask for a value;
+/// 5. the predicates on path, headers and query: the more the earlier, then the more of them ask for an exact value, then
+///    the more have a regular expression;
 /// 6. the smaller id. Generated ids sort by age, so that the older route keeps what it had.
 pub fn cmp(a: &Route, b: &Route) -> Ordering {
     b.priority
@@ -53,13 +54,15 @@ fn methods(methods: Methods) -> (bool, u32) {
     (methods.is_any(), methods.len())
 }
 
-fn predicates(matchers: &Matchers) -> (usize, usize) {
-    let headers = matchers.headers().iter().filter(|header| header.value.is_some());
-    let query = matchers
-        .query()
-        .iter()
-        .filter(|parameter| parameter.value.is_some());
-    (matchers.len(), headers.count() + query.count())
+fn predicates(matchers: &Matchers) -> (usize, usize, usize) {
+    let exact = matchers
+        .wanted()
+        .filter(|wanted| matches!(wanted, Wanted::Exactly(_)));
+    let matching = matchers
+        .wanted()
+        .filter(|wanted| matches!(wanted, Wanted::Matching(_)));
+    let path = usize::from(matchers.path().is_some());
+    (matchers.len(), exact.count(), matching.count() + path)
 }
 
 #[cfg(test)]
@@ -102,6 +105,8 @@ mod tests {
             json!({ "methods": ["GET", "PUT"], "match": { "headers": [{ "name": "x" }] } }),
             json!({ "match": { "headers": [{ "name": "x" }], "query": [{ "name": "y" }] } }),
             json!({ "match": { "query": [{ "name": "x", "value": "1" }] } }),
+            json!({ "match": { "pathRegex": "/.*" } }),
+            json!({ "match": { "query": [{ "name": "x", "regex": "1" }] }, "id": "z" }),
             json!({ "match": { "headers": [{ "name": "x" }] } }),
             json!({}),
             json!({ "path": "/:any" }),

@@ -94,7 +94,7 @@ impl<R: Ruled + Clone> Table<R> {
         }
     }
 
-    /// The rule that takes a request. Allocates nothing.
+    /// The rule that takes a request. Allocates nothing, unless a route asks whether a parameter matches an expression.
     pub fn find(&self, request: &Target<'_>) -> Found<'_, R> {
         let (host, path) = (Hosts::One(request.host), Path::of(request.path));
         let mut winner = Winner { request, rule: None };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
-use flexgate_schemas::{Millis, UpstreamRef, policy::Auth};
+use flexgate_schemas::{Millis, UpstreamRef, matchers::Wanted, policy::Auth};
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
     Sources::of([Layer::variables(variables)])
@@ -341,6 +341,29 @@ fn variables_are_put_in_and_secrets_stay_references() {
 }
 
 #[test]
+fn in_an_edit_the_variables_of_a_request_stay_and_those_of_the_environment_are_put_in() {
+    let loaded = parse(
+        "upstreams: [{name: a, url: 'http://a'}]\nroutes:\n- path: /users/:id\n  upstream: a\n  headers:\n    \
+         request:\n      set:\n        x-user: ${STAGE:-test}/${path.id}\n",
+    );
+    let edits = serde_json::to_value(&loaded.routes[0].headers).unwrap();
+    assert_eq!(edits["request"]["set"]["x-user"], "test/${path.id}");
+}
+
+#[test]
+fn cors_is_read_where_the_old_files_have_it() {
+    for place in ["proxy", "security"] {
+        let cors = "{enabled: true, origin: 'https://a.test', methods: [GET], credentials: true}";
+        let loaded = parse(&format!("{place}: {{cors: {cors}}}\n"));
+        let settings = serde_json::to_value(&loaded.settings).unwrap();
+        let expected =
+            serde_json::json!({ "origins": ["https://a.test"], "methods": ["GET"], "credentials": true });
+        assert_eq!(settings["cors"], expected, "{place}");
+        assert!(loaded.warnings.is_empty());
+    }
+}
+
+#[test]
 fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     let loaded = parse(
         "upstreams:\n- &base {name: 8080, url: 'http://a', timeout: 7s}\n- {<<: *base, name: b}\n\
@@ -349,8 +372,8 @@ fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     assert_eq!(loaded.upstreams[0].name.as_str(), "8080");
     assert_eq!(loaded.upstreams[1].timeout, Some(Millis::new(7_000)));
     assert_eq!(
-        loaded.routes[0].matchers.headers()[0].value.as_deref(),
-        Some("1.10")
+        loaded.routes[0].matchers.headers()[0].wanted,
+        Wanted::Exactly("1.10".into())
     );
 }
 

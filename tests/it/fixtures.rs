@@ -17,6 +17,7 @@ use flexgate::{
         Transaction,
         jetstream::{Link, Names, streams},
     },
+    telemetry::metrics::Metrics,
 };
 use flexgate_schemas::commit::{Actor, ActorKind, Source};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
@@ -34,28 +35,32 @@ pub fn binaries() -> Binaries {
     Binaries::fetched_into(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".flexgate/bin"))
 }
 
-/// A program that a package of Debian has, for a test that holds ours against it. Where it is not installed the test is
-/// skipped, and says so; but not where everything must be there.
-pub fn debian(program: &str, package: &str) -> Option<PathBuf> {
-    let places = ["/usr/sbin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"];
-    let mut paths = places.iter().map(|place| Path::new(place).join(program));
+/// A program that a test holds ours against. Where it is not installed the test is skipped, and says so where it is seen:
+/// what tests print is not. In CI everything must be there.
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let folders = env!("PATH").split(':').chain(["/usr/sbin"]);
+    let mut paths = folders.map(|folder| Path::new(folder).join(program));
     let found = paths.find(|path| path.exists());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one thing a test has to know of where it runs"
-    )]
-    let must_be_there = std::env::var("CI").is_ok_and(|value| value == "true");
     if found.is_none() {
-        let message = format!("{program} is not here: `make peers` installs it (apt install {package})");
-        assert!(!must_be_there, "{message}");
+        let message = format!("{program} is not here; `make peers` installs it");
+        assert_ne!(option_env!("CI"), Some("true"), "{message}");
         skipped(&message);
     }
     found
 }
 
+/// How often gateways of this process refused something with this code.
+pub fn refusals(code: &str) -> u64 {
+    let series = format!(r#"flexgate_gateway_refusals_total{{code="{code}"}} "#);
+    let text = Metrics::install().render();
+    let count = text.lines().find_map(|line| line.strip_prefix(&series));
+    count.map_or(0, |count| count.parse().unwrap())
+}
+
 /// Says that something was not tested: past the harness, which keeps what a test prints to itself.
 pub fn skipped(why: &str) {
-    let _shown = writeln!(io::stderr(), "SKIPPED, NOT PASSED: {why}");
+    let line = format!("SKIPPED, NOT PASSED: {why}\n");
+    io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// A NATS server and its data, for one test that harms it or for all that do not.

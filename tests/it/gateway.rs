@@ -4,16 +4,19 @@ mod answers;
 mod bare;
 mod bodies;
 mod changes;
+mod compression;
+mod cors;
 mod drain;
 mod early;
+mod edits;
 mod egress;
+mod expressions;
 mod fields;
 mod framing;
 mod http2;
 mod limits;
 mod lines;
 mod names;
-mod peers;
 mod recording;
 mod resolution;
 mod tls;
@@ -101,7 +104,7 @@ impl Node {
         self.gateway.local_addr()
     }
 
-    async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         Client::connect(self.addr()).await
     }
 
@@ -136,7 +139,7 @@ pub(crate) fn upstream(name: &str, url: &str, more: &str) -> Event {
 }
 
 /// Global settings, written as JSON.
-fn settings(json: &str) -> Event {
+pub(crate) fn settings(json: &str) -> Event {
     Event::SettingsUpdated(serde_json::from_str(json).unwrap())
 }
 

@@ -21,6 +21,7 @@ mod gateway;
 mod http2;
 mod journal;
 mod outcomes;
+mod peers;
 mod program;
 mod projections;
 mod renewal;

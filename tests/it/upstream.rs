@@ -51,6 +51,8 @@ enum Answer {
         chunked: bool,
         sent: watch::Sender<usize>,
     },
+    /// Text in chunks, each after one more notification.
+    Pieces(&'static [&'static str], Arc<Notify>),
     /// Nothing, ever.
     Never,
 }
@@ -112,6 +114,11 @@ impl Upstream {
             }),
             receiver,
         )
+    }
+
+    /// Sends these texts in chunks, each after one more notification.
+    pub(crate) fn pieces(texts: &'static [&'static str], gate: &Arc<Notify>) -> Behaviour {
+        Behaviour::new(Answer::Pieces(texts, Arc::clone(gate)))
     }
 
     pub(crate) fn addr(&self) -> SocketAddr {
@@ -258,6 +265,17 @@ impl Behaviour {
         match &self.answer {
             Answer::Raw(bytes) => stream.write_all(bytes).await?,
             Answer::Never => {}
+            Answer::Pieces(texts, gate) => {
+                let head =
+                    "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n";
+                stream.write_all(head.as_bytes()).await?;
+                for text in *texts {
+                    stream.flush().await?;
+                    gate.notified().await;
+                    write_piece(stream, text.as_bytes(), true).await?;
+                }
+                end(stream, true).await?;
+            }
             Answer::Echo => {
                 let chunked = request.header("transfer-encoding").is_some();
                 stream

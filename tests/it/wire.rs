@@ -93,18 +93,26 @@ pub(crate) async fn read_head(stream: &mut (impl AsyncBufRead + Unpin)) -> io::R
 }
 
 async fn read_chunks(stream: &mut (impl AsyncBufRead + Unpin), message: &mut Message) -> io::Result<()> {
-    loop {
-        let size = line(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
-        if size == 0 {
-            message.trailers = fields(stream).await?;
-            return Ok(());
-        }
-        let begin = message.body.len();
-        message.body.resize(begin + size, 0);
-        stream.read_exact(&mut message.body[begin..]).await?;
-        assert_eq!(line(stream).await?.as_deref(), Some(""));
+    while read_chunk(stream, &mut message.body).await? {}
+    message.trailers = fields(stream).await?;
+    Ok(())
+}
+
+/// Reads one chunk, and says whether there was one: the last has nothing in it.
+pub(crate) async fn read_chunk(
+    stream: &mut (impl AsyncBufRead + Unpin),
+    body: &mut Vec<u8>,
+) -> io::Result<bool> {
+    let size = line(stream).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
+    if size == 0 {
+        return Ok(false);
     }
+    let begin = body.len();
+    body.resize(begin + size, 0);
+    stream.read_exact(&mut body[begin..]).await?;
+    assert_eq!(line(stream).await?.as_deref(), Some(""));
+    Ok(true)
 }
 
 async fn fields(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Vec<(String, String)>> {

@@ -1,6 +1,8 @@
 //! `${NAME}` and `${NAME:-default}` in the values of a file, by the environment of the process that reads it.
 //!
-//! References in fields for secrets stay references: what an event holds is for each node to resolve.
+//! References in fields for secrets stay references: what an event holds is for each node to resolve. In the values of
+//! edits a name with a dot is a variable of the request (`${client.address}`), and in those of rewrites a number is a
+//! group (`${1}`), which stay, too: no name in an environment has a dot or begins with a digit.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -8,6 +10,17 @@ use super::tree::{Node, Value};
 
 /// Keys whose values stay references.
 const SECRET_KEYS: [&str; 1] = ["authorization"];
+/// Keys below which values may have variables of the request.
+const TEMPLATE_KEYS: [&str; 3] = ["set", "add", "to"];
+
+/// Whose `${...}` are resolved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// All of them.
+    All,
+    /// Those that are no variables of a request.
+    Environment,
+}
 
 /// A reference that cannot be resolved.
 pub(super) struct Unresolved {
@@ -23,21 +36,37 @@ pub(super) fn resolve(
     variables: &BTreeMap<String, String>,
     wrong: &mut Vec<Unresolved>,
 ) {
+    resolve_in(Scope::All, node, text, variables, wrong);
+}
+
+fn resolve_in(
+    scope: Scope,
+    node: &mut Node,
+    text: &str,
+    variables: &BTreeMap<String, String>,
+    wrong: &mut Vec<Unresolved>,
+) {
     let place = node.place();
     let quoted = node.written(text).starts_with(['"', '\'']);
     match &mut node.value {
         Value::List(items) => items
             .iter_mut()
-            .for_each(|item| resolve(item, text, variables, wrong)),
+            .for_each(|item| resolve_in(scope, item, text, variables, wrong)),
         Value::Map(entries) => {
-            for (_, value) in entries
+            for (key, value) in entries
                 .iter_mut()
                 .filter(|(key, _)| !SECRET_KEYS.contains(&&*key.text))
             {
-                resolve(value, text, variables, wrong);
+                let is_template = scope == Scope::Environment || TEMPLATE_KEYS.contains(&&*key.text);
+                let scope = if is_template {
+                    Scope::Environment
+                } else {
+                    Scope::All
+                };
+                resolve_in(scope, value, text, variables, wrong);
             }
         }
-        Value::Text(value) if value.contains("${") => match expand(value, variables) {
+        Value::Text(value) if value.contains("${") => match expand(value, scope, variables) {
             Ok(expanded) if quoted => node.value = Value::Text(expanded),
             Ok(expanded) => node.value = plain(expanded),
             Err((message, help)) => wrong.push(Unresolved { message, help, place }),
@@ -60,7 +89,11 @@ fn plain(text: String) -> Value {
     }
 }
 
-fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, (String, &'static str)> {
+fn expand(
+    text: &str,
+    scope: Scope,
+    variables: &BTreeMap<String, String>,
+) -> Result<String, (String, &'static str)> {
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -73,6 +106,12 @@ fn expand(text: &str, variables: &BTreeMap<String, String>) -> Result<String, (S
         let (name, default) = reference
             .split_once(":-")
             .map_or((reference, None), |(name, text)| (name, Some(text)));
+        let is_theirs = name.contains('.') || name.starts_with(|first: char| first.is_ascii_digit());
+        if scope == Scope::Environment && is_theirs {
+            expanded.push_str(&rest[..rest.len() - after.len()]);
+            rest = after;
+            continue;
+        }
         let value = variables
             .get(name)
             .map(String::as_str)
@@ -103,12 +142,28 @@ mod tests {
         ]
         .into();
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(expand(text, &variables).ok().as_deref(), expected, "{text}");
+            assert_eq!(
+                expand(text, Scope::All, &variables).ok().as_deref(),
+                expected,
+                "{text}"
+            );
         };
         check("http://${HOST}:${PORT:-8080}/x", Some("http://api:8080/x"));
         check("${EMPTY:-b}", Some("b"));
         check("${OTHER}", None);
         check("${HOST", None);
         check("$HOST", Some("$HOST"));
+        check("${request.id}", None);
+    }
+
+    #[test]
+    fn a_variable_of_the_request_stays_where_there_may_be_one() {
+        let variables = [("HOST".to_owned(), "api".to_owned())].into();
+        let text = "${HOST}/${request.id}/${path.a}-${PORT:-8.0}${1}";
+        let expanded = expand(text, Scope::Environment, &variables);
+        assert_eq!(
+            expanded.ok().as_deref(),
+            Some("api/${request.id}/${path.a}-8.0${1}")
+        );
     }
 }

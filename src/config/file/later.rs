@@ -9,18 +9,10 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 9] = [
+const LATER: [(&[&str], &str); 7] = [
     (
         &["security", "auth"],
         "API keys are not checked yet: routes with `auth` answer 503 until they are",
-    ),
-    (
-        &["security", "cors"],
-        "nothing adds CORS headers yet: upstreams answer for themselves",
-    ),
-    (
-        &["proxy", "cors"],
-        "nothing adds CORS headers yet: upstreams answer for themselves",
     ),
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
     (

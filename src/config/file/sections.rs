@@ -41,7 +41,8 @@ pub(super) struct Proxy {
     pub(super) trusts_all: Option<bool>,
     pub(super) forwarded: Option<bool>,
     pub(super) max_body_size: Option<IgnoredAny>,
-    pub(super) cors: Option<Cors>,
+    pub(super) cors: Option<IgnoredAny>,
+    compression: Option<IgnoredAny>,
     pub(super) tls: Option<TlsSection>,
 }
 
@@ -80,17 +81,6 @@ impl<'de> Deserialize<'de> for Timeouts {
     }
 }
 
-/// `cors` of the old files.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "checked only")]
-pub(super) struct Cors {
-    enabled: Option<bool>,
-    origin: Option<IgnoredAny>,
-    methods: Option<IgnoredAny>,
-    credentials: Option<bool>,
-}
-
 /// `security`: where requests may go, and how clients say who they are.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -100,7 +90,7 @@ pub(super) struct Security {
     pub(super) blocked_ips: Option<IgnoredAny>,
     pub(super) trusted_proxies: Option<IgnoredAny>,
     pub(super) auth: Option<ApiKeys>,
-    pub(super) cors: Option<Cors>,
+    pub(super) cors: Option<IgnoredAny>,
     pub(super) rate_limiting: Option<IgnoredAny>,
 }
 

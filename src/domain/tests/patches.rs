@@ -127,3 +127,11 @@ fn one_target_is_replaced_by_several_and_back() {
         upstream("u", single())
     );
 }
+
+#[test]
+fn an_origin_can_be_amended_by_either_of_its_names() {
+    let before = json!({ "cors": { "origins": "*", "maxAge": "1m" } });
+    let route = patched_route(before, json!({ "cors": { "origin": "https://a.test" } }));
+    let cors = serde_json::to_value(&route.unwrap().unwrap().cors).unwrap();
+    assert_eq!(cors, json!({ "origins": ["https://a.test"], "maxAge": 60_000 }));
+}

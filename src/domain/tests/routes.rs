@@ -317,3 +317,23 @@ fn a_policy_that_is_only_stored_yet_is_warned_of() {
     let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();
     assert_eq!(decision.warnings, []);
 }
+
+#[test]
+fn an_edit_of_a_segment_that_the_path_does_not_have_is_refused() {
+    let refused = |edits| {
+        let fields = json!({ "path": "/users/:id", "headers": edits });
+        when(&given_backend(), Command::CreateRoute(route("users", fields)))
+    };
+    let edits = json!({ "request": { "set": { "x-user": "${path.id}" } } });
+    assert!(refused(edits).is_ok());
+    let refusal = refused(json!({ "response": { "add": { "x-user": "${path.user}" } } })).unwrap_err();
+    assert_eq!(refusal.pointer(), Some("/headers/response/add/x-user"));
+    assert!(refusal.to_string().contains("path.user"), "{refusal}");
+}
+
+#[test]
+fn a_host_cannot_be_kept_and_rewritten() {
+    let fields = json!({ "preserveHost": true, "rewriteHost": "api.internal" });
+    let refusal = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap_err();
+    assert_eq!(refusal.pointer(), Some("/rewriteHost"));
+}

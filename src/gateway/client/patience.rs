@@ -66,13 +66,12 @@ impl Client {
         if self.core.is_closing() {
             return Some((Tired::Rested, self.resting_since.get() + FIRST_REQUEST));
         }
-        Some(if let Some(since) = self.activity.head_since() {
+        if let Some(since) = self.activity.head_since() {
             let patience = limit(|limits| limits.head_timeout, Limits::HEAD_TIMEOUT);
-            (Tired::SlowHead, since + patience)
-        } else {
-            let rest = limit(|limits| limits.keep_alive_timeout, Limits::KEEP_ALIVE_TIMEOUT);
-            (Tired::Rested, self.resting_since.get() + rest)
-        })
+            return Some((Tired::SlowHead, since + patience));
+        }
+        let rest = limit(|limits| limits.keep_alive_timeout, Limits::KEEP_ALIVE_TIMEOUT);
+        Some((Tired::Rested, self.resting_since.get() + rest))
     }
 
     fn gives_up(&self, tired: Tired) {

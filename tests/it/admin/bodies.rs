@@ -1,7 +1,7 @@
 //! Bodies that cannot be read, and what is said about them.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -126,4 +126,46 @@ async fn a_body_that_grows_beyond_a_mebibyte_is_413() {
     let mut answer = [0; 12];
     connection.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 413");
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_be_is_refused_with_a_pointer_and_the_reason() {
+    let api = Api::with_backend().await;
+    let refused = async |edits: Value, pointer: &str, reason: &str| {
+        let route = json!({ "path": "/users/:id", "upstream": "backend", "headers": { "request": edits } });
+        let problem = api.post("/api/routes", route).await.problem(400, "invalid");
+        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
+        let detail = problem["errors"][0]["detail"].as_str().unwrap();
+        assert!(detail.contains(reason), "{detail}");
+    };
+    refused(
+        json!({ "set": { "x-user": "${user.id}" } }),
+        "/headers/request/set/x-user",
+        "there are client.address, request.id",
+    )
+    .await;
+    refused(
+        json!({ "set": { "x-user": "${path.user}" } }),
+        "/headers/request/set/x-user",
+        "the path /users/:id has no such segment",
+    )
+    .await;
+    refused(
+        json!({ "set": { "x-user": "a\r\nb" } }),
+        "/headers/request/set/x-user",
+        "control characters",
+    )
+    .await;
+    refused(
+        json!({ "remove": ["x-a", "content-length"] }),
+        "/headers/request/remove/1",
+        "belongs to one hop",
+    )
+    .await;
+    refused(
+        json!({ "set": { "authorization": "Basic x" } }),
+        "/headers/request",
+        "an upstream has `authorization`",
+    )
+    .await;
 }

@@ -2,12 +2,15 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use flexgate::telemetry::metrics::Metrics;
 use http::{HeaderMap, Request};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Node, assert_refused, options, route, route_with, settings};
-use crate::{fixtures::LOOK_AGAIN, http2, upstream::Upstream};
+use crate::{
+    fixtures::{LOOK_AGAIN, refusals},
+    http2,
+    upstream::Upstream,
+};
 
 const CHUNKED: &str = "POST /a HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -21,14 +24,6 @@ fn limited(url: &str, limits: &str) -> Node {
 
 fn post(length: usize) -> String {
     format!("POST /a HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")
-}
-
-/// How often something was refused with this code, in this process.
-pub(super) fn refusals(code: &str) -> u64 {
-    let series = format!(r#"flexgate_gateway_refusals_total{{code="{code}"}} "#);
-    let text = Metrics::install().render();
-    let count = text.lines().find_map(|line| line.strip_prefix(&series));
-    count.map_or(0, |count| count.parse().unwrap())
 }
 
 #[tokio::test]

@@ -62,11 +62,10 @@ fn in_origin_form(target: String) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    let mut digits = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
+    bytes.iter().fold(String::new(), |mut digits, byte| {
         write!(digits, "{byte:02x}").unwrap();
-    }
-    digits
+        digits
+    })
 }
 
 fn unhex(digits: &str) -> Vec<u8> {

@@ -16,7 +16,7 @@ use super::{
     play::{Seen, seen_by},
 };
 use crate::{
-    fixtures::{LOOK_AGAIN, PATIENCE, debian},
+    fixtures::{LOOK_AGAIN, PATIENCE, installed},
     upstream::Upstream,
 };
 
@@ -34,7 +34,7 @@ const BEFORE: &str = "
 
 /// The requests that reach the upstream in each of the cases; none where there is no nginx.
 pub(super) async fn forwards(cases: &[Case]) -> Option<Vec<Vec<Seen>>> {
-    let binary = debian("nginx", "nginx-light")?;
+    let binary = installed("nginx")?;
     let folder = tempfile::tempdir().unwrap();
     let upstreams: Vec<Upstream> = stream::iter(cases)
         .then(|_| Upstream::raw(ANSWER).start())

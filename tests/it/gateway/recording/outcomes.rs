@@ -218,3 +218,24 @@ async fn what_is_no_text_is_recorded_as_well_as_can_be() {
     let rows = recording.over().await.rows;
     assert_eq!(rows[0].outcome.user_agent, Some("caf\u{fffd}"));
 }
+
+#[tokio::test]
+async fn the_bytes_of_a_compressed_answer_are_those_that_went_to_the_client() {
+    let body = "text ".repeat(1000);
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    let backend = Upstream::raw(format!("{head}\r\n{body}")).start().await;
+    let recording = Recording::of(&[route_with("all", "/*", &backend.url(), r#""compression":{}"#)]);
+    let answer = recording
+        .ask("GET / HTTP/1.1\r\nhost: a\r\naccept-encoding: gzip\r\n\r\n")
+        .await;
+    assert_eq!(answer.header("content-encoding"), Some("gzip"));
+    let over = recording.over().await;
+    let outcome = &over.rows[0].outcome;
+    assert_eq!(
+        (outcome.bytes_out, outcome.error),
+        (answer.body.len() as u64, None)
+    );
+}

@@ -1,4 +1,7 @@
-//! Clients and servers of other protocols and versions, each by people who never saw this gateway, which is in between.
+//! Foreign clients and servers, each by people who never saw this gateway, with the gateway in between.
+
+mod slowhttptest;
+mod varnishtest;
 
 use std::{net::SocketAddr, path::Path, process::Stdio};
 
@@ -11,7 +14,7 @@ use tokio::{
 
 use crate::{
     certificates::Authority,
-    fixtures::{PATIENCE, debian},
+    fixtures::{PATIENCE, installed},
     gateway::{Node, options, route, route_with, upstream},
     http2::Backend,
     upstream::Upstream,
@@ -28,7 +31,7 @@ impl Peers {
     async fn start(script: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut python = Command::new("python3")
-            .arg(root.join("tests/it/gateway/peers").join(script))
+            .arg(root.join("tests/it/peers").join(script))
             .env("PYTHONPATH", root.join(".flexgate/python"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -85,7 +88,7 @@ async fn grpc_of_python_passes_through() {
 }
 
 /// Runs a program to its end and returns what it printed, on both of its outputs.
-async fn run(program: &str, arguments: &[&str], input: &str) -> String {
+async fn run(program: &Path, arguments: &[&str], input: &str) -> String {
     let child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -93,7 +96,7 @@ async fn run(program: &str, arguments: &[&str], input: &str) -> String {
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("{program}, which `make peers` installs: {error}"));
+    let mut child = child.unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).await.unwrap();
     drop(stdin);
@@ -132,9 +135,9 @@ async fn with_tls() -> (Node, tempfile::TempDir, Upstream) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn curl_gets_the_same_answer_in_every_version_of_http() {
-    if debian("curl", "curl").is_none() {
+    let Some(curl) = installed("curl") else {
         return;
-    }
+    };
     let (node, folder, upstream) = with_tls().await;
     let plain = format!("http://{}/a?b=c", node.addr());
     let encrypted = format!("https://{}/a?b=c", node.gateway.local_tls_addr().unwrap());
@@ -151,7 +154,7 @@ async fn curl_gets_the_same_answer_in_every_version_of_http() {
         let mut arguments: Vec<_> = version.split(' ').collect();
         arguments.extend(["--silent", "--show-error", "--cacert", &ca]);
         arguments.extend(["--write-out", " %{http_code} %{http_version}", url]);
-        let printed = run("curl", &arguments, "").await;
+        let printed = run(&curl, &arguments, "").await;
         assert_eq!(printed, format!("hello 200 {spoken}"), "{version} {url}");
         assert_eq!(upstream.last().target(), "/a?b=c");
     }
@@ -159,9 +162,9 @@ async fn curl_gets_the_same_answer_in_every_version_of_http() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h2load_gets_every_answer() {
-    if debian("h2load", "nghttp2-client").is_none() {
+    let Some(h2load) = installed("h2load") else {
         return;
-    }
+    };
     let backend = Backend::start(std::sync::Arc::default()).await;
     let events = [
         upstream("api", &backend.url(), r#""protocol":"http2""#),
@@ -169,7 +172,7 @@ async fn h2load_gets_every_answer() {
     ];
     let node = Node::start(&events);
     let url = format!("http://{}/", node.addr());
-    let printed = run("h2load", &["-n5000", "-c10", "-m50", &url], "").await;
+    let printed = run(&h2load, &["-n5000", "-c10", "-m50", &url], "").await;
     assert!(
         printed.contains("5000 succeeded, 0 failed, 0 errored"),
         "{printed}"
@@ -178,9 +181,9 @@ async fn h2load_gets_every_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn openssl_agrees_on_a_protocol_and_a_certificate() {
-    if debian("openssl", "openssl").is_none() {
+    let Some(openssl) = installed("openssl") else {
         return;
-    }
+    };
     let (node, folder, _upstream) = with_tls().await;
     let addr = node.gateway.local_tls_addr().unwrap().to_string();
     let ca = folder.path().join("ca.pem").display().to_string();
@@ -195,7 +198,7 @@ async fn openssl_agrees_on_a_protocol_and_a_certificate() {
         "-verify_return_error",
     ];
     let check = async |more: &[&str], said: &[&str]| {
-        let printed = run("openssl", &[&client, more].concat(), "Q\n").await;
+        let printed = run(&openssl, &[&client, more].concat(), "Q\n").await;
         for said in said {
             assert!(printed.contains(said), "{more:?}: {said:?} is not in {printed}");
         }
