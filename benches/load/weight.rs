@@ -56,20 +56,21 @@ pub async fn run() {
 async fn serve(listener: TcpListener) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let service = service_fn(async |request: Request<Incoming>| {
-            let mut digest = Context::new(&SHA256);
-            let mut body = request.into_body();
-            while let Some(frame) = body.frame().await {
-                if let Ok(data) = frame?.into_data() {
-                    digest.update(&data);
-                }
-            }
-            let digest = Bytes::copy_from_slice(digest.finish().as_ref());
-            Ok::<_, hyper::Error>(Response::new(Full::new(digest)))
-        });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(digest));
         connections.spawn(async move { drop(connection.await) });
     }
+}
+
+async fn digest(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
+    let mut digest = Context::new(&SHA256);
+    let mut body = request.into_body();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame?.into_data() {
+            digest.update(&data);
+        }
+    }
+    let digest = Bytes::copy_from_slice(digest.finish().as_ref());
+    Ok(Response::new(Full::new(digest)))
 }
 
 /// Waits until the route is there.
