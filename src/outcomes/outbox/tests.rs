@@ -265,14 +265,12 @@ fn a_core_without_room_records_again_as_soon_as_there_is_some() {
         assert!(Instant::now() < until, "the keeper finds no room");
         thread::yield_now();
     }
-    let lost = outbox.depth().lost;
     append(&mut writer, 0..1);
-    let depth = outbox.depth();
-    assert_eq!(depth.lost, lost);
+    // What else is lost does not matter: to make the next file ahead, the keeper lets another one go at any moment.
     let last = waiting(&outbox).last().map(|(counter, _)| counter + 1);
     assert_eq!(
         last,
-        Some(depth.recorded),
+        Some(outbox.depth().recorded),
         "it has the counter after those that are lost"
     );
 }
