@@ -15,9 +15,9 @@ use std::{
 use flexgate_schemas::{BootId, IdKey, NodeId};
 
 use super::{
+    header::{Header, Unreadable},
     ledger::Place,
     lock,
-    header::{Header, Unreadable},
     segment::{self, Pen, Segment},
 };
 

@@ -1,5 +1,7 @@
 use proptest::{collection::vec, prelude::*};
 
+use flexgate_schemas::IdKey;
+
 use super::*;
 
 fn header(number: u64) -> Header {
