@@ -1,6 +1,5 @@
-use proptest::{collection::vec, prelude::*};
-
 use flexgate_schemas::IdKey;
+use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
