@@ -85,17 +85,29 @@ struct Words {
     error: &'static str,
 }
 
-impl Refusal {
-    /// The one match of this listener.
-    #[expect(clippy::too_many_lines, reason = "a table: one entry per refusal")]
-    fn words(&self) -> Words {
-        let words = |status, code, title, detail: &str, error| Words {
+impl Words {
+    fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: &str,
+        error: &'static str,
+    ) -> Self {
+        Self {
             status,
             code,
             title,
             detail: detail.to_owned(),
             error,
-        };
+        }
+    }
+}
+
+impl Refusal {
+    /// The one match of this listener.
+    #[expect(clippy::too_many_lines, reason = "a table: one entry per refusal")]
+    fn words(&self) -> Words {
+        let words = Words::new;
         match self {
             Self::NoConfiguration => words(
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -10,13 +10,7 @@ use super::{
 /// What a client is told of a connection that was not made.
 #[expect(clippy::too_many_lines, reason = "a table: one entry per reason")]
 pub(super) fn words(error: &ConnectError) -> Words {
-    let words = |status, code, title, detail: &str, error| Words {
-        status,
-        code,
-        title,
-        detail: detail.to_owned(),
-        error,
-    };
+    let words = Words::new;
     match error {
         ConnectError::Resolve(ResolveError::Timeout) => words(
             StatusCode::GATEWAY_TIMEOUT,
