@@ -93,12 +93,7 @@ impl Share {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + use<> {
         let answer = self.0.sender.clone().try_send_request(request);
-        async move {
-            answer.await.map_err(|mut lost| match lost.take_message() {
-                Some(request) => Lost::Unsent(Box::new(request)),
-                None => Lost::Sent(lost.into_error()),
-            })
-        }
+        async move { answer.await.map_err(Lost::from) }
     }
 }
 

@@ -15,7 +15,10 @@ use std::{
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::http1::{Builder, Connection, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{Builder, Connection, SendRequest},
+    },
     rt::{Read, ReadBufCursor, Write},
 };
 
@@ -52,6 +55,15 @@ pub(super) enum Lost {
     Sent(hyper::Error),
 }
 
+impl From<TrySendError<Request<RequestBody>>> for Lost {
+    fn from(mut lost: TrySendError<Request<RequestBody>>) -> Self {
+        match lost.take_message() {
+            Some(request) => Self::Unsent(Box::new(request)),
+            None => Self::Sent(lost.into_error()),
+        }
+    }
+}
+
 impl Line {
     /// Takes a fresh connection into use.
     pub(super) async fn open(end: FarEnd, wire: Wire, rest_ticks: u32) -> hyper::Result<Self> {
@@ -84,12 +96,7 @@ impl Line {
         request: Request<RequestBody>,
     ) -> impl Future<Output = Result<Response<Incoming>, Lost>> + use<> {
         let answer = self.sender.try_send_request(request);
-        async move {
-            answer.await.map_err(|mut lost| match lost.take_message() {
-                Some(request) => Lost::Unsent(Box::new(request)),
-                None => Lost::Sent(lost.into_error()),
-            })
-        }
+        async move { answer.await.map_err(Lost::from) }
     }
 
     /// Drives the line; ready when it is over and must be dropped.

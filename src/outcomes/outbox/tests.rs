@@ -56,6 +56,15 @@ fn append(writer: &mut Writer, range: Range<u64>) {
     }
 }
 
+/// One that is full after four files, which is the least.
+fn of_four_files(folder: &Path) -> Outbox {
+    let options = Options {
+        bytes_max: 8 << 20,
+        ..options(folder, "b1")
+    };
+    Outbox::open(options).unwrap()
+}
+
 #[test]
 fn what_is_appended_waits_in_order_over_as_many_files_as_it_takes() {
     let folder = tempfile::tempdir().unwrap();
@@ -174,11 +183,7 @@ fn beyond_the_bound_the_oldest_go_and_that_shows() {
 #[test]
 fn what_the_shipper_is_at_is_not_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    let outbox = Outbox::open(Options {
-        bytes_max: 8 << 20,
-        ..options(folder.path(), "b1")
-    })
-    .unwrap();
+    let outbox = of_four_files(folder.path());
     let mut writer = outbox.writer(0).unwrap();
     append(&mut writer, 0..1000);
     let (_, reader) = outbox.claim((Place::OWN, 0), None).unwrap();
@@ -245,11 +250,7 @@ fn what_lies_there_can_be_seen_from_outside() {
 #[test]
 fn a_core_without_room_records_again_as_soon_as_there_is_some() {
     let folder = tempfile::tempdir().unwrap();
-    let outbox = Outbox::open(Options {
-        bytes_max: 8 << 20,
-        ..options(folder.path(), "b1")
-    })
-    .unwrap();
+    let outbox = of_four_files(folder.path());
     let mut writer = outbox.writer(0).unwrap();
     let mut after = None;
     // The shipper is at every file as soon as it is begun, so that none of them can go.
