@@ -7,6 +7,7 @@ mod address;
 mod alarm;
 mod around;
 mod arrive;
+mod ask;
 mod balance;
 mod body;
 mod channel;

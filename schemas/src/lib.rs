@@ -78,4 +78,4 @@ pub use value_template::ValueTemplate;
 pub use whole_regex::WholeRegex;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 3;
+pub const READER_LEVEL: u32 = 4;
