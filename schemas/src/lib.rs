@@ -6,6 +6,7 @@
 #[macro_use]
 mod text;
 
+pub mod access;
 pub mod alert;
 pub mod authority;
 pub mod chain;
@@ -47,6 +48,7 @@ pub mod value_template;
 pub mod variable;
 pub mod whole_regex;
 
+pub use access::Access;
 pub use alert::Alert;
 pub use authority::Authority;
 pub use chain::Chain;

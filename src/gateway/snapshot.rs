@@ -14,6 +14,7 @@ use flexgate_schemas::{
 };
 
 use super::{
+    access::CompiledAccess,
     choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
     compress,
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
+    /// From where requests may come, if the settings say so.
+    pub(super) access: Option<Box<CompiledAccess>>,
     /// What the settings say of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
@@ -88,6 +91,7 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
                 guard: Arc::default(),
+                access: None,
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
                 matched: Matched::default(),
@@ -123,6 +127,7 @@ impl Published {
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
             guard: Arc::clone(state.guard()),
+            access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
             matched: Matched::default(),
