@@ -8,6 +8,7 @@ use std::{
 use flexgate_schemas::{
     Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
     compression::Compressing,
+    secret::Purpose,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
@@ -159,7 +160,7 @@ impl CompiledUpstream {
             None => Authorization::Client,
             Some(secret) => credential(secret, &workshop.secrets).unwrap_or_else(|reason| {
                 tracing::warn!(
-                    upstream = %upstream.name, %secret, %reason,
+                    upstream = %upstream.name, ?secret, %reason,
                     "the credential of an upstream cannot be resolved: its requests are refused"
                 );
                 Authorization::Missing
@@ -202,8 +203,8 @@ impl CompiledUpstream {
 }
 
 fn credential(secret: &Secret, secrets: &Secrets) -> Result<Authorization, SecretMissing> {
-    let mut value = HeaderValue::try_from(secrets(secret)?)
-        .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))?;
+    let mut value = HeaderValue::try_from(secrets(secret, Purpose::Upstream)?)
+        .map_err(|_| SecretMissing(format!("{secret:?} has characters that no header field can have")))?;
     value.set_sensitive(true);
     Ok(Authorization::Own(value))
 }

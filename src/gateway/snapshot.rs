@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{
-    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity, secret::Purpose,
 };
 
 use super::{
@@ -55,7 +55,7 @@ pub struct Snapshot {
 pub(super) type Held = Rc<Arc<Snapshot>>;
 
 /// Finds the value of a secret on this node. Called while a snapshot is built, never by a request.
-pub type Secrets = Arc<dyn Fn(&Secret) -> Result<String, SecretMissing> + Send + Sync>;
+pub type Secrets = Arc<dyn Fn(&Secret, Purpose<'_>) -> Result<String, SecretMissing> + Send + Sync>;
 
 /// Why a secret has no value on this node; never holds the value. Written to the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
