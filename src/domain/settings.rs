@@ -78,7 +78,7 @@ pub(super) fn check_access(access: &Access) -> Result<(), Refusal> {
     check_length("/access/deny", access.deny.len(), access::ENTRIES_MAX, NEIGHBOURS)
 }
 
-fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
+pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
     if length <= most {
         return Ok(());
     }

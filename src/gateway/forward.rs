@@ -14,18 +14,17 @@ use http::{
     header::{AUTHORIZATION, HOST},
     uri::PathAndQuery,
 };
-use http_body::Body as _;
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::{
-    body::{Body, RequestBody},
+    body::Body,
     compiled::{Authorization, CompiledRoute, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, Forwarded, Targeted},
     forwarded, grpc, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
+    request_body::{RequestBody, Source},
     tunnel,
 };
 use crate::routing::{HostRefusal, PathRefusal};
@@ -129,8 +128,8 @@ fn exchange_host(
     Ok(asked_for)
 }
 
-fn outgoing(exchange: &Rc<Exchange>, uri: Uri, headers: HeaderMap, body: Incoming) -> Request<RequestBody> {
-    let mut request = Request::new(RequestBody::new(Some(body), Rc::clone(exchange)));
+fn outgoing(exchange: &Rc<Exchange>, uri: Uri, headers: HeaderMap, body: Source) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::new(body, Rc::clone(exchange)));
     *request.method_mut() = exchange.method.clone();
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;

@@ -128,13 +128,17 @@ pub(super) fn for_http1<B: http_body::Body>(request: &mut Request<B>, takes_trai
         unmake_http2(request);
     }
     let has_body = !request.body().is_end_stream();
+    let length = request.body().size_hint().exact();
     let headers = request.headers_mut();
     if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
     }
     if has_body && !headers.contains_key(CONTENT_LENGTH) {
         // Said explicitly: without it hyper sends no body at all for a GET.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        match length {
+            Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
+            None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        };
     }
 }
 
