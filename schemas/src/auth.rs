@@ -24,7 +24,9 @@ impl Authentication {
     /// The field that has the API key.
     pub fn header(&self) -> &HeaderName {
         static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-        self.header.as_ref().map_or(&X_API_KEY, |field| field.0.as_header())
+        self.header
+            .as_ref()
+            .map_or(&X_API_KEY, |field| field.0.as_header())
     }
 }
 
@@ -92,8 +94,17 @@ mod tests {
     fn a_credential_has_a_field_of_its_own() {
         let read = |json: &str| serde_json::from_str::<Authentication>(json);
         assert_eq!(read("{}").unwrap().header(), "x-api-key");
-        assert_eq!(read(r#"{"header":"X-Client-Key"}"#).unwrap().header(), "x-client-key");
-        for name in ["Authorization", "Host", "X-Forwarded-For", "proxy-authorization", "a b"] {
+        assert_eq!(
+            read(r#"{"header":"X-Client-Key"}"#).unwrap().header(),
+            "x-client-key"
+        );
+        for name in [
+            "Authorization",
+            "Host",
+            "X-Forwarded-For",
+            "proxy-authorization",
+            "a b",
+        ] {
             assert!(read(&format!(r#"{{"header":"{name}"}}"#)).is_err(), "{name}");
         }
     }

@@ -3,11 +3,7 @@
 mod id;
 pub mod secret;
 
-use std::{
-    collections::BTreeSet,
-    fmt,
-    num::NonZeroU64,
-};
+use std::{collections::BTreeSet, fmt, num::NonZeroU64};
 
 use http::Method;
 use ipnet::IpNet;
@@ -77,7 +73,10 @@ static NOTHING_PARTICULAR: Particulars = Particulars {
     },
     networks: Vec::new(),
     rate_limit: None,
-    quotas: Quotas { day: None, month: None },
+    quotas: Quotas {
+        day: None,
+        month: None,
+    },
 };
 
 /// A secret that a newer one has replaced, and that is valid for a while all the same.
@@ -206,6 +205,12 @@ impl ApiKey {
     /// What most keys do not have.
     pub fn particulars(&self) -> &Particulars {
         self.particulars.as_deref().unwrap_or(&NOTHING_PARTICULAR)
+    }
+
+    /// Whether it may send only so many requests.
+    pub fn is_limited(&self) -> bool {
+        let own = self.particulars();
+        own.rate_limit.is_some() || own.quotas != Quotas::default()
     }
 
     /// What people have decided about it.

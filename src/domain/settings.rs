@@ -27,8 +27,8 @@ impl Managed for Settings {
         Entity::Settings
     }
 
-    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Self>> {
-        Some(state.settings())
+    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<Entry<&'a Self>> {
+        Some(state.settings().seen())
     }
 
     fn updated(value: Arc<Self>) -> Event {
@@ -64,7 +64,7 @@ fn check_lists(security: &Security) -> Result<(), Refusal> {
     check_length("/security/blockedIPs", blocked, ENTRIES_MAX, NEIGHBOURS)
 }
 
-fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
+pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
     if length <= most {
         return Ok(());
     }

@@ -10,6 +10,7 @@ use super::{
     around::Around,
     arrive::Arrive,
     ask::Ask,
+    authenticate::authenticate,
     balance::balance,
     body::Body,
     client::Client,
@@ -39,6 +40,7 @@ pub(super) fn stack(
         .layer(Step(limit_head)) // what is too long is not looked into
         .layer(Step(route)) //      everything further in is configured by the route
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
+        .layer(Step(authenticate)) // who they are, before it counts for whom
         .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass

@@ -71,7 +71,13 @@ mod tests {
     #[test]
     fn an_id_has_one_length_and_no_other_characters() {
         assert_eq!("7Kx2mPq9RtZa".parse::<KeyId>().unwrap().as_str(), "7Kx2mPq9RtZa");
-        for text in ["", "7Kx2mPq9RtZ", "7Kx2mPq9RtZaa", "7Kx2mPq9Rt-a", "7Kx2mPq9RtZ\u{e4}"] {
+        for text in [
+            "",
+            "7Kx2mPq9RtZ",
+            "7Kx2mPq9RtZaa",
+            "7Kx2mPq9Rt-a",
+            "7Kx2mPq9RtZ\u{e4}",
+        ] {
             assert_eq!(text.parse::<KeyId>(), Err(KeyIdError), "{text}");
         }
         assert_eq!(KeyId::made_of(&[0xff; 32]).as_str(), "zzzzzzzzzzzz");

@@ -19,7 +19,10 @@ const SECRET_DIGITS: usize = 43;
 /// A new secret as its client sends it: `fg_<id>_<43 digits>`. To be shown once, and kept nowhere.
 pub fn made_of(id: KeyId, random: &[u8; 32]) -> String {
     let digits: [u8; SECRET_DIGITS] = base62::digits(random);
-    format!("{PREFIX}{id}_{}", digits.map(char::from).iter().collect::<String>())
+    format!(
+        "{PREFIX}{id}_{}",
+        digits.map(char::from).iter().collect::<String>()
+    )
 }
 
 /// Whether this looks like a secret that FlexGate made.
@@ -135,7 +138,14 @@ mod tests {
         assert_eq!(secret.len(), 59);
         assert!(is_ours(secret.as_bytes()));
         assert_eq!(claimed_id(secret.as_bytes()), Some(id));
-        for other in ["", "fg_", "fg_7Kx2mPq9RtZa", "fg_7Kx2mPq9RtZ_a", "hunter2", "FG_7Kx2mPq9RtZa_x"] {
+        for other in [
+            "",
+            "fg_",
+            "fg_7Kx2mPq9RtZa",
+            "fg_7Kx2mPq9RtZ_a",
+            "hunter2",
+            "FG_7Kx2mPq9RtZa_x",
+        ] {
             assert_eq!(claimed_id(other.as_bytes()), None, "{other}");
         }
     }
@@ -155,7 +165,9 @@ mod tests {
     #[test]
     fn what_is_no_hash_is_refused_and_not_repeated() {
         for text in ["hunter2", "", &"f".repeat(63), &"g".repeat(64), &"f".repeat(66)] {
-            let error = serde_json::from_value::<SecretHash>(text.into()).unwrap_err().to_string();
+            let error = serde_json::from_value::<SecretHash>(text.into())
+                .unwrap_err()
+                .to_string();
             assert!(text.is_empty() || !error.contains(text), "{error}");
         }
     }

@@ -16,7 +16,9 @@ fn a_key_is_written_as_it_was_read_and_costs_no_more_than_it_has() {
     assert!(plain.particulars.is_none());
     let json = serde_json::to_string(&plain).unwrap();
     assert_eq!(serde_json::from_str::<ApiKey>(&json).unwrap(), plain);
-    let scoped = key(r#","enabled":false,"scopes":{"routes":["b","a"],"methods":["GET"]},"networks":["10.0.0.1"],"quotas":{"day":5}"#);
+    let scoped = key(
+        r#","enabled":false,"scopes":{"routes":["b","a"],"methods":["GET"]},"networks":["10.0.0.1"],"quotas":{"day":5}"#,
+    );
     assert!(
         serde_json::to_string(&scoped).unwrap().ends_with(
             r#""enabled":false,"scopes":{"routes":["a","b"],"methods":["GET"]},"networks":["10.0.0.1/32"],"quotas":{"day":5}}"#
@@ -60,7 +62,12 @@ fn a_rotation_lets_no_earlier_secret_outlive_the_one_that_it_replaces() {
     let twice = key("")
         .rotated(SecretHash::of(b"second"), at(1000), at(9000))
         .rotated(SecretHash::of(b"third"), at(2000), at(5000));
-    let until: Vec<_> = twice.particulars().previous.iter().map(|earlier| earlier.until).collect();
+    let until: Vec<_> = twice
+        .particulars()
+        .previous
+        .iter()
+        .map(|earlier| earlier.until)
+        .collect();
     assert_eq!(until, [at(5000), at(5000)]);
     let later = twice.rotated(SecretHash::of(b"fourth"), at(6000), at(7000));
     assert_eq!(later.particulars().previous.len(), 1);
@@ -81,7 +88,12 @@ fn a_key_is_revoked_once() {
 
 #[test]
 fn terms_have_no_place_for_secrets_and_dates_of_life() {
-    for field in [r#""sha256":"0""#, r#""revokedAt":null"#, r#""previous":[]"#, r#""id":"7Kx2mPq9RtZa""#] {
+    for field in [
+        r#""sha256":"0""#,
+        r#""revokedAt":null"#,
+        r#""previous":[]"#,
+        r#""id":"7Kx2mPq9RtZa""#,
+    ] {
         let json = format!(r#"{{"name":"app",{field}}}"#);
         assert!(serde_json::from_str::<KeyTerms>(&json).is_err(), "{field}");
     }
