@@ -49,7 +49,6 @@ impl Key {
 
 /// So many seconds from now, as events write it.
 fn in_seconds(seconds: i64) -> String {
-    #[expect(clippy::disallowed_methods, reason = "expiry is by the clock on the wall")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let at = i64::try_from(now.as_millis()).unwrap() + seconds * 1000;
     flexgate_schemas::Timestamp::from_millis(at).unwrap().to_string()
