@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Access, Compression, Cors, Limits, Millis, Security,
+    Access, Authentication, Compression, Cors, Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -53,6 +53,9 @@ pub struct Settings {
     /// Where requests may go.
     #[serde(default, skip_serializing_if = "is_default")]
     pub security: Security,
+    /// How clients say who they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: Authentication,
 }
 
 impl Settings {
@@ -62,10 +65,10 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access`.
+    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access` and no `auth`.
     pub fn reader_level(&self) -> u32 {
         let responses = self.cors.is_some() || self.compression.is_some();
-        if !is_default(&self.access) {
+        if !is_default(&self.access) || !is_default(&self.auth) {
             4
         } else if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
@@ -132,5 +135,7 @@ mod tests {
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
         assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
+        assert_eq!(level(r#"{"auth":{}}"#), 1);
+        assert_eq!(level(r#"{"auth":{"forwardCredential":true}}"#), 4);
     }
 }

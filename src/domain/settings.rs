@@ -29,8 +29,8 @@ impl Managed for Settings {
         Entity::Settings
     }
 
-    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Self>> {
-        Some(state.settings())
+    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<Entry<&'a Self>> {
+        Some(state.settings().seen())
     }
 
     fn updated(value: Arc<Self>) -> Event {

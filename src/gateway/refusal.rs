@@ -1,5 +1,6 @@
 //! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
+mod denied;
 mod invalid;
 mod unreachable;
 
@@ -12,7 +13,7 @@ use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub(super) use self::invalid::Invalid;
-use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc};
+use super::{authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -60,6 +61,8 @@ pub(super) enum Refusal {
     RouteNotFound,
     /// Routes take the path, but only with these methods.
     MethodNotAllowed(Methods),
+    /// The one who sends it may not.
+    Denied(Denied),
     /// The route asks for protection that is not there.
     Unprotected(Protection),
     /// It is not what the route takes.
@@ -235,6 +238,7 @@ impl Refusal {
                 &format!("This path takes {methods}."),
                 "http_request_error",
             ),
+            Self::Denied(denied) => denied::words(*denied),
             Self::Unprotected(_) => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "policy_unavailable",
@@ -356,6 +360,9 @@ impl Refusal {
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Denied(denied) = self {
+            denied::challenge(headers, denied, exchange.snapshot.settings.auth.header());
         }
         if let Self::MethodNotAllowed(methods) = self
             && let Ok(value) = HeaderValue::try_from(methods.to_string())

@@ -23,7 +23,7 @@ use super::{
     origin::Origins,
 };
 use crate::{
-    domain::{Changed, ConfigState},
+    domain::{Changed, ConfigState, Keys},
     egress::Guard,
     routing::Table,
 };
@@ -38,6 +38,8 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// All of them, as the configuration has them: a million are shared, not copied.
+    pub(super) keys: Keys,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
     /// From where requests may come, if the settings say so.
@@ -90,6 +92,7 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                keys: Keys::new(),
                 guard: Arc::default(),
                 access: None,
                 cors: Choice::Unsaid,
@@ -126,6 +129,7 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            keys: state.keys().clone(),
             guard: Arc::clone(state.guard()),
             access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
@@ -152,7 +156,7 @@ impl Published {
                             None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
-                        Entity::Settings | Entity::Log => {}
+                        Entity::Settings | Entity::Key(_) | Entity::Log => {}
                     }
                 }
             }

@@ -15,6 +15,7 @@ mod expressions;
 mod fields;
 mod framing;
 mod http2;
+mod keys;
 mod limits;
 mod lines;
 mod names;

@@ -118,7 +118,7 @@ fn node() -> NodeId {
 }
 
 impl Recorded {
-    fn files_have(&self, text: &str) -> bool {
+    pub(super) fn files_have(&self, text: &str) -> bool {
         self.files
             .windows(text.len())
             .any(|bytes| bytes == text.as_bytes())
