@@ -28,7 +28,7 @@ const VALUES_MAX: usize = 1_000_000;
 const LISTED_MAX: usize = 1_000_000;
 /// The most mistakes that are told.
 const MISTAKES_MAX: usize = 16;
-/// What a core judges itself: 16 KiB take 0.1 to 0.2 ms, with a schema that is no larger than people write them.
+/// What a core judges itself: 16 KiB take 0.1 ms, with a schema that is no larger than people write them.
 const QUICK_BYTES_MAX: usize = 16 * 1024;
 const QUICK_RULES_MAX: usize = 1000;
 /// The largest program that a regular expression may become, and the most that is remembered of its states, in bytes.

@@ -299,13 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_length_is_chunked() {
+    fn a_body_without_a_length_is_chunked_unless_it_is_known_by_now() {
         let mut request = headers(&[("transfer-encoding", "Chunked")]);
         prepare(&mut request, true);
-        assert_eq!(request["transfer-encoding"], "chunked");
+        assert_eq!(names(&request), ["content-length"]);
         let mut request = headers(&[("content-length", "3")]);
         prepare(&mut request, true);
         assert_eq!(names(&request), ["content-length"]);
+        let unknown = http_body_util::StreamBody::new(futures_util::stream::empty::<
+            Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>,
+        >());
+        let mut request = Request::new(unknown);
+        for_http1(&mut request, false);
+        assert_eq!(request.headers()["transfer-encoding"], "chunked");
     }
 
     #[test]

@@ -123,9 +123,9 @@ pub(super) fn validate(request: Routed) -> Answer<Routed> {
     let Some(validation) = &request.route.validation else {
         return Answer::Now(Ok(request));
     };
-    match validation.judge(&request).map(|check| check.cloned()) {
+    match validation.judge(&request) {
         Ok(None) => Answer::Now(Ok(request)),
-        Ok(Some(check)) => Answer::Later(Box::pin(check.pass(request))),
+        Ok(Some(check)) => Answer::Later(Box::pin(check.clone().pass(request))),
         Err(refusal) => Answer::Now(Err(refusal)),
     }
 }

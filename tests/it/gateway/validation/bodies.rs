@@ -49,8 +49,10 @@ async fn a_body_that_is_right_arrives_as_it_was_sent() {
     assert_eq!(client.ask(&post("", body)).await.text(), body);
     let length = body.len().to_string();
     assert_eq!(backend.last().header("content-length"), Some(&*length));
-    let chunks: String = body.chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
-    let response = client.ask(&format!("{CHUNKED}{chunks}0\r\n\r\n")).await;
+    let chunks: Vec<_> = body.chars().map(|piece| format!("1\r\n{piece}\r\n")).collect();
+    let response = client
+        .ask(&format!("{CHUNKED}{}0\r\n\r\n", chunks.concat()))
+        .await;
     assert_eq!(response.text(), body);
     assert_eq!(
         backend.last().header("content-length"),
