@@ -3,13 +3,16 @@
 //! A request reads memory and its upstream, and nothing else. `stack` is its path, top to bottom.
 
 mod accept_encoding;
+mod access;
 mod address;
 mod alarm;
 mod around;
 mod arrive;
 mod ask;
+mod authenticate;
 mod balance;
 mod body;
+mod caller;
 mod channel;
 mod choice;
 mod client;
@@ -18,6 +21,7 @@ mod compress;
 mod connect;
 mod core;
 mod cors;
+mod credential;
 mod crowd;
 mod door;
 mod edits;

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// The fields that a gateway has something to do with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
+    Authorization,
     Connection,
     TransferEncoding,
     Te,
@@ -20,6 +21,8 @@ pub(super) enum Field {
     /// `X-Forwarded-*` or `Forwarded`.
     Forwarding,
     Host,
+    /// Ours: which key a request came with.
+    Key,
     Origin,
     Trace,
     UserAgent,
@@ -30,6 +33,7 @@ impl Field {
     /// Which of them a name is, if it is one.
     pub(super) fn of(name: &HeaderName) -> Option<Self> {
         match name.as_str() {
+            "authorization" => Some(Self::Authorization),
             "connection" => Some(Self::Connection),
             "transfer-encoding" => Some(Self::TransferEncoding),
             "te" => Some(Self::Te),
@@ -44,6 +48,7 @@ impl Field {
             "expect" => Some(Self::Expect),
             "forwarded" => Some(Self::Forwarding),
             "host" => Some(Self::Host),
+            "x-flexgate-key" => Some(Self::Key),
             "origin" => Some(Self::Origin),
             "traceparent" | "tracestate" => Some(Self::Trace),
             "user-agent" => Some(Self::UserAgent),

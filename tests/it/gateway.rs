@@ -1,5 +1,6 @@
 //! The data plane: real gateways on ports of their own, real sockets on both sides of them.
 
+mod access;
 mod answers;
 mod bare;
 mod bodies;
@@ -14,6 +15,7 @@ mod expressions;
 mod fields;
 mod framing;
 mod http2;
+mod keys;
 mod limits;
 mod lines;
 mod names;
@@ -22,13 +24,20 @@ mod resolution;
 mod tls;
 mod tunnels;
 
-use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::NonZeroUsize,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use flexgate::{
+    config::SecretResolver,
     domain::{Changed, ConfigState, Stamp, evolve},
     gateway::{Gateway, Options, Published, SecretMissing},
+    sealing::SealingKeys,
 };
-use flexgate_schemas::{Event, Secret, Timestamp};
+use flexgate_schemas::{Event, Secret, Timestamp, secret::Purpose};
 
 use crate::wire::{Client, Message};
 
@@ -49,14 +58,21 @@ pub(crate) fn options() -> Options {
     options
 }
 
-/// The secrets that test nodes have are `${TOKEN}` and files.
+/// What test nodes open sealed secrets with.
+pub(crate) static SEALING: LazyLock<Arc<SealingKeys>> = LazyLock::new(|| {
+    let key = SealingKeys::make().unwrap();
+    Arc::new(SealingKeys::read(&key).unwrap())
+});
+
+/// The secrets that test nodes have are `${TOKEN}`, files, and what was sealed with [`SEALING`].
 fn published() -> Published {
-    Published::new(Arc::new(|secret: &Secret| match secret {
-        Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
-        Secret::File(path) => {
-            std::fs::read_to_string(&**path).map_err(|error| SecretMissing(error.to_string()))
-        }
-        other @ Secret::Variable(_) => Err(SecretMissing(format!("{other} is not there"))),
+    let variables = [("TOKEN".to_owned(), "Bearer of-the-gateway".to_owned())];
+    let resolver = SecretResolver::new(variables.into(), Some(Arc::clone(&SEALING)));
+    Published::new(Arc::new(move |secret: &Secret, purpose: Purpose<'_>| {
+        let resolved = resolver.resolve(secret, purpose);
+        resolved
+            .map(|value| value.expose().clone())
+            .map_err(|error| SecretMissing(error.to_string()))
     }))
 }
 
