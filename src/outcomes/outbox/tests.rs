@@ -66,6 +66,15 @@ fn append(writer: &mut Writer, range: Range<u64>) {
     }
 }
 
+/// Waits until the keeper has made a file ahead. For that it may let the oldest go, and from then on it lets none go.
+fn spare_is_made(outbox: &Outbox) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !lock(&outbox.0.ledger).without_spare().is_empty() {
+        assert!(Instant::now() < until, "the keeper finds no room");
+        thread::yield_now();
+    }
+}
+
 /// One that is full after four files, which is the least.
 fn of_four_files(folder: &Path) -> Outbox {
     let options = Options {
@@ -229,6 +238,7 @@ fn beyond_the_bound_the_oldest_go_and_that_shows() {
     .unwrap();
     let mut writer = outbox.writer(0).unwrap();
     append(&mut writer, 0..300_000);
+    spare_is_made(&outbox);
     let depth = outbox.depth();
     let left = waiting(&outbox);
     assert!(depth.bytes <= bytes_max, "{depth:?}");
@@ -324,11 +334,7 @@ fn a_core_without_room_records_again_as_soon_as_there_is_some() {
             .map_or(after, |(place, _)| Some(place.number));
     }
     outbox.unclaim();
-    let until = Instant::now() + Duration::from_secs(10);
-    while !lock(&outbox.0.ledger).without_spare().is_empty() {
-        assert!(Instant::now() < until, "the keeper finds no room");
-        thread::yield_now();
-    }
+    spare_is_made(&outbox);
     append(&mut writer, 0..1);
     // What else is lost does not matter: to make the next file ahead, the keeper lets another one go at any moment.
     let last = waiting(&outbox).last().map(|(counter, _)| counter + 1);
