@@ -1,8 +1,9 @@
 //! The outbox: outcomes on local disk, from the end of their request until the stream has them.
 //!
 //! Each core appends to a file that is memory to it ([`segment`]), and when that is full, after ten thousand outcomes or
-//! more, turns to the next one, made ahead by the keeper. What a process wrote survives it: the next start ships what is left. The files together are
-//! bounded in bytes; at the bound the oldest goes, unsent, and what that loses is counted and can be seen in the counters.
+//! more, turns to the next one, made ahead by the keeper. What a process wrote survives it: the next start ships what is
+//! left. The files together are bounded in bytes; at the bound the oldest goes, unsent, and what that loses is counted and
+//! can be seen in the counters.
 
 mod header;
 mod keeper;
