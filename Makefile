@@ -14,15 +14,16 @@ run: servers ## FlexGate with a demo backend; Ctrl-C stops everything
 test: servers python ## every test, against real servers
 	cargo test --workspace
 
-peers: ## nginx, varnishtest and slowhttptest, for the tests that need them
+peers: ## nginx, varnishtest, slowhttptest and promtool, for the tests that need them
 	@.ci/peers
 
-check: tools ## format, lints, licences, banned crates, sources, scripts
+check: tools ## format, lints, licences, banned crates, sources, scripts, the image
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	CARGO=.ci/cargo-for-deny $(TOOLS)/cargo-deny check --config .deny.toml bans licenses sources
 	test -z "$$(cargo tree --target all --invert ring 2>/dev/null)" # one crypto provider: a second makes rustls panic
-	test ! -x $(TOOLS)/shellcheck || $(TOOLS)/shellcheck .ci/fetch .ci/peers .ci/run
+	test ! -x $(TOOLS)/shellcheck || $(TOOLS)/shellcheck .ci/fetch .ci/peers .ci/run deploy/passwords
+	$(TOOLS)/hadolint deploy/Dockerfile
 
 bench: servers ## a request's cost beside nginx's, as production builds it
 	cargo bench --profile dist --bench load

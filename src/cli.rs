@@ -10,6 +10,7 @@ mod doctor;
 mod entity;
 mod events;
 mod exit;
+mod health;
 mod invocation;
 mod migrate;
 mod nodes;
@@ -64,6 +65,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Serve(_) => start::serve(invocation),
         Command::Down => start::down(invocation),
         Command::Status => status::show(invocation),
+        Command::Health { probe } => health::ask(invocation, *probe),
         Command::Check(options) => check::check(invocation, options),
         Command::Apply(options) => apply::apply(invocation, options),
         Command::Routes(verb) => routes::run(invocation, verb),

@@ -369,14 +369,13 @@ fn admin_token(config: &Config) -> Result<Token, Error> {
 
 impl RunFolder {
     fn announce(config: &Config, addresses: &Addresses) -> Result<Self, Error> {
-        if let Some(admin) = addresses.admin {
-            let record = RunRecord {
-                admin,
-                proxy: addresses.proxy,
-                pid: std::process::id(),
-            };
-            record.write(&config.data_dir)?;
-        }
+        let record = RunRecord {
+            admin: addresses.admin,
+            ops: addresses.ops,
+            proxy: addresses.proxy,
+            pid: std::process::id(),
+        };
+        record.write(&config.data_dir)?;
         Ok(Self(config.data_dir.clone()))
     }
 }

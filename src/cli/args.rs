@@ -77,6 +77,12 @@ pub(super) enum Command {
     Serve(Serve),
     /// Show how a running process and its cluster are
     Status,
+    /// Ask the process of the data folder how it is: 0 if it is well, 1 if not, as health checks of containers end
+    Health {
+        /// What to ask
+        #[arg(value_enum, default_value_t)]
+        probe: Probe,
+    },
     /// Check a configuration file without applying it
     Check(Check),
     /// Apply a configuration file to a running cluster: create and update, as one commit
@@ -110,6 +116,16 @@ pub(super) enum Command {
     Doctor,
     /// Print the version
     Version,
+}
+
+/// What `health` asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum Probe {
+    /// Whether the process answers: if not, start it anew.
+    Live,
+    /// Whether it has a routing table and is not about to end: if not, send it nothing.
+    #[default]
+    Ready,
 }
 
 #[derive(Debug, Subcommand)]
@@ -289,6 +305,7 @@ mod tests {
             "flexgate sql -- --csv -c x",
             "flexgate secrets seal --for signing:k1",
             "flexgate verify outcomes --database-url postgres://a -o json",
+            "flexgate health live --data-dir /var/lib/flexgate",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
         }

@@ -65,7 +65,9 @@ impl AdminClient {
         } else {
             RunRecord::read(&config.data_dir).map_err(|error| failed(format!("run.json: {error}")))?
         };
-        let address = record.map_or(config.listen.admin, |record| record.admin);
+        let address = record
+            .and_then(|record| record.admin)
+            .unwrap_or(config.listen.admin);
         let token = match &config.admin_token {
             Some(token) => Some(token.clone()),
             None => AdminToken::read(&config.data_dir).map_err(|error| failed(error.to_string()))?,
@@ -79,6 +81,16 @@ impl AdminClient {
         })
     }
 
+    /// A client of what every listener beside the data plane answers without a token.
+    pub(super) fn without_token(address: SocketAddr) -> Self {
+        Self {
+            address: reachable(address).to_string(),
+            token: None,
+            token_file: String::new(),
+            tasks: Tasks::new(),
+        }
+    }
+
     /// Where it is.
     pub(super) fn address(&self) -> &str {
         &self.address
@@ -86,6 +98,15 @@ impl AdminClient {
 
     /// Asks and reads the answer; a status of 400 or more is a failure.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
+        let answer = self.answer(ask).await?;
+        if answer.status.is_client_error() || answer.status.is_server_error() {
+            return Err(problem::failure(answer.status, &answer.body, &self.token_file));
+        }
+        Ok(answer)
+    }
+
+    /// Asks and reads the answer, whatever its status says.
+    pub(super) async fn answer(&self, ask: Ask) -> Result<Answer, Failure> {
         let within = ask.within;
         let answer = async {
             let (status, headers, body) = self.send(ask).await?;
@@ -96,14 +117,10 @@ impl AdminClient {
         let (status, headers, body) = timeout(within, answer)
             .await
             .map_err(|_| self.broken(&format!("no answer within {} s", within.as_secs())))??;
-        let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_client_error() || status.is_server_error() {
-            return Err(problem::failure(status, &json, &self.token_file));
-        }
         Ok(Answer {
             status,
             headers,
-            body: json,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         })
     }
 

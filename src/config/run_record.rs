@@ -4,12 +4,16 @@ use std::{fs, io, net::SocketAddr, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-/// What a running `flexgate up` or admin says of itself.
+/// What a running process says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunRecord {
-    /// Its admin API.
-    pub admin: SocketAddr,
+    /// Its admin API, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<SocketAddr>,
+    /// Health and metrics, if it has no admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ops: Option<SocketAddr>,
     /// Its data plane, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<SocketAddr>,
@@ -42,5 +46,10 @@ impl RunRecord {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Where it can be asked how it is.
+    pub fn health(&self) -> Option<SocketAddr> {
+        self.admin.or(self.ops)
     }
 }

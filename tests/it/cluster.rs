@@ -386,14 +386,14 @@ async fn first_alert(link: &Link, names: &Names) -> Value {
 }
 
 /// Requests one after the other on one connection, until stopped; whatever is not 200 has failed.
-struct Load {
+pub struct Load {
     sent: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<u64>,
 }
 
 impl Load {
-    fn on(addr: SocketAddr, path: &'static str) -> Self {
+    pub fn on(addr: SocketAddr, path: &'static str) -> Self {
         let (sent, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let (count, stopped) = (sent.clone(), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "joined in stop")]
@@ -410,7 +410,7 @@ impl Load {
         Self { sent, stop, task }
     }
 
-    async fn has_sent_more(&self, more: u64) {
+    pub async fn has_sent_more(&self, more: u64) {
         let goal = self.sent.load(Ordering::Relaxed) + more;
         let reached = async {
             while self.sent.load(Ordering::Relaxed) < goal {
@@ -420,7 +420,7 @@ impl Load {
         assert!(timeout(PATIENCE, reached).await.is_ok());
     }
 
-    async fn stop(self) -> u64 {
+    pub async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.task.await.unwrap()
     }

@@ -13,6 +13,7 @@ mod cli;
 mod client;
 mod cluster;
 mod config;
+mod deploy;
 mod devstack;
 mod disk;
 mod dns;

@@ -88,6 +88,23 @@ impl Settings {
         )
     }
 
+    /// What `flexgate health` in its data folder ends with and says.
+    pub async fn asked_for_health(&self, probe: &str) -> (Option<i32>, String) {
+        let (_, folder) = self
+            .variables
+            .iter()
+            .find(|(name, _)| *name == "FLEXGATE_DATA_DIR")
+            .unwrap();
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexgate"))
+            .args(["health", probe, "--data-dir", folder])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(PATIENCE, output).await.expect("its end").unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
     /// The admin API, when it listens.
     pub async fn api(&self) -> Admin {
         listens(self.admin).await;
@@ -196,7 +213,7 @@ pub async fn listens(addr: SocketAddr) {
 }
 
 /// Addresses that are free now.
-pub fn free_addresses() -> [SocketAddr; 2] {
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
+    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap())
 }

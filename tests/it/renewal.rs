@@ -39,7 +39,7 @@ async fn shown(addr: SocketAddr, authority: &Authority) -> std::io::Result<Vec<u
 #[tokio::test]
 async fn a_certificate_that_is_replaced_on_the_disk_is_shown_without_a_restart() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-    let [tls, _] = free_addresses();
+    let [tls] = free_addresses();
     let first = authority.issue(&["localhost"]);
     first.write(folder.path(), "server");
     let _running = settings(folder.path(), tls).await.start();
@@ -60,7 +60,7 @@ async fn a_certificate_that_is_replaced_on_the_disk_is_shown_without_a_restart()
 #[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    let [tls, _] = free_addresses();
+    let [tls] = free_addresses();
     let settings = settings(folder.path(), tls).await.with("FLEXGATE_LOG", "error");
     let (status, said) = settings.run_to_its_end().await;
     assert_eq!(status.code(), Some(3), "{said}");

@@ -2,7 +2,7 @@
 
 use std::{future::Future, time::Duration};
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::Client;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
@@ -10,6 +10,7 @@ use super::{Examined, Health};
 use crate::{
     cli::client::AdminClient,
     config::{Config, ServerUrl},
+    journal::jetstream::login,
 };
 
 /// How long a server may take to say that it is there.
@@ -60,7 +61,7 @@ pub(super) async fn nats(config: &Config) -> Vec<Examined> {
     let Some(url) = &config.servers.nats else {
         return vec![Examined::ok(WHAT, "no NATS_URL: `flexgate up` starts its own")];
     };
-    let options = ConnectOptions::new()
+    let options = login(url.expose())
         .connection_timeout(WITHIN)
         .request_timeout(Some(WITHIN))
         .name("flexgate doctor");

@@ -129,6 +129,8 @@ impl Link {
 
 /// How to log in with the user and password, or the token, of a URL such as `nats://user:password@host`: the client
 /// reads them and then ignores them. Of several servers the first one's are for all.
+///
+/// Answers come to `_INBOX.<user>.>`, so that an account can keep one user from reading what is answered to another.
 pub fn login(url: &str) -> ConnectOptions {
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let first = url
@@ -142,8 +144,23 @@ pub fn login(url: &str) -> ConnectOptions {
         None => ConnectOptions::new(),
         Some((token, None)) => ConnectOptions::with_token(decode(token)),
         Some((user, Some(password))) => {
-            ConnectOptions::with_user_and_password(decode(user), decode(password))
+            let user = decode(user);
+            let inbox = inbox(&user);
+            ConnectOptions::with_user_and_password(user, decode(password)).custom_inbox_prefix(inbox)
         }
+    }
+}
+
+/// Where a user is answered: in a place of their own, if the name can be part of a subject.
+fn inbox(user: &str) -> String {
+    let is_token = !user.is_empty()
+        && user
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>'));
+    if is_token {
+        format!("_INBOX.{user}")
+    } else {
+        "_INBOX".to_owned()
     }
 }
 
@@ -171,5 +188,15 @@ mod tests {
             "nats://a:4222,nats://b"
         );
         assert_eq!(without_credentials("u:hunter2@a"), "a");
+    }
+
+    #[test]
+    fn a_user_is_answered_in_a_place_of_its_own() {
+        let check = |user: &str, place: &str| assert_eq!(inbox(user), place);
+        check("gateway", "_INBOX.gateway");
+        check("", "_INBOX");
+        check("a.b", "_INBOX");
+        check("*", "_INBOX");
+        check("a b", "_INBOX");
     }
 }
