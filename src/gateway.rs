@@ -8,8 +8,10 @@ mod alarm;
 mod around;
 mod arrive;
 mod ask;
+mod authenticate;
 mod balance;
 mod body;
+mod caller;
 mod channel;
 mod choice;
 mod client;
@@ -18,6 +20,7 @@ mod compress;
 mod connect;
 mod core;
 mod cors;
+mod credential;
 mod crowd;
 mod door;
 mod edits;
@@ -55,6 +58,7 @@ mod stack;
 mod step;
 mod strand;
 mod tls;
+mod tokens;
 mod trace;
 mod tunnel;
 mod values;
@@ -86,6 +90,7 @@ pub use self::{
     options::{Options, TlsListen},
     snapshot::{Published, SecretMissing, Secrets, Snapshot},
     tls::Roots,
+    tokens::{TokenKeys, TokenKeysReport},
 };
 
 /// What names the addresses of the two listeners.

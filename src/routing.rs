@@ -31,7 +31,7 @@ use flexgate_schemas::Route;
 pub(crate) use fit::{decoded, parameters, values_of};
 pub use host::{HostRefusal, normalize_host};
 pub use path::{NormalPath, PathRefusal, normalize};
-pub use protection::{Protection, unmet_protection};
+pub use protection::{Protection, unmet_key_protection, unmet_protection};
 pub use rewrite::{forward_path, named_segment};
 pub use table::{Found, Table, Target};
 pub(crate) use trie::Trie;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Compression, Cors, Limits, Millis, Security,
+    Authentication, Compression, Cors, Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -50,6 +50,9 @@ pub struct Settings {
     /// Where requests may go.
     #[serde(default, skip_serializing_if = "is_default")]
     pub security: Security,
+    /// How clients say who they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: Authentication,
 }
 
 impl Settings {
@@ -59,10 +62,12 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`, neither `cors` nor `compression`.
+    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `auth`.
     pub fn reader_level(&self) -> u32 {
         let responses = self.cors.is_some() || self.compression.is_some();
-        if responses || !is_default(&self.limits) || !is_default(&self.security) {
+        if !is_default(&self.auth) {
+            4
+        } else if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
         } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
@@ -125,5 +130,7 @@ mod tests {
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
         assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
+        assert_eq!(level(r#"{"auth":{}}"#), 1);
+        assert_eq!(level(r#"{"auth":{"forwardCredential":true}}"#), 4);
     }
 }

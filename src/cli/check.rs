@@ -58,6 +58,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
             upstreams: upstreams.clone(),
             routes: routes.clone(),
             settings: loaded.settings_to_apply().cloned(),
+            keys: Vec::new(),
         };
         match domain::decide(&ConfigState::default(), &command, &Expect::Any) {
             Ok(decision) if refusals.is_empty() => return Ok(surprises(loaded, &decision.warnings)),
@@ -117,18 +118,19 @@ fn subject(warning: &Warning) -> (Entity, &'static str) {
         Warning::Shadowed { route, .. } => (Entity::Route(route.clone()), "path"),
         Warning::FailsClosed {
             entity,
-            protection: Protection::Auth,
-        } => (entity.clone(), "auth"),
+            protection: Protection::RateLimit | Protection::GlobalRateLimit | Protection::KeyRateLimit,
+        } => (entity.clone(), "rateLimit"),
         Warning::FailsClosed {
             entity,
-            protection: Protection::RateLimit | Protection::GlobalRateLimit,
-        } => (entity.clone(), "rateLimit"),
+            protection: Protection::KeyQuotas,
+        } => (entity.clone(), "quotas"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
         Warning::Prohibited {
             entity: entity @ Entity::Route(_),
             ..
         } => (entity.clone(), "upstream"),
         Warning::Prohibited { entity, .. } => (entity.clone(), "url"),
+        Warning::ScopedRoutesMissing { key, .. } => (Entity::Key(*key), "scopes"),
         Warning::Unlisted { upstream, .. } => (Entity::Upstream(upstream.clone()), "url"),
         Warning::KeepsFrom { .. } | Warning::BlockedThoughListed { .. } => (Entity::Settings, "security"),
     }

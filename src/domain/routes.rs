@@ -28,8 +28,8 @@ impl Managed for Route {
         Entity::Route(id.clone())
     }
 
-    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<&'a Entry<Self>> {
-        state.route(id)
+    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<Entry<&'a Self>> {
+        state.route(id).map(Entry::seen)
     }
 
     fn updated(value: Arc<Self>) -> Event {

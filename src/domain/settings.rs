@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use flexgate_schemas::{Event, Security, Settings, event::Entity, policy::RateLimit, security::ENTRIES_MAX};
+use flexgate_schemas::{
+    Event, Security, Settings, TokenProvider, auth::PROVIDERS_MAX, event::Entity, policy::RateLimit,
+    security::ENTRIES_MAX,
+};
 
 use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
 use crate::routing::Protection;
@@ -27,8 +30,8 @@ impl Managed for Settings {
         Entity::Settings
     }
 
-    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Self>> {
-        Some(state.settings())
+    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<Entry<&'a Self>> {
+        Some(state.settings().seen())
     }
 
     fn updated(value: Arc<Self>) -> Event {
@@ -39,6 +42,7 @@ impl Managed for Settings {
         let trusted = self.trusted_proxies.len();
         check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
         check_lists(&self.security)?;
+        check_providers(&self.auth.jwt)?;
         check_rate_limit(self.rate_limit.as_ref())
     }
 
@@ -64,7 +68,27 @@ fn check_lists(security: &Security) -> Result<(), Refusal> {
     check_length("/security/blockedIPs", blocked, ENTRIES_MAX, NEIGHBOURS)
 }
 
-fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
+/// A token is told apart by its issuer, and a caller by the name of the provider.
+fn check_providers(providers: &[TokenProvider]) -> Result<(), Refusal> {
+    check_length("/auth/jwt", providers.len(), PROVIDERS_MAX, "providers")?;
+    for (place, provider) in providers.iter().enumerate() {
+        let before = &providers[..place];
+        let field = if before.iter().any(|one| one.issuer == provider.issuer) {
+            "issuer"
+        } else if before.iter().any(|one| one.name == provider.name) {
+            "name"
+        } else {
+            continue;
+        };
+        return Err(Refusal::Invalid {
+            pointer: format!("/auth/jwt/{place}/{field}"),
+            detail: format!("another provider has the same {field}"),
+        });
+    }
+    Ok(())
+}
+
+pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
     if length <= most {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{RouteId, UpstreamId, event::Entity, security::Host};
+use flexgate_schemas::{KeyId, RouteId, UpstreamId, event::Entity, security::Host};
 use ipnet::IpNet;
 
 use super::refusal::first_of;
@@ -63,6 +63,16 @@ pub enum Warning {
         /// The host.
         host: Host,
     },
+    /// A key that opens routes which are not there.
+    #[error("the scopes of key {key:?} name {}: there is no such route, so that they open nothing there", named(.first, *.count))]
+    ScopedRoutesMissing {
+        /// The key.
+        key: KeyId,
+        /// The first few of them.
+        first: Vec<Entity>,
+        /// How many there are in all.
+        count: usize,
+    },
     /// An address that is listed as allowed and in a blocked network.
     #[error(
         "{address} is listed in `security.allowedHosts`, and {network} in `security.blockedIPs`, which wins"
@@ -85,6 +95,7 @@ impl Warning {
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeepsFrom { .. } => "keeps_requests_from",
             Self::Unlisted { .. } => "host_not_listed",
+            Self::ScopedRoutesMissing { .. } => "scoped_routes_missing",
             Self::BlockedThoughListed { .. } => "blocked_though_listed",
         }
     }

@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::{
+    caller::Caller,
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
     edits::Changes,
@@ -49,6 +50,8 @@ pub(super) struct Exchange {
     pub(super) notes: Option<Notes>,
     /// The route that took it.
     pub(super) route: OnceCell<Arc<CompiledRoute>>,
+    /// Who sent it, as soon as that is proved; also of a request that is refused all the same.
+    pub(super) caller: OnceCell<Caller>,
     /// Where it went last.
     pub(super) target: OnceCell<Arc<CompiledTarget>>,
     /// How often it was sent.
@@ -120,6 +123,7 @@ impl Exchange {
             is_call: false,
             notes: None,
             route: OnceCell::new(),
+            caller: OnceCell::new(),
             target: OnceCell::new(),
             attempts: Cell::new(0),
             upstream_time: Cell::new(None),
@@ -200,6 +204,7 @@ impl Exchange {
             method = %self.method,
             path = self.uri.path(),
             route = self.route.get().map(|route| route.route.id.as_str()),
+            caller = self.caller.get().map(Caller::name),
             target = self.target.get().map(|target| &*target.origin.host),
             status = self.status.get().map(|status| status.as_u16()),
             refusal = self.refusal.get(),

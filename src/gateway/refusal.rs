@@ -1,5 +1,6 @@
 //! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
+mod denied;
 mod unreachable;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc};
+use super::{authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -55,6 +56,10 @@ pub(super) enum Refusal {
     RouteNotFound,
     /// Routes take the path, but only with these methods.
     MethodNotAllowed(Methods),
+    /// The one who sends it may not.
+    Denied(Denied),
+    /// This node has never had the keys that the token would be verified with.
+    NoTokenKeys,
     /// The route asks for protection that is not there.
     Unprotected(Protection),
     /// The upstream is not there, or has no target.
@@ -221,6 +226,14 @@ impl Refusal {
                 &format!("This path takes {methods}."),
                 "http_request_error",
             ),
+            Self::Denied(denied) => denied::words(*denied),
+            Self::NoTokenKeys => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "token_keys_unavailable",
+                "Keys unavailable",
+                "The keys of the token's issuer are not available.",
+                "proxy_configuration_error",
+            ),
             Self::Unprotected(_) => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "policy_unavailable",
@@ -330,6 +343,9 @@ impl Refusal {
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Denied(denied) = self {
+            denied::challenge(headers, denied, exchange.snapshot.settings.auth.header());
         }
         if let Self::MethodNotAllowed(methods) = self
             && let Ok(value) = HeaderValue::try_from(methods.to_string())

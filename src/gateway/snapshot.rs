@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use flexgate_schemas::{
     Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity, secret::Purpose,
 };
+use tokio::sync::Notify;
 
 use super::{
     choice::Choice,
@@ -20,9 +21,10 @@ use super::{
     cors::CompiledCors,
     matched::Matched,
     origin::Origins,
+    tokens::Tokens,
 };
 use crate::{
-    domain::{Changed, ConfigState},
+    domain::{Changed, ConfigState, Keys},
     egress::Guard,
     routing::Table,
 };
@@ -37,6 +39,10 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// All of them, as the configuration has them: a million are shared, not copied.
+    pub(super) keys: Keys,
+    /// What tokens are checked by. The same one as before, by its address, as long as nothing about that has changed.
+    pub(super) tokens: Arc<Tokens>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
     /// What the settings say of pages of other origins.
@@ -67,6 +73,7 @@ struct Inner {
     current: ArcSwap<Snapshot>,
     /// How often `current` was stored.
     version: AtomicU64,
+    token_wake: Arc<Notify>,
     /// Held while a snapshot is built, so that two publishers take turns.
     workshop: Mutex<Workshop>,
 }
@@ -87,17 +94,33 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                keys: Keys::new(),
+                tokens: Arc::default(),
                 guard: Arc::default(),
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
+            token_wake: Arc::default(),
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
             }),
         }))
+    }
+
+    fn tokens(&self, settings: &Settings, before: &Snapshot, secrets: &Secrets) -> Arc<Tokens> {
+        if settings.auth.jwt == before.settings.auth.jwt {
+            return Arc::clone(&before.tokens);
+        }
+        let wake = &self.0.token_wake;
+        Arc::new(Tokens::compile(&settings.auth.jwt, &before.tokens, secrets, wake))
+    }
+
+    /// Woken when keys of a provider of tokens are to be fetched.
+    pub(super) fn token_wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.token_wake)
     }
 
     /// What requests that come now are routed by.
@@ -122,6 +145,8 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            keys: state.keys().clone(),
+            tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
@@ -147,13 +172,16 @@ impl Published {
                             None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
-                        Entity::Settings | Entity::Log => {}
+                        Entity::Settings | Entity::Key(_) | Entity::Log => {}
                     }
                 }
             }
         }
         self.0.current.store(Arc::new(next));
         self.0.version.fetch_add(1, Ordering::Release); // after the store: whoever sees it sees the snapshot
+        if !Arc::ptr_eq(&before.tokens, &self.0.current.load().tokens) {
+            self.0.token_wake.notify_one();
+        }
         workshop.origins.forget_unused();
     }
 }

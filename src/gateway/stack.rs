@@ -10,6 +10,7 @@ use super::{
     around::Around,
     arrive::Arrive,
     ask::Ask,
+    authenticate::{authenticate, disown},
     balance::balance,
     body::Body,
     client::Client,
@@ -37,8 +38,10 @@ pub(super) fn stack(
         .layer(Share) //            pages may read refusals, too; browsers ask before anybody can say who they are
         .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
         .layer(Step(limit_head)) // what is too long is not looked into
+        .layer(Step(disown)) //     nor is anything decided by what only we say of clients
         .layer(Step(route)) //      everything further in is configured by the route
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
+        .layer(Ask(authenticate)) // who they are, before it counts for whom
         .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass

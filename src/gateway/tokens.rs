@@ -3,8 +3,8 @@
 mod caller;
 mod claims;
 mod fetch;
-mod key;
 mod keep;
+mod key;
 mod known;
 mod published;
 #[cfg(test)]
@@ -67,12 +67,19 @@ pub(super) enum Found {
 
 impl Tokens {
     /// `before` is what was served until now: keys that it has already are not fetched again.
-    pub(super) fn compile(providers: &[TokenProvider], before: &Self, secrets: &Secrets, wake: &Arc<Notify>) -> Self {
+    pub(super) fn compile(
+        providers: &[TokenProvider],
+        before: &Self,
+        secrets: &Secrets,
+        wake: &Arc<Notify>,
+    ) -> Self {
         let provider = |settings: &TokenProvider| Provider {
             source: Source::of(settings, before, secrets, wake),
             settings: settings.clone(),
         };
-        let fields = providers.iter().flat_map(|provider| provider.claims_to_headers.values());
+        let fields = providers
+            .iter()
+            .flat_map(|provider| provider.claims_to_headers.values());
         let fields: BTreeSet<_> = fields.map(|field| field.as_header().as_str()).collect();
         let name = |name: &str| HeaderName::try_from(name).ok();
         Self {
@@ -88,7 +95,10 @@ impl Tokens {
 
     /// Whose token this is, at this time in seconds since 1970.
     pub(super) fn find(self: &Arc<Self>, known: &KnownTokens, token: &str, now: i64) -> Found {
-        let hash: Digest = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("32 bytes");
+        let hash: Digest = digest(&SHA256, token.as_bytes())
+            .as_ref()
+            .try_into()
+            .expect("32 bytes");
         if let Some(found) = known.get(self, &hash) {
             if self.has(&found.keys) {
                 return match found.verified.holds(now) {
@@ -103,7 +113,10 @@ impl Tokens {
             Err(fault) => return Found::Fault(fault),
         };
         let issuer = parts.issuer();
-        let provider = self.providers.iter().find(|one| Some(&*one.settings.issuer) == issuer);
+        let provider = self
+            .providers
+            .iter()
+            .find(|one| Some(&*one.settings.issuer) == issuer);
         let Some(provider) = provider else {
             return Found::Fault(TokenFault::Issuer);
         };
@@ -111,7 +124,8 @@ impl Tokens {
             return provider.source.missing(Found::NoKeys);
         };
         let verified = parts.verify(&provider.settings, &keys, now);
-        let caller = verified.and_then(|verified| Ok((verified, TokenCaller::of(&provider.settings, &parts.claims)?)));
+        let caller =
+            verified.and_then(|verified| Ok((verified, TokenCaller::of(&provider.settings, &parts.claims)?)));
         match caller {
             Ok((verified, caller)) => {
                 let caller = Rc::new(caller);
@@ -139,10 +153,12 @@ impl Tokens {
 
     /// Every provider that publishes its keys, and where.
     fn published(&self) -> impl Iterator<Item = (&TokenProvider, &Arc<PublishedKeys>)> {
-        self.providers.iter().filter_map(|provider| match &provider.source {
-            Source::Here(_) => None,
-            Source::Published(keys) => Some((&provider.settings, keys)),
-        })
+        self.providers
+            .iter()
+            .filter_map(|provider| match &provider.source {
+                Source::Here(_) => None,
+                Source::Published(keys) => Some((&provider.settings, keys)),
+            })
     }
 }
 

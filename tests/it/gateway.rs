@@ -14,6 +14,7 @@ mod expressions;
 mod fields;
 mod framing;
 mod http2;
+mod keys;
 mod limits;
 mod lines;
 mod names;

@@ -284,21 +284,18 @@ fn a_route_that_can_never_match_is_made_with_a_warning() {
 #[test]
 fn protection_that_is_not_given_yet_is_warned_of() {
     for (fields, protection) in [
-        (json!({ "auth": "required" }), Protection::Auth),
-        (json!({ "auth": "optional" }), Protection::Auth),
         (
             json!({ "rateLimit": { "requests": 1, "window": "1s" } }),
-            Protection::RateLimit,
+            Some(Protection::RateLimit),
         ),
+        (json!({ "auth": "required" }), None),
     ] {
         let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();
-        assert_eq!(
-            decision.warnings,
-            [Warning::FailsClosed {
-                entity: entity("users"),
-                protection
-            }]
-        );
+        let expected = protection.map(|protection| Warning::FailsClosed {
+            entity: entity("users"),
+            protection,
+        });
+        assert_eq!(decision.warnings, Vec::from_iter(expected));
     }
 }
 

@@ -13,8 +13,8 @@ pub(in crate::gateway) struct TokenCaller {
     pub(in crate::gateway) name: Box<str>,
     /// The API key whose terms hold.
     pub(in crate::gateway) key: Option<KeyId>,
-    /// The first claim that the token should have and has not.
-    pub(in crate::gateway) lacks: Option<ClaimName>,
+    /// Whether the token lacks a claim that it should have.
+    pub(in crate::gateway) lacks: bool,
     /// What upstreams are told.
     pub(in crate::gateway) fields: Box<[(HeaderName, HeaderValue)]>,
 }
@@ -26,11 +26,14 @@ impl TokenCaller {
             let text = claim.of(claims)?.as_str()?;
             text.parse().ok()
         };
-        let key = provider.key_claim.as_ref().map(|claim| key(claim).ok_or(TokenFault::Key));
+        let key = provider
+            .key_claim
+            .as_ref()
+            .map(|claim| key(claim).ok_or(TokenFault::Key));
         Ok(Self {
             name: claims::caller(provider, claims)?,
             key: key.transpose()?,
-            lacks: claims::lacking(provider, claims).cloned(),
+            lacks: claims::lacks_one(provider, claims),
             fields: claims::fields(provider, claims),
         })
     }

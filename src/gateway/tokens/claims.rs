@@ -25,8 +25,8 @@ pub(super) fn caller(provider: &TokenProvider, claims: &Claims) -> Result<Box<st
     Ok(name.into())
 }
 
-/// The first claim that the token lacks, or that has none of the values it should.
-pub(super) fn lacking<'p>(provider: &'p TokenProvider, claims: &Claims) -> Option<&'p ClaimName> {
+/// Whether the token lacks a claim, or has none of the values in one that it should.
+pub(super) fn lacks_one(provider: &TokenProvider, claims: &Claims) -> bool {
     let mut required = provider.required_claims.iter();
     let lacks = |(name, values): &(&ClaimName, &Vec<Box<str>>)| {
         let is_one = |text: &str| values.iter().any(|value| **value == *text);
@@ -43,7 +43,7 @@ pub(super) fn lacking<'p>(provider: &'p TokenProvider, claims: &Claims) -> Optio
             Some(value) => satisfies(value),
         }
     };
-    required.find(lacks).map(|(name, _)| name)
+    required.any(|one| lacks(&one))
 }
 
 /// What upstreams are told. A claim that is not there, or cannot be a field's value, is told by nothing: what a client sent

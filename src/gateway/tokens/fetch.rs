@@ -5,11 +5,12 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use flexgate_schemas::{UpstreamUrl, security::Host, transport::Protocol};
+use flexgate_schemas::{Secret, UpstreamUrl, secret::Purpose, security::Host, transport::Protocol};
 use hickory_resolver::{TokioResolver, net::NetError};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -24,7 +25,7 @@ use tokio::{
 use crate::{
     egress::{self, Behalf, Guard, Prohibited},
     gateway::{
-        SecretMissing,
+        SecretMissing, Secrets,
         tls::{OriginTls, Tls},
     },
 };
@@ -98,8 +99,9 @@ impl Fetcher {
             return exchange(stream, url).await;
         }
         let failed = |error: String| FetchError::Tls(error);
-        let no_secrets = std::sync::Arc::new(|_: &_, _: _| Err(SecretMissing("there is none".into())));
-        let origin = OriginTls::resolve(url, Protocol::Http1, None, &(no_secrets as _))
+        let none: Secrets =
+            Arc::new(|_: &Secret, _: Purpose<'_>| Err(SecretMissing("none is needed".into())));
+        let origin = OriginTls::resolve(url, Protocol::Http1, None, &none)
             .map_err(|error| failed(error.to_string()))?;
         let connector = self
             .tls
@@ -150,7 +152,10 @@ where
     let fields = request.headers_mut();
     let host = HeaderValue::try_from(url.authority()).expect("a host is visible ASCII");
     fields.insert(header::HOST, host);
-    fields.insert(header::ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
+    fields.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("application/jwk-set+json, application/json"),
+    );
     fields.insert(header::USER_AGENT, HeaderValue::from_static("flexgate"));
     let answer = async {
         let response = sender.send_request(request).await?;
@@ -176,13 +181,19 @@ where
 /// For how long an answer is good (RFC 9111 5.2.2.1), within reason.
 fn fresh(headers: &HeaderMap) -> Duration {
     let lists = headers.get_all(header::CACHE_CONTROL).iter();
-    let mut directives = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    let mut directives = lists
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(|list| list.split(','));
     let seconds = directives.find_map(|directive| {
         let (name, seconds) = directive.trim().split_once('=')?;
         let is_max_age = name.eq_ignore_ascii_case("max-age");
-        is_max_age.then(|| seconds.trim_matches('"').parse().ok()).flatten()
+        is_max_age
+            .then(|| seconds.trim_matches('"').parse().ok())
+            .flatten()
     });
-    seconds.map_or(FRESH, Duration::from_secs).clamp(FRESH_MIN, FRESH_MAX)
+    seconds
+        .map_or(FRESH, Duration::from_secs)
+        .clamp(FRESH_MIN, FRESH_MAX)
 }
 
 #[cfg(test)]

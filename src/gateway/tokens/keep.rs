@@ -1,7 +1,6 @@
 //! Keeps the keys of providers fresh, beside the cores: no request ever fetches anything itself.
 
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -21,11 +20,7 @@ use super::{
 };
 use crate::{
     drain::Tasks,
-    gateway::{
-        Published, Roots,
-        snapshot::Snapshot,
-        tls::Tls,
-    },
+    gateway::{Published, Roots, snapshot::Snapshot, tls::Tls},
 };
 
 /// The longest pause after a fetch that failed.
@@ -53,7 +48,7 @@ pub enum TokenKeysReport {
 pub struct TokenKeys {
     published: Published,
     fetcher: Fetcher,
-    places: HashMap<*const PublishedKeys, Place>,
+    places: Vec<Place>,
 }
 
 /// What is known of one place.
@@ -76,7 +71,7 @@ impl TokenKeys {
         Self {
             published: published.clone(),
             fetcher: Fetcher::new(Tls::new(roots), name_servers),
-            places: HashMap::new(),
+            places: Vec::new(),
         }
     }
 
@@ -90,7 +85,7 @@ impl TokenKeys {
                 self.take_note(&snapshot);
                 self.fetch_due(&snapshot).await;
                 report(self.report());
-                let next = self.places.values().map(|place| place.due).min();
+                let next = self.places.iter().map(|place| place.due).min();
                 let until = next.unwrap_or_else(|| Instant::now() + IDLE);
                 let waits = async {
                     tokio::select! {
@@ -107,28 +102,26 @@ impl TokenKeys {
 
     /// Of the places that the settings name now.
     fn take_note(&mut self, snapshot: &Snapshot) {
-        let named: HashMap<_, _> = snapshot
-            .tokens
-            .published()
-            .map(|(provider, keys)| (Arc::as_ptr(keys), (provider.name.clone(), Arc::clone(keys))))
-            .collect();
-        self.places.retain(|place, _| named.contains_key(place));
-        for (place, (provider, keys)) in named {
-            self.places.entry(place).or_insert_with(|| Place {
-                keys,
-                provider,
-                due: Instant::now(),
-                fetched: None,
-                failures: 0,
-                failure: None,
-                hash: None,
-            });
+        let named = |place: &Place| {
+            snapshot
+                .tokens
+                .published()
+                .any(|(_, keys)| Arc::ptr_eq(keys, &place.keys))
+        };
+        self.places.retain(named);
+        for (provider, keys) in snapshot.tokens.published() {
+            if !self.places.iter().any(|place| Arc::ptr_eq(&place.keys, keys)) {
+                self.places.push(Place::new(&provider.name, keys));
+            }
         }
     }
 
     async fn fetch_due(&mut self, snapshot: &Snapshot) {
         let now = Instant::now();
-        let due = self.places.values_mut().filter(|place| place.due <= now || place.keys.is_wanted(now));
+        let due = self
+            .places
+            .iter_mut()
+            .filter(|place| place.due <= now || place.keys.is_wanted(now));
         let fetcher = &self.fetcher;
         let fetched = due.map(|place| async move {
             place.keys.begin();
@@ -139,7 +132,10 @@ impl TokenKeys {
     }
 
     fn report(&self) -> TokenKeysReport {
-        let failed = self.places.values().find_map(|place| Some((place, place.failure.as_ref()?)));
+        let failed = self
+            .places
+            .iter()
+            .find_map(|place| Some((place, place.failure.as_ref()?)));
         match failed {
             None if self.places.is_empty() => TokenKeysReport::Unused,
             None => TokenKeysReport::Fresh,
@@ -158,6 +154,19 @@ impl TokenKeys {
 }
 
 impl Place {
+    /// One that was never asked.
+    fn new(provider: &ProviderId, keys: &Arc<PublishedKeys>) -> Self {
+        Self {
+            keys: Arc::clone(keys),
+            provider: provider.clone(),
+            due: Instant::now(),
+            fetched: None,
+            failures: 0,
+            failure: None,
+            hash: None,
+        }
+    }
+
     fn end(&mut self, fetched: Result<Fetched, FetchError>) {
         let taken = fetched.and_then(|fetched| self.take(&fetched).map(|keys| (keys, fetched.fresh)));
         let now = Instant::now();

@@ -5,7 +5,7 @@ use aws_lc_rs::{
     hmac,
     rsa::PublicKeyComponents,
     signature::{
-        self, ED25519, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RsaParameters,
+        self, ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RsaParameters,
         VerificationAlgorithm,
     },
 };
@@ -82,7 +82,9 @@ impl Keys {
         }
         let Set { keys } = serde_json::from_slice(json).ok()?;
         let read = |value: serde_json::Value| serde_json::from_value::<Jwk>(value).ok()?.key(algorithms);
-        Some(Self(keys.into_iter().take(SET_KEYS_MAX).filter_map(read).collect()))
+        Some(Self(
+            keys.into_iter().take(SET_KEYS_MAX).filter_map(read).collect(),
+        ))
     }
 
     /// Whether one of them made this signature.
@@ -144,7 +146,10 @@ struct Jwk {
 impl Jwk {
     fn key(&self, algorithms: &[TokenAlgorithm]) -> Option<Key> {
         let is_for_signatures = self.purpose.as_deref().is_none_or(|purpose| purpose == "sig");
-        let verifies = self.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+        let verifies = self
+            .key_ops
+            .as_ref()
+            .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if !is_for_signatures || !verifies {
             return None;
         }

@@ -55,6 +55,13 @@ impl KnownTokens {
         self.0.borrow_mut().put(digest, found);
     }
 
+    /// How many are known.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        let known = self.0.borrow();
+        known.younger.len() + known.older.len()
+    }
+
     /// It is not any more.
     pub(super) fn forget(&self, digest: &Digest) {
         self.0.borrow_mut().younger.remove(digest);

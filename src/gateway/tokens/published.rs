@@ -61,7 +61,10 @@ impl PublishedKeys {
 
     /// Whether those are these.
     pub(super) fn is(&self, keys: &Arc<Keys>) -> bool {
-        self.keys.load().as_ref().is_some_and(|own| Arc::ptr_eq(own, keys))
+        self.keys
+            .load()
+            .as_ref()
+            .is_some_and(|own| Arc::ptr_eq(own, keys))
     }
 
     /// Asks for them to be fetched again: a key is missing. What to wait for; none if that has just been done, so that

@@ -86,7 +86,12 @@ impl<'t> Parts<'t> {
 
     /// Whether it is what it says, by the keys of its provider, and holds now, in seconds since 1970. The signature comes
     /// first: of a token that somebody made up nothing is told but that.
-    pub(super) fn verify(&self, provider: &TokenProvider, keys: &Keys, now: i64) -> Result<Verified, TokenFault> {
+    pub(super) fn verify(
+        &self,
+        provider: &TokenProvider,
+        keys: &Keys,
+        now: i64,
+    ) -> Result<Verified, TokenFault> {
         let algorithm = self.algorithm.ok_or(TokenFault::Algorithm)?;
         if !provider.keys.algorithms().contains(&algorithm) {
             return Err(TokenFault::Algorithm);
@@ -94,14 +99,23 @@ impl<'t> Parts<'t> {
         if self.is_critical {
             return Err(TokenFault::Critical);
         }
-        let signature = URL_SAFE_NO_PAD.decode(self.signature).map_err(|_| TokenFault::Malformed)?;
-        match keys.verify((self.kid.as_deref(), algorithm), self.message.as_bytes(), &signature) {
+        let signature = URL_SAFE_NO_PAD
+            .decode(self.signature)
+            .map_err(|_| TokenFault::Malformed)?;
+        match keys.verify(
+            (self.kid.as_deref(), algorithm),
+            self.message.as_bytes(),
+            &signature,
+        ) {
             Verdict::Genuine => {}
             Verdict::Forged => return Err(TokenFault::Signature),
             Verdict::NoKey => return Err(TokenFault::UnknownKey),
         }
         let leeway = provider.leeway_seconds();
-        let until = self.time("exp")?.ok_or(TokenFault::NoExpiry)?.saturating_add(leeway);
+        let until = self
+            .time("exp")?
+            .ok_or(TokenFault::NoExpiry)?
+            .saturating_add(leeway);
         let from = self.time("nbf")?.unwrap_or(i64::MIN).saturating_sub(leeway);
         if !self.is_for(provider) {
             return Err(TokenFault::Audience);
@@ -115,9 +129,16 @@ impl<'t> Parts<'t> {
         match self.claims.get(claim) {
             None => Ok(None),
             Some(Value::Number(number)) => {
-                #[expect(clippy::cast_possible_truncation, reason = "saturates: a time that far away is never or always")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "saturates: a time that far away is never or always"
+                )]
                 let whole = || number.as_f64().map(|seconds| seconds.floor() as i64);
-                number.as_i64().or_else(whole).map(Some).ok_or(TokenFault::Malformed)
+                number
+                    .as_i64()
+                    .or_else(whole)
+                    .map(Some)
+                    .ok_or(TokenFault::Malformed)
             }
             Some(_) => Err(TokenFault::Malformed),
         }

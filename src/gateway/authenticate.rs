@@ -1,0 +1,229 @@
+//! Who sends a request, and whether they may.
+
+use std::{net::IpAddr, rc::Rc};
+
+use flexgate_schemas::{
+    ApiKey, RouteId,
+    key::{SecretHash, secret},
+    policy::Auth,
+};
+use futures_util::{FutureExt, future::LocalBoxFuture};
+use http::Method;
+
+use super::{
+    ask::Answer,
+    caller::Caller,
+    credential::{Credential, Wanted},
+    exchange::{Arrived, Exchange, Routed},
+    refusal::Refusal,
+    tokens::{Found, TokenCaller, TokenFault},
+};
+use crate::domain::Keys;
+
+/// No key is longer, in bytes; what is sent is hashed before anything is known of it.
+const KEY_BYTES_MAX: usize = 512;
+
+/// Why somebody may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// They do not say who they are.
+    NoCredential,
+    /// They say it in a way that proves nothing. Whether there is such a key is not told.
+    Invalid,
+    /// The key was good until it was revoked.
+    Revoked,
+    /// The key is disabled.
+    Disabled,
+    /// The key has expired.
+    Expired,
+    /// The key is not taken from there.
+    Network,
+    /// The key opens other routes or methods.
+    Scope,
+    /// The token is not good.
+    Token(TokenFault),
+    /// The token is good, and lacks a claim that is asked for.
+    Claim,
+}
+
+/// What is asked of a key.
+#[derive(Debug)]
+struct Asked<'a> {
+    /// When, in milliseconds since 1970.
+    at: i64,
+    from: IpAddr,
+    route: &'a RouteId,
+    method: &'a Method,
+}
+
+impl<'a> Asked<'a> {
+    fn of(exchange: &'a Exchange, route: &'a RouteId) -> Self {
+        Self {
+            at: exchange.arrival.at.div_euclid(1000),
+            from: exchange.client_address,
+            route,
+            method: &exchange.method,
+        }
+    }
+}
+
+/// What is known of a request so far.
+enum Ruling {
+    /// It may pass.
+    Passes,
+    /// It may not.
+    Refused(Refusal),
+    /// Somebody has to be waited for, who may refuse it. After that it is ruled anew, and if that has come no further, refused.
+    Waits(LocalBoxFuture<'static, Result<(), Refusal>>, Refusal),
+}
+
+impl From<Denied> for Ruling {
+    fn from(denied: Denied) -> Self {
+        Self::Refused(Refusal::Denied(denied))
+    }
+}
+
+impl From<Result<(), Denied>> for Ruling {
+    fn from(verdict: Result<(), Denied>) -> Self {
+        verdict.map_or_else(Self::from, |()| Self::Passes)
+    }
+}
+
+/// Takes out what only we say of clients, before anything is decided by it.
+pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
+    for field in &request.exchange.snapshot.tokens.fields {
+        request.headers.remove(field);
+    }
+    Ok(request)
+}
+
+/// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
+pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
+    if request.route.route.auth == Auth::None {
+        return Answer::Now(Ok(request));
+    }
+    match rule(&mut request) {
+        Ruling::Passes => Answer::Now(Ok(request)),
+        Ruling::Refused(refusal) => Answer::Now(Err(refusal)),
+        Ruling::Waits(until, otherwise) => Answer::Later(Box::pin(async move {
+            until.await?;
+            match rule(&mut request) {
+                Ruling::Passes => Ok(request),
+                Ruling::Refused(refusal) => Err(refusal),
+                Ruling::Waits(..) => Err(otherwise),
+            }
+        })),
+    }
+}
+
+fn rule(request: &mut Routed) -> Ruling {
+    let Arrived {
+        exchange,
+        headers,
+        look,
+        ..
+    } = &mut request.arrived;
+    let settings = &exchange.snapshot.settings.auth;
+    let wanted = Wanted {
+        field: settings.header(),
+        tokens: !exchange.snapshot.tokens.is_empty(),
+    };
+    let route = &request.route.route;
+    let ruling = match wanted.in_request(headers, *look) {
+        Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
+        Credential::None => Denied::NoCredential.into(),
+        Credential::Several => Denied::Invalid.into(),
+        Credential::Key(sent) => by_key(exchange, &route.id, sent).into(),
+        Credential::Token(token) => by_token(exchange, &route.id, token),
+    };
+    if matches!(ruling, Ruling::Passes) && !settings.forward_credential {
+        wanted.strip(headers, *look);
+    }
+    ruling
+}
+
+/// By an API key. Whose it is, is known from the moment when its secret is: also of a request that is refused all the same.
+fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denied> {
+    if sent.len() > KEY_BYTES_MAX {
+        return Err(Denied::Invalid);
+    }
+    let hash = SecretHash::of(sent);
+    let asked = Asked::of(exchange, route);
+    let key = find(&exchange.snapshot.keys, sent, &hash).filter(|key| proves(key, &hash, asked.at));
+    let key = key.ok_or(Denied::Invalid)?;
+    exchange.caller.get_or_init(|| Caller::with(key));
+    verdict(key, &asked)
+}
+
+/// By a token of somebody who vouches for the client.
+fn by_token(exchange: &Exchange, route: &RouteId, token: &str) -> Ruling {
+    let known = &exchange.client.core.known_tokens;
+    let now = exchange.arrival.at.div_euclid(1_000_000);
+    match exchange.snapshot.tokens.find(known, token, now) {
+        Found::Caller(caller) => vouched(exchange, route, caller).into(),
+        Found::Missing(fetched, otherwise) => {
+            let refusal = match *otherwise {
+                Found::Fault(fault) => Refusal::Denied(Denied::Token(fault)),
+                _ => Refusal::NoTokenKeys,
+            };
+            Ruling::Waits(fetched.map(Ok).boxed_local(), refusal)
+        }
+        Found::Fault(fault) => Denied::Token(fault).into(),
+        Found::NoKeys => Ruling::Refused(Refusal::NoTokenKeys),
+    }
+}
+
+fn vouched(exchange: &Exchange, route: &RouteId, caller: Rc<TokenCaller>) -> Result<(), Denied> {
+    let lacks = caller.lacks;
+    let key = match &caller.key {
+        None => None,
+        Some(id) => {
+            let entry = exchange.snapshot.keys.get(id);
+            Some(&entry.ok_or(Denied::Token(TokenFault::Key))?.value)
+        }
+    };
+    exchange.caller.get_or_init(|| Caller::Token(caller));
+    if lacks {
+        return Err(Denied::Claim);
+    }
+    key.map_or(Ok(()), |key| verdict(key, &Asked::of(exchange, route)))
+}
+
+/// The key that this may be a secret of: the one that it names, else the one that its hash does.
+fn find<'k>(keys: &'k Keys, sent: &[u8], hash: &SecretHash) -> Option<&'k ApiKey> {
+    let named = secret::claimed_id(sent).and_then(|id| keys.get(&id));
+    let found = named.or_else(|| keys.get(&hash.derived_id()));
+    found.map(|entry| &entry.value)
+}
+
+/// Whether this is the secret of the key, or one that a rotation has left valid until later.
+fn proves(key: &ApiKey, hash: &SecretHash, at: i64) -> bool {
+    let mut previous = key.particulars().previous.iter();
+    key.sha256.matches(hash)
+        || previous.any(|earlier| at < earlier.until.as_millis() && earlier.sha256.matches(hash))
+}
+
+/// Whether a key opens what is asked of it.
+fn verdict(key: &ApiKey, asked: &Asked<'_>) -> Result<(), Denied> {
+    let own = key.particulars();
+    let mut networks = own.networks.iter();
+    if own.revoked_at.is_some() {
+        Err(Denied::Revoked)
+    } else if !key.enabled {
+        Err(Denied::Disabled)
+    } else if own
+        .expires_at
+        .is_some_and(|expiry| expiry.as_millis() <= asked.at)
+    {
+        Err(Denied::Expired)
+    } else if !own.networks.is_empty() && !networks.any(|network| network.contains(&asked.from)) {
+        Err(Denied::Network)
+    } else if !own.scopes.cover(asked.route, asked.method) {
+        Err(Denied::Scope)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
