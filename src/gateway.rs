@@ -3,6 +3,7 @@
 //! A request reads memory and its upstream, and nothing else. `stack` is its path, top to bottom.
 
 mod accept_encoding;
+mod access;
 mod address;
 mod alarm;
 mod around;

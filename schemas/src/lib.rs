@@ -6,6 +6,7 @@
 #[macro_use]
 mod text;
 
+pub mod access;
 pub mod alert;
 pub mod auth;
 pub mod authority;
@@ -51,6 +52,7 @@ pub mod value_template;
 pub mod variable;
 pub mod whole_regex;
 
+pub use access::Access;
 pub use alert::Alert;
 pub use auth::Authentication;
 pub use authority::Authority;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Authentication, Compression, Cors, Limits, Millis, Security,
+    Access, Authentication, Compression, Cors, Limits, Millis, Security,
     policy::RateLimit,
     recording::{Logging, Privacy, is_default},
 };
@@ -35,6 +35,9 @@ pub struct Settings {
     /// Whether responses are compressed, where the route does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// From where requests may come. Asked before anything else is, so that whoever is denied learns nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
@@ -62,10 +65,10 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `auth`.
+    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access` and no `auth`.
     pub fn reader_level(&self) -> u32 {
         let responses = self.cors.is_some() || self.compression.is_some();
-        if !is_default(&self.auth) {
+        if !is_default(&self.access) || !is_default(&self.auth) {
             4
         } else if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
@@ -126,6 +129,8 @@ mod tests {
             3
         );
         assert_eq!(level(r#"{"compression":{}}"#), 3);
+        assert_eq!(level(r#"{"access":{}}"#), 1);
+        assert_eq!(level(r#"{"access":{"deny":["::1"]}}"#), 4);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);

@@ -12,7 +12,7 @@ use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
-    settings::check_rate_limit,
+    settings::{check_access, check_rate_limit},
     upstreams::idle_policies,
 };
 use crate::routing::unmet_protection;
@@ -39,6 +39,7 @@ impl Managed for Route {
     fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
         check_edits(self)?;
+        check_access(&self.access)?;
         check_rate_limit(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Event, Security, Settings, TokenProvider, auth::PROVIDERS_MAX, event::Entity, policy::RateLimit,
-    security::ENTRIES_MAX,
+    Access, Event, Security, Settings, TokenProvider, access, auth::PROVIDERS_MAX, event::Entity,
+    policy::RateLimit, security::ENTRIES_MAX,
 };
 
 use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
@@ -43,6 +43,7 @@ impl Managed for Settings {
         check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
         check_lists(&self.security)?;
         check_providers(&self.auth.jwt)?;
+        check_access(&self.access)?;
         check_rate_limit(self.rate_limit.as_ref())
     }
 
@@ -86,6 +87,17 @@ fn check_providers(providers: &[TokenProvider]) -> Result<(), Refusal> {
         });
     }
     Ok(())
+}
+
+/// What the type of lists of clients does not hold: their length.
+pub(super) fn check_access(access: &Access) -> Result<(), Refusal> {
+    check_length(
+        "/access/allow",
+        access.allow.len(),
+        access::ENTRIES_MAX,
+        NEIGHBOURS,
+    )?;
+    check_length("/access/deny", access.deny.len(), access::ENTRIES_MAX, NEIGHBOURS)
 }
 
 pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {

@@ -14,6 +14,7 @@ use flexgate_schemas::{
 use http::HeaderValue;
 
 use super::{
+    access::CompiledAccess,
     balance::{self, Turns},
     choice::Choice,
     compress,
@@ -32,6 +33,8 @@ pub(super) struct CompiledRoute {
     /// The pattern of its path, as text.
     pub(super) pattern: Box<str>,
     pub(super) destination: Destination,
+    /// From where its requests may come, if it says so.
+    pub(super) access: Option<Box<CompiledAccess>>,
     /// What it does to messages, if it does anything.
     pub(super) edits: Option<Box<CompiledEdits>>,
     /// What it says of pages of other origins.
@@ -115,6 +118,7 @@ impl CompiledRoute {
             route: Arc::clone(route),
             pattern: route.path.to_string().into(),
             destination,
+            access: CompiledAccess::compile(&route.access),
             edits: CompiledEdits::compile(route),
             cors: CompiledCors::compile(route.cors.as_ref()),
             compression: compress::compile(route.compression.as_ref()),

@@ -50,6 +50,8 @@ pub(super) enum Refusal {
     Expectation,
     /// A request for a tunnel.
     Tunnel,
+    /// It comes from where requests may not come from.
+    Address,
     /// It has been here before.
     Loop,
     /// No route takes it.
@@ -203,6 +205,13 @@ impl Refusal {
                 "connect_not_supported",
                 "CONNECT is not supported",
                 "This gateway does not make tunnels.",
+                "http_request_denied",
+            ),
+            Self::Address => words(
+                StatusCode::FORBIDDEN,
+                "address_denied",
+                "Address denied",
+                "Requests from this address are not let through.",
                 "http_request_denied",
             ),
             Self::Loop => words(

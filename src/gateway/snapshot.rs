@@ -15,6 +15,7 @@ use flexgate_schemas::{
 use tokio::sync::Notify;
 
 use super::{
+    access::CompiledAccess,
     choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
     compress,
@@ -45,6 +46,8 @@ pub struct Snapshot {
     pub(super) tokens: Arc<Tokens>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
+    /// From where requests may come, if the settings say so.
+    pub(super) access: Option<Box<CompiledAccess>>,
     /// What the settings say of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
@@ -97,6 +100,7 @@ impl Published {
                 keys: Keys::new(),
                 tokens: Arc::default(),
                 guard: Arc::default(),
+                access: None,
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
                 matched: Matched::default(),
@@ -148,6 +152,7 @@ impl Published {
             keys: state.keys().clone(),
             tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
+            access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
             matched: Matched::default(),

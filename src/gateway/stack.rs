@@ -7,6 +7,7 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
+    access::{admit, admit_to_route},
     around::Around,
     arrive::Arrive,
     ask::Ask,
@@ -37,9 +38,11 @@ pub(super) fn stack(
         .layer(Observe) //          sees every request and every answer, whoever gave it, to the last byte
         .layer(Share) //            pages may read refusals, too; browsers ask before anybody can say who they are
         .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
+        .layer(Step(admit)) //      whoever is denied learns nothing, not even what there is
         .layer(Step(limit_head)) // what is too long is not looked into
         .layer(Step(disown)) //     nor is anything decided by what only we say of clients
         .layer(Step(route)) //      everything further in is configured by the route
+        .layer(Step(admit_to_route)) // from where a request comes costs nothing to know
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
         .layer(Ask(authenticate)) // who they are, before it counts for whom
         .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent

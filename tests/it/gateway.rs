@@ -1,5 +1,6 @@
 //! The data plane: real gateways on ports of their own, real sockets on both sides of them.
 
+mod access;
 mod answers;
 mod bare;
 mod bodies;

@@ -18,6 +18,9 @@ const SET_KEYS_MAX: usize = 64;
 /// How many keys are tried for a token that names none, or one that several have.
 const TRIED_MAX: usize = 4;
 
+/// The shortest modulus: 2048 bits. Nothing that a shorter one has signed would be taken anyway.
+const RSA_BYTES_MIN: usize = 256;
+
 /// A key.
 pub(super) struct Key {
     kid: Option<Box<str>>,
@@ -175,6 +178,10 @@ impl Jwk {
             KeyKind::Secret => None,
             KeyKind::Rsa => {
                 let (n, e) = (part(&self.n)?, part(&self.e)?);
+                let significant = n.iter().skip_while(|byte| **byte == 0).count();
+                if significant < RSA_BYTES_MIN {
+                    return None;
+                }
                 let components = PublicKeyComponents { n, e };
                 components.to_parsed_public_key(rsa(algorithm)?).ok()
             }

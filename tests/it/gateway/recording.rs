@@ -37,7 +37,7 @@ pub(super) struct Recorded {
     /// What is counted of the requests without a row.
     left_out: Vec<LeftOut>,
     /// Every byte of the files.
-    files: Vec<u8>,
+    pub(super) files: Vec<u8>,
 }
 
 /// One request.
