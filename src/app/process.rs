@@ -283,7 +283,9 @@ fn keep_token_keys(config: &Config, published: &Published, health: &Health, cont
         let check = match report {
             TokenKeysReport::Unused => Check::Off("no provider publishes keys".into()),
             TokenKeysReport::Fresh => Check::Up,
-            TokenKeysReport::Stale { provider, reason } => Check::Down(format!("{provider}: {reason}").into()),
+            TokenKeysReport::Stale { provider, reason } => {
+                Check::Down(format!("{provider}: {reason}").into())
+            }
         };
         health.report(Dependency::Tokens, check);
     });

@@ -90,6 +90,7 @@ impl From<Result<(), Denied>> for Ruling {
 }
 
 /// Takes out what only we say of clients, before anything is decided by it.
+#[expect(clippy::unnecessary_wraps, reason = "a step may refuse, this one does not")]
 pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
     for field in &request.exchange.snapshot.tokens.fields {
         request.headers.remove(field);

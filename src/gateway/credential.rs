@@ -29,7 +29,7 @@ pub(super) struct Wanted<'s> {
 
 impl Wanted<'_> {
     /// Finds it: in the field for API keys, else in `Authorization`.
-    pub(super) fn in_request<'h>(self, headers: &'h HeaderMap, look: Look) -> Credential<'h> {
+    pub(super) fn in_request(self, headers: &HeaderMap, look: Look) -> Credential<'_> {
         let keys = headers.get_all(self.field).iter();
         match only(keys.map(|value| Credential::Key(value.as_bytes()))) {
             Credential::None if look.has(Field::Authorization) => only(self.authorizations(headers)),
@@ -46,7 +46,7 @@ impl Wanted<'_> {
     }
 
     /// What is for us in `Authorization`.
-    fn authorizations<'h>(self, headers: &'h HeaderMap) -> impl Iterator<Item = Credential<'h>> {
+    fn authorizations(self, headers: &HeaderMap) -> impl Iterator<Item = Credential<'_>> {
         let lines = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
         lines.filter_map(move |line| {
             let space = line.iter().position(|byte| *byte == b' ')?;
@@ -60,13 +60,12 @@ impl Wanted<'_> {
     }
 
     /// A bearer token (RFC 6750 2.1): one of ours, or one of a provider, which has three parts (RFC 7515 3.1).
-    fn bearer<'h>(self, token: &'h [u8]) -> Option<Credential<'h>> {
+    fn bearer(self, token: &[u8]) -> Option<Credential<'_>> {
         if secret::is_ours(token) {
             return Some(Credential::Key(token));
         }
-        let is_compact = self.tokens && token.iter().filter(|byte| **byte == b'.').count() == 2;
-        let text = str::from_utf8(token).ok().filter(|_| is_compact)?;
-        Some(Credential::Token(text))
+        let text = str::from_utf8(token).ok().filter(|_| self.tokens)?;
+        (text.split('.').count() == 3).then_some(Credential::Token(text))
     }
 }
 

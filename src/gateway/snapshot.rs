@@ -6,13 +6,13 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{
     Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity, secret::Purpose,
 };
-use tokio::sync::Notify;
 
 use super::{
     access::CompiledAccess,
@@ -22,7 +22,7 @@ use super::{
     cors::CompiledCors,
     matched::Matched,
     origin::Origins,
-    tokens::Tokens,
+    tokens::{FETCH_PAUSE, FetchDesk, Tokens},
 };
 use crate::{
     domain::{Changed, ConfigState, Keys},
@@ -76,7 +76,7 @@ struct Inner {
     current: ArcSwap<Snapshot>,
     /// How often `current` was stored.
     version: AtomicU64,
-    token_wake: Arc<Notify>,
+    desk: Arc<FetchDesk>,
     /// Held while a snapshot is built, so that two publishers take turns.
     workshop: Mutex<Workshop>,
 }
@@ -90,6 +90,11 @@ pub(super) struct Workshop {
 impl Published {
     /// Nothing published yet: requests are refused until [`Published::publish`].
     pub fn new(secrets: Secrets) -> Self {
+        Self::with_fetch_pause(secrets, FETCH_PAUSE)
+    }
+
+    /// The same, with another time that at least lies between two fetches of the keys of one provider of tokens.
+    pub fn with_fetch_pause(secrets: Secrets, pause: Duration) -> Self {
         Self(Arc::new(Inner {
             current: ArcSwap::from_pointee(Snapshot {
                 generation: 0,
@@ -106,7 +111,7 @@ impl Published {
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
-            token_wake: Arc::default(),
+            desk: Arc::new(FetchDesk::new(pause)),
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
@@ -118,13 +123,13 @@ impl Published {
         if settings.auth.jwt == before.settings.auth.jwt {
             return Arc::clone(&before.tokens);
         }
-        let wake = &self.0.token_wake;
-        Arc::new(Tokens::compile(&settings.auth.jwt, &before.tokens, secrets, wake))
+        let desk = &self.0.desk;
+        Arc::new(Tokens::compile(&settings.auth.jwt, &before.tokens, secrets, desk))
     }
 
-    /// Woken when keys of a provider of tokens are to be fetched.
-    pub(super) fn token_wake(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.token_wake)
+    /// Where keys of providers of tokens are asked for.
+    pub(super) fn desk(&self) -> Arc<FetchDesk> {
+        Arc::clone(&self.0.desk)
     }
 
     /// What requests that come now are routed by.
@@ -185,7 +190,7 @@ impl Published {
         self.0.current.store(Arc::new(next));
         self.0.version.fetch_add(1, Ordering::Release); // after the store: whoever sees it sees the snapshot
         if !Arc::ptr_eq(&before.tokens, &self.0.current.load().tokens) {
-            self.0.token_wake.notify_one();
+            self.0.desk.wake();
         }
         workshop.origins.forget_unused();
     }

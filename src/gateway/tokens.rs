@@ -21,10 +21,14 @@ use flexgate_schemas::{
 };
 use futures_util::future::LocalBoxFuture;
 use http::HeaderName;
-use tokio::sync::Notify;
 
 pub use self::keep::{TokenKeys, TokenKeysReport};
-pub(super) use self::{caller::TokenCaller, known::KnownTokens, verify::TokenFault};
+pub(super) use self::{
+    caller::TokenCaller,
+    known::KnownTokens,
+    published::{FETCH_PAUSE, FetchDesk},
+    verify::TokenFault,
+};
 use self::{
     key::Keys,
     known::{Digest, Known},
@@ -71,10 +75,10 @@ impl Tokens {
         providers: &[TokenProvider],
         before: &Self,
         secrets: &Secrets,
-        wake: &Arc<Notify>,
+        desk: &Arc<FetchDesk>,
     ) -> Self {
         let provider = |settings: &TokenProvider| Provider {
-            source: Source::of(settings, before, secrets, wake),
+            source: Source::of(settings, before, secrets, desk),
             settings: settings.clone(),
         };
         let fields = providers
@@ -163,12 +167,12 @@ impl Tokens {
 }
 
 impl Source {
-    fn of(provider: &TokenProvider, before: &Tokens, secrets: &Secrets, wake: &Arc<Notify>) -> Self {
+    fn of(provider: &TokenProvider, before: &Tokens, secrets: &Secrets, desk: &Arc<FetchDesk>) -> Self {
         let keys = match &provider.keys {
             KeySource::Published(algorithms, url) => {
                 let mut published = before.published().map(|(_, keys)| keys);
                 let same = published.find(|keys| keys.url == *url && *keys.algorithms == **algorithms);
-                let new = || Arc::new(PublishedKeys::new(url.clone(), algorithms, Arc::clone(wake)));
+                let new = || Arc::new(PublishedKeys::new(url.clone(), algorithms, desk));
                 return Self::Published(same.map_or_else(new, Arc::clone));
             }
             KeySource::Public(algorithms, keys) => Keys::public(keys, algorithms),

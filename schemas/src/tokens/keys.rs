@@ -281,9 +281,8 @@ fn split(der: &[u8]) -> Option<(KeyKind, &[u8])> {
 /// The content of a value in DER that has this tag and is all there is.
 fn value(der: &[u8], tag: u8) -> Option<&[u8]> {
     let (length, content) = match der.strip_prefix(&[tag])? {
-        [0x81, length, content @ ..] => (usize::from(*length), content),
         [0x82, high, low, content @ ..] => (usize::from(*high) << 8 | usize::from(*low), content),
-        [length @ ..=0x7f, content @ ..] => (usize::from(*length), content),
+        [0x81, length, content @ ..] | [length @ ..=0x7f, content @ ..] => (usize::from(*length), content),
         _ => return None,
     };
     (content.len() == length).then_some(content)

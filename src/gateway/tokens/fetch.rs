@@ -35,11 +35,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// The longest JWK Set, in bytes: a hundred RSA keys with their certificates.
 const BYTES_MAX: usize = 512 * 1024;
 /// For how long keys are good, if the provider does not say.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 /// For how long at least: a provider that says less would be asked all the time.
-const FRESH_MIN: Duration = Duration::from_secs(60);
+const FRESH_MIN: Duration = Duration::from_mins(1);
 /// And at most: a key that is withdrawn must be missed some day.
-const FRESH_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+const FRESH_MAX: Duration = Duration::from_hours(24);
 
 /// What it takes to fetch.
 pub(super) struct Fetcher {

@@ -16,17 +16,18 @@ use super::{
     PublishedKeys,
     fetch::{FetchError, Fetched, Fetcher},
     key::Keys,
-    published::FETCH_EVERY_MIN,
 };
 use crate::{
     drain::Tasks,
     gateway::{Published, Roots, snapshot::Snapshot, tls::Tls},
 };
 
-/// The longest pause after a fetch that failed.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The pause after a fetch that failed; doubled for each further one.
+const RETRY_MIN: Duration = Duration::from_secs(10);
+/// The longest.
+const RETRY_MAX: Duration = Duration::from_mins(1);
 /// How long to sleep when nothing is to be fetched. Whatever changes that wakes.
-const IDLE: Duration = Duration::from_secs(3600);
+const IDLE: Duration = Duration::from_hours(1);
 
 /// What is to be told of the keys that are published: who has none, or old ones, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,7 @@ impl TokenKeys {
     pub fn keep(mut self, tasks: &Tasks, report: impl Fn(TokenKeysReport) + Send + 'static) {
         let own = tasks.clone();
         tasks.spawn(async move {
-            let wake = self.published.token_wake();
+            let desk = self.published.desk();
             loop {
                 let snapshot = self.published.current();
                 self.take_note(&snapshot);
@@ -90,7 +91,7 @@ impl TokenKeys {
                 let waits = async {
                     tokio::select! {
                         () = sleep_until(until.into()) => {}
-                        () = wake.notified() => {}
+                        () = desk.wake.notified() => {}
                     }
                 };
                 if own.unless_stopped(waits).await.is_none() {
@@ -179,7 +180,7 @@ impl Place {
             }
             Err(error) => {
                 tracing::warn!(provider = %self.provider, url = %self.keys.url, %error, "the keys of a token provider cannot be fetched");
-                let pause = FETCH_EVERY_MIN * 2_u32.saturating_pow(self.failures.min(8));
+                let pause = RETRY_MIN * 2_u32.saturating_pow(self.failures.min(8));
                 self.failures += 1;
                 self.failure = Some(error);
                 (None, pause.min(RETRY_MAX), "failed")

@@ -29,7 +29,7 @@ pub(super) struct Key {
 }
 
 enum Way {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -55,7 +55,12 @@ impl Keys {
             let way = |algorithm: &TokenAlgorithm| {
                 let hash = shared(*algorithm)?;
                 let is_long = key.len() >= hash.digest_algorithm().output_len();
-                is_long.then(|| (*algorithm, Way::Secret(hmac::Key::new(hash, key.as_bytes()))))
+                is_long.then(|| {
+                    (
+                        *algorithm,
+                        Way::Secret(Box::new(hmac::Key::new(hash, key.as_bytes()))),
+                    )
+                })
             };
             Key::of(kid, algorithms.iter().filter_map(way).collect())
         };

@@ -15,9 +15,32 @@ use tokio::{
 use super::key::Keys;
 
 /// How long at least lies between two fetches from the same place, whoever asks for them.
-pub(super) const FETCH_EVERY_MIN: Duration = Duration::from_secs(10);
+pub(in crate::gateway) const FETCH_PAUSE: Duration = Duration::from_secs(10);
 /// How long a request waits for keys that are being fetched.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What lies between the cores, which miss keys, and the one who fetches them.
+#[derive(Debug)]
+pub(in crate::gateway) struct FetchDesk {
+    /// Wakes the one who fetches.
+    pub(super) wake: Notify,
+    /// How long at least lies between two fetches from the same place.
+    pub(super) pause: Duration,
+}
+
+impl FetchDesk {
+    pub(in crate::gateway) fn new(pause: Duration) -> Self {
+        Self {
+            wake: Notify::new(),
+            pause,
+        }
+    }
+
+    /// Others may have to be fetched from now on.
+    pub(in crate::gateway) fn wake(&self) {
+        self.wake.notify_one();
+    }
+}
 
 /// The keys that are published in one place.
 #[derive(Debug)]
@@ -27,8 +50,7 @@ pub(super) struct PublishedKeys {
     /// None until they were fetched for the first time. Afterwards never none again: old keys are better than none.
     keys: ArcSwapOption<Keys>,
     rounds: watch::Sender<Rounds>,
-    /// Wakes the one who fetches.
-    wake: Arc<Notify>,
+    desk: Arc<FetchDesk>,
 }
 
 /// How far fetching has come.
@@ -44,13 +66,13 @@ pub(super) struct Rounds {
 }
 
 impl PublishedKeys {
-    pub(super) fn new(url: UpstreamUrl, algorithms: &[TokenAlgorithm], wake: Arc<Notify>) -> Self {
+    pub(super) fn new(url: UpstreamUrl, algorithms: &[TokenAlgorithm], desk: &Arc<FetchDesk>) -> Self {
         Self {
             url,
             algorithms: algorithms.into(),
             keys: ArcSwapOption::empty(),
             rounds: watch::Sender::default(),
-            wake,
+            desk: Arc::clone(desk),
         }
     }
 
@@ -68,16 +90,16 @@ impl PublishedKeys {
     }
 
     /// Asks for them to be fetched again: a key is missing. What to wait for; none if that has just been done, so that
-    /// tokens which name keys at random cause no more than one fetch in [`FETCH_EVERY_MIN`].
+    /// tokens which name keys at random cause no more than one fetch in that time.
     pub(super) fn ask(&self, now: Instant) -> Option<impl Future<Output = ()> + use<>> {
         let rounds = *self.rounds.borrow();
-        let is_due = rounds.began.is_none_or(|began| now >= began + FETCH_EVERY_MIN);
+        let is_due = rounds.began.is_none_or(|began| now >= began + self.desk.pause);
         if !rounds.is_under_way && !is_due {
             return None;
         }
         if !rounds.is_under_way {
             self.rounds.send_modify(|rounds| rounds.is_wanted = true);
-            self.wake.notify_one();
+            self.desk.wake();
         }
         let mut watch = self.rounds.subscribe();
         Some(async move {
@@ -112,6 +134,6 @@ impl PublishedKeys {
     /// Whether somebody misses a key, and it is time to look for it.
     pub(super) fn is_wanted(&self, now: Instant) -> bool {
         let rounds = *self.rounds.borrow();
-        rounds.is_wanted && rounds.began.is_none_or(|began| now >= began + FETCH_EVERY_MIN)
+        rounds.is_wanted && rounds.began.is_none_or(|began| now >= began + self.desk.pause)
     }
 }

@@ -30,7 +30,7 @@ fn tokens(more: &Value) -> Arc<Tokens> {
         &[provider(more)],
         &Tokens::default(),
         &secrets,
-        &Arc::default(),
+        &Arc::new(FetchDesk::new(FETCH_PAUSE)),
     ))
 }
 
