@@ -55,8 +55,10 @@ async fn a_node_starts_from_its_snapshot_while_the_log_is_away_and_catches_up_la
 fn a_snapshot_has_the_keys_and_is_altered_if_one_is() {
     let folder = tempfile::tempdir().unwrap();
     let snapshots = Snapshots::in_folder(folder.path());
-    let mut fold = Fold::default();
-    fold.generation = 1;
+    let mut fold = Fold {
+        generation: 1,
+        ..Fold::default()
+    };
     for number in 0..25_u8 {
         let stamp = Stamp {
             revision: number.into(),
