@@ -10,6 +10,7 @@ use flexgate::journal::jetstream::Names;
 use flexgate_schemas::key::{KeyId, SecretHash, secret};
 use http::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     fixtures::{self, Nats, Postgres},
@@ -99,102 +100,123 @@ fn started(settings: &Settings, log: &Path) -> Program {
     Program(command.spawn().unwrap())
 }
 
-#[tokio::test]
-async fn what_a_key_is_used_for_is_in_the_tables_and_its_secret_is_nowhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Postgres::database().await;
-    let settings = settings("admin,gateway,projector", folder.path())
-        .await
-        .with("DATABASE_URL", &database)
-        .with("FLEXGATE_LOG", "trace");
-    let log = folder.path().join("log");
-    let running = started(&settings, &log);
-    let upstream = Upstream::replying(200).start().await;
-    let api = settings.api().await;
-    let route = json!({ "id": "a", "path": "/a", "upstream": upstream.url(), "auth": "required" });
-    api.call(Method::POST, "/api/routes", Some(route)).await;
-    let known = SecretHash::of(b"correct horse battery staple");
-    let apply = json!({ "keys": [{ "key": known, "name": "old" }] });
-    api.call(Method::POST, "/api/config/apply", Some(apply)).await;
-    let created = api
-        .call(Method::POST, "/api/keys", Some(json!({ "name": "app" })))
-        .await
-        .json();
-    let address = format!("/api/keys/{}", created["id"].as_str().unwrap());
-    let rotation = Some(json!({ "overlap": "1h" }));
-    let rotated = api
-        .call(Method::POST, &format!("{address}/rotate"), rotation)
-        .await
-        .json();
-    let secrets = [&created, &rotated].map(|answer| answer["secret"].as_str().unwrap().to_owned());
-    let guess = secret::made_of(KeyId::made_of(&[7; 32]), &[7; 32]);
+/// A process that has seen keys come, go and be tried out, and told its log every detail of it.
+struct Story {
+    settings: Settings,
+    running: Program,
+    database: String,
+    folder: TempDir,
+    /// What clients sent.
+    secrets: Vec<String>,
+}
 
-    for secret in &secrets {
-        assert_eq!(status(&settings, &format!("x-api-key: {secret}\r\n")).await, 200);
-        let bearer = format!("authorization: Bearer {secret}\r\n");
-        assert_eq!(status(&settings, &bearer).await, 200);
+impl Story {
+    async fn lived() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Postgres::database().await;
+        let settings = settings("admin,gateway,projector", folder.path())
+            .await
+            .with("DATABASE_URL", &database)
+            .with("FLEXGATE_LOG", "trace");
+        let running = started(&settings, &folder.path().join("log"));
+        let upstream = Upstream::replying(200).start().await;
+        let api = settings.api().await;
+        let post = async |path: &str, body: Value| {
+            let answer = api.call(Method::POST, path, Some(body)).await;
+            assert!(answer.status.is_success(), "{answer:?}");
+            answer.json()
+        };
+        let route = json!({ "id": "a", "path": "/a", "upstream": upstream.url(), "auth": "required" });
+        post("/api/routes", route).await;
+        let chosen = "correct horse battery staple";
+        let hash = SecretHash::of(chosen.as_bytes());
+        post(
+            "/api/config/apply",
+            json!({ "keys": [{ "key": hash, "name": "old" }] }),
+        )
+        .await;
+        let created = post("/api/keys", json!({ "name": "app" })).await;
+        let address = format!("/api/keys/{}", created["id"].as_str().unwrap());
+        let rotated = post(&format!("{address}/rotate"), json!({ "overlap": "1h" })).await;
+        let [first, second] =
+            [&created, &rotated].map(|answer| answer["secret"].as_str().unwrap().to_owned());
+        let guess = secret::made_of(KeyId::made_of(&[7; 32]), &[7; 32]);
+
+        for secret in [&first, &second] {
+            let key = format!("x-api-key: {secret}\r\n");
+            let bearer = format!("authorization: Bearer {secret}\r\n");
+            assert_eq!(
+                (status(&settings, &key).await, status(&settings, &bearer).await),
+                (200, 200)
+            );
+        }
+        assert_eq!(status(&settings, &format!("x-api-key: {chosen}\r\n")).await, 200);
+        assert_eq!(status(&settings, &format!("x-api-key: {guess}\r\n")).await, 401);
+        assert_eq!(status(&settings, "").await, 401);
+        post(&format!("{address}/revoke"), json!({})).await;
+        assert_eq!(status(&settings, &format!("x-api-key: {second}\r\n")).await, 401);
+        Self {
+            settings,
+            running,
+            database,
+            folder,
+            secrets: vec![first, second, guess, chosen.to_owned()],
+        }
     }
-    let theirs = "x-api-key: correct horse battery staple\r\n";
-    assert_eq!(status(&settings, theirs).await, 200);
-    assert_eq!(status(&settings, &format!("x-api-key: {guess}\r\n")).await, 401);
-    assert_eq!(status(&settings, "").await, 401);
-    api.call(Method::POST, &format!("{address}/revoke"), None).await;
-    assert_eq!(
-        status(&settings, &format!("x-api-key: {}\r\n", secrets[1])).await,
-        401
-    );
+}
 
-    reaches(
-        &database,
-        "SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.usage_hourly",
-        6,
-    )
-    .await;
-    reaches(
-        &database,
-        "SELECT requests FROM flexgate.usage_hourly ORDER BY requests DESC LIMIT 1",
-        5,
-    )
-    .await;
-    reaches(
-        &database,
-        "SELECT count(*) FROM flexgate.requests WHERE refused = 'key_inactive' AND api_key IS NOT NULL",
-        1,
-    )
-    .await;
-    reaches(
-        &database,
-        "SELECT count(*) FROM flexgate.requests WHERE refused = 'invalid_credential' AND api_key IS NULL",
-        1,
-    )
-    .await;
+#[tokio::test]
+async fn what_a_key_is_used_for_is_in_the_tables() {
+    let story = Story::lived().await;
+    for (sql, number) in [
+        (
+            "SELECT coalesce(sum(requests), 0)::bigint FROM flexgate.usage_hourly",
+            6,
+        ),
+        (
+            "SELECT requests FROM flexgate.usage_hourly ORDER BY requests DESC LIMIT 1",
+            5,
+        ),
+        (
+            "SELECT count(*) FROM flexgate.requests WHERE refused = 'key_inactive' AND api_key IS NOT NULL",
+            1,
+        ),
+        (
+            "SELECT count(*) FROM flexgate.requests WHERE refused = 'invalid_credential' AND api_key IS NULL",
+            1,
+        ),
+    ] {
+        reaches(&story.database, sql, number).await;
+    }
+}
 
-    let metrics = api.call(Method::GET, "/metrics", None).await.body;
-    let nodes = api.call(Method::GET, "/api/nodes", None).await.body;
-    drop(running);
-    let logged = fs::read(&log).unwrap();
-    assert!(logged.len() > 10_000, "it is told everything");
-    let hash = |secret: &str| {
+#[tokio::test]
+async fn no_secret_and_no_hash_of_one_is_in_a_log_line_a_metric_or_an_answer() {
+    let story = Story::lived().await;
+    let api = story.settings.api().await;
+    let mut told = Vec::new();
+    for path in ["/metrics", "/api/nodes", "/api/status", "/api/keys"] {
+        told.push((path, api.call(Method::GET, path, None).await.body.to_vec()));
+    }
+    drop(story.running);
+    let log = fs::read(story.folder.path().join("log")).unwrap();
+    assert!(log.len() > 10_000, "it is told everything");
+    told.push(("the log", log));
+    let hash = |secret: &String| {
         let hash = serde_json::to_value(SecretHash::of(secret.as_bytes())).unwrap();
         hash.as_str().unwrap().to_owned()
     };
-    let known = "correct horse battery staple".to_owned();
-    let all = secrets
+    for secret in story
+        .secrets
         .iter()
-        .chain([&guess, &known])
-        .flat_map(|secret| [secret.clone(), hash(secret)]);
-    for secret in all {
-        for (place, text) in [
-            ("log", &logged[..]),
-            ("metrics", &metrics[..]),
-            ("nodes", &nodes[..]),
-        ] {
+        .flat_map(|secret| [secret.clone(), hash(secret)])
+    {
+        for (place, text) in &told {
             let found = text
                 .windows(secret.len())
                 .position(|bytes| bytes == secret.as_bytes());
-            let around =
-                found.map(|at| String::from_utf8_lossy(&text[at.saturating_sub(300)..at]).into_owned());
-            assert_eq!(around, None, "{place}");
+            let before = |at: usize| String::from_utf8_lossy(&text[at.saturating_sub(300)..at]).into_owned();
+            assert_eq!(found.map(before), None, "{place}");
         }
     }
 }
