@@ -24,6 +24,7 @@ mod resolution;
 mod tls;
 mod tokens;
 mod tunnels;
+mod validation;
 
 use std::{
     net::SocketAddr,
