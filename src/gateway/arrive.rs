@@ -20,6 +20,7 @@ use super::{
     forwarded, grpc,
     look::{Field, Look},
     record::Notes,
+    request_body::Source,
     trace,
 };
 
@@ -96,7 +97,7 @@ where
             exchange: Rc::clone(&exchange),
             headers,
             look,
-            body,
+            body: Source::Client(body),
         });
         Departing { inner, exchange }
     }
