@@ -30,6 +30,7 @@ use super::{
     metrics::{CoreMetrics, count_refusal},
     pool::Pool,
     snapshot::{Held, Published},
+    tokens::KnownTokens,
     via::Via,
 };
 use crate::outcomes::outbox::Writer;
@@ -59,6 +60,7 @@ pub(super) struct Core {
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
     pub(super) encoders: Encoders,
+    pub(super) known_tokens: KnownTokens,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -107,6 +109,7 @@ impl Core {
             connector: parts.connector,
             metrics: parts.metrics,
             encoders: Encoders::default(),
+            known_tokens: KnownTokens::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,

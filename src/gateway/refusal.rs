@@ -63,6 +63,8 @@ pub(super) enum Refusal {
     MethodNotAllowed(Methods),
     /// The one who sends it may not.
     Denied(Denied),
+    /// This node has never had the keys that the token would be verified with.
+    NoTokenKeys,
     /// The route asks for protection that is not there.
     Unprotected(Protection),
     /// It is not what the route takes.
@@ -239,6 +241,13 @@ impl Refusal {
                 "http_request_error",
             ),
             Self::Denied(denied) => denied::words(*denied),
+            Self::NoTokenKeys => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "token_keys_unavailable",
+                "Keys unavailable",
+                "The keys of the token's issuer are not available.",
+                "proxy_configuration_error",
+            ),
             Self::Unprotected(_) => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "policy_unavailable",

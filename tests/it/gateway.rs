@@ -22,6 +22,7 @@ mod names;
 mod recording;
 mod resolution;
 mod tls;
+mod tokens;
 mod tunnels;
 mod validation;
 
@@ -35,7 +36,7 @@ use std::{
 use flexgate::{
     config::SecretResolver,
     domain::{Changed, ConfigState, Stamp, evolve},
-    gateway::{Gateway, Options, Published, SecretMissing},
+    gateway::{Gateway, Options, Published, SecretMissing, Secrets},
     sealing::SealingKeys,
 };
 use flexgate_schemas::{Event, Secret, Timestamp, secret::Purpose};
@@ -66,15 +67,19 @@ pub(crate) static SEALING: LazyLock<Arc<SealingKeys>> = LazyLock::new(|| {
 });
 
 /// The secrets that test nodes have are `${TOKEN}`, files, and what was sealed with [`SEALING`].
-fn published() -> Published {
+fn secrets() -> Secrets {
     let variables = [("TOKEN".to_owned(), "Bearer of-the-gateway".to_owned())];
     let resolver = SecretResolver::new(variables.into(), Some(Arc::clone(&SEALING)));
-    Published::new(Arc::new(move |secret: &Secret, purpose: Purpose<'_>| {
+    Arc::new(move |secret: &Secret, purpose: Purpose<'_>| {
         let resolved = resolver.resolve(secret, purpose);
         resolved
             .map(|value| value.expose().clone())
             .map_err(|error| SecretMissing(error.to_string()))
-    }))
+    })
+}
+
+fn published() -> Published {
+    Published::new(secrets())
 }
 
 impl Node {
@@ -84,7 +89,10 @@ impl Node {
     }
 
     pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
-        let published = published();
+        Self::start_on(published(), options, events)
+    }
+
+    fn start_on(published: Published, options: Options, events: &[Event]) -> Self {
         let gateway = Gateway::start(options, &published).unwrap();
         let mut node = Self {
             gateway,

@@ -38,7 +38,7 @@ impl Key {
         Event::KeyCreated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
-    fn updated(&self) -> Event {
+    pub(super) fn updated(&self) -> Event {
         Event::KeyUpdated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
