@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use flexgate::config::{Config, Layer, Purpose, Sources};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::topology::deployed;
 use crate::fixtures::installed;
@@ -159,7 +159,7 @@ fn every_role_logs_in_as_its_own_user_at_servers_that_there_are() {
 }
 
 #[test]
-fn prometheus_scrapes_what_there_is_and_warns_of_metrics_that_exist() {
+fn prometheus_scrapes_what_there_is() {
     let compose = compose();
     let prometheus: Value = serde_saphyr::from_str(&read("deploy/prometheus.yml")).unwrap();
     let mut scraped = Vec::new();
@@ -173,20 +173,43 @@ fn prometheus_scrapes_what_there_is_and_warns_of_metrics_that_exist() {
         }
     }
     assert_eq!(scraped, ["gateway-1", "gateway-2", "projector"]);
+}
 
-    let described = read("src/telemetry/metrics.rs");
+/// What is asked of Prometheus: by its alerts, and by the panels of the dashboard.
+fn questions() -> Vec<String> {
     let alerts: Value = serde_saphyr::from_str(&read("deploy/alerts.yml")).unwrap();
-    let mut used = 0;
-    for rule in alerts["groups"][0]["rules"].as_array().unwrap() {
-        let expr = rule["expr"].as_str().unwrap();
-        for name in expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            if name.starts_with("flexgate_") {
-                assert!(described.contains(&format!("\"{name}\"")), "{name}");
-                used += 1;
-            }
-        }
+    let dashboard: Value = serde_json::from_str(&read("deploy/grafana/flexgate.json")).unwrap();
+    let rules = alerts["groups"][0]["rules"].as_array().unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .flat_map(|panel| panel["targets"].as_array().unwrap());
+    let questions = rules
+        .iter()
+        .chain(targets)
+        .map(|asking| asking["expr"].as_str().unwrap());
+    // Grafana's own word for a span of time that suits what is shown.
+    questions
+        .map(|question| question.replace("$__rate_interval", "5m"))
+        .collect()
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let described = read("src/telemetry/metrics.rs");
+    let questions = questions();
+    let words = questions
+        .iter()
+        .flat_map(|question| question.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
+    let metrics: Vec<_> = words.filter(|word| word.starts_with("flexgate_")).collect();
+    assert!(
+        metrics.len() >= questions.len() - 1,
+        "only `up` is not ours: {metrics:?}"
+    );
+    for name in metrics {
+        let name = name.strip_suffix("_bucket").unwrap_or(name);
+        assert!(described.contains(&format!("\"{name}\"")), "{name}");
     }
-    assert!(used > 0);
 }
 
 #[test]
@@ -194,14 +217,26 @@ fn promtool_finds_nothing_wrong() {
     let Some(promtool) = installed("promtool") else {
         return;
     };
-    let checked = Command::new(promtool)
-        .args(["check", "config"])
-        .arg(deployed("prometheus.yml"))
-        .output()
-        .unwrap();
-    assert!(
-        checked.status.success(),
-        "{}",
-        String::from_utf8_lossy(&checked.stderr)
-    );
+    let check = |what: &str, file: &Path| {
+        let checked = Command::new(&promtool)
+            .args(["check", what])
+            .arg(file)
+            .output()
+            .unwrap();
+        assert!(
+            checked.status.success(),
+            "{}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+    };
+    check("config", &deployed("prometheus.yml"));
+    let rule = |(number, expr): (usize, String)| json!({ "record": "asked", "labels": { "number": number.to_string() }, "expr": expr });
+    let rules: Vec<_> = questions().into_iter().enumerate().map(rule).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(
+        &file,
+        json!({ "groups": [{ "name": "asked", "rules": rules }] }).to_string(),
+    )
+    .unwrap();
+    check("rules", file.path());
 }

@@ -139,6 +139,19 @@ impl Nats {
         Settings::new(role, &self.folder(name), (&self.url(role), PREFIX))
     }
 
+    /// What the servers have refused to anybody.
+    fn refused(&self) -> Vec<String> {
+        let logs = (1..=3).map(|number| self.folder.path().join(format!("nats-{number}/log")));
+        let texts = logs.map(|log| fs::read_to_string(log).unwrap());
+        let refused = |text: String| {
+            text.lines()
+                .filter(|line| line.contains("Violation"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        texts.flat_map(refused).collect()
+    }
+
     fn kill(&mut self, number: usize) {
         self.servers[number].kill().unwrap();
         self.servers[number].wait().unwrap();
@@ -221,6 +234,7 @@ async fn every_role_works_with_its_own_user_and_is_asked_for_its_health() {
     created(&api, "a", &upstream).await;
     assert_eq!(client::get(gateway.proxy, "/a").await.status, StatusCode::OK);
     reaches(&database, REQUESTS, 1).await;
+    assert_eq!(nats.refused(), [""; 0]);
 
     processes[1].kill();
     let (code, said) = gateway.asked_for_health("ready").await;
@@ -258,4 +272,5 @@ async fn requests_and_edits_go_on_when_a_nats_server_of_three_dies() {
         load.has_sent_more(50).await;
         assert_eq!(load.stop().await, 0, "failed requests");
     }
+    assert_eq!(nats.refused(), [""; 0]);
 }
