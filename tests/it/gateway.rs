@@ -21,6 +21,7 @@ mod lines;
 mod names;
 mod recording;
 mod resolution;
+mod signatures;
 mod tls;
 mod tokens;
 mod tunnels;
