@@ -2,9 +2,10 @@
 
 use std::{
     fs::{self, File},
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{self, Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use http::{Method, StatusCode};
@@ -17,7 +18,7 @@ use crate::{
     cluster::Load,
     fixtures::{LOOK_AGAIN, PATIENCE, Postgres, binaries},
     outcomes::database::{REQUESTS, reaches},
-    program::{Settings, free_addresses, listens},
+    program::{Settings, listens},
     upstream::Upstream,
 };
 
@@ -61,8 +62,7 @@ impl Nats {
     }
 
     async fn without_streams() -> Self {
-        let (addresses, routes, monitors): ([_; 3], [SocketAddr; 3], [SocketAddr; 3]) =
-            (free_addresses(), free_addresses(), free_addresses());
+        let [addresses, routes, monitors] = [(); 3].map(|()| [(); 3].map(|()| quiet_address()));
         let folder = tempfile::tempdir().unwrap();
         let binary = binaries().nats().await.unwrap();
         let urls = routes.map(|route| format!("nats-route://cluster:{}@{route}", password("cluster")));
@@ -169,6 +169,20 @@ impl Drop for Nats {
         for server in &mut self.servers {
             let _gone = server.kill();
             let _reaped = server.wait();
+        }
+    }
+}
+
+/// An address that is free and stays so: below the ports that the system gives to whoever connects, of whom there are many.
+fn quiet_address() -> SocketAddr {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let place = process::id()
+            .wrapping_mul(37)
+            .wrapping_add(COUNT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + place % 20_000).unwrap();
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().unwrap();
         }
     }
 }
