@@ -40,6 +40,7 @@ pub use servers::Endpoints;
 /// The control plane's threads: following the log, answering the admin API, reporting. Requests have theirs.
 const CONTROL_THREADS: usize = 2;
 /// How long `down` waits for the process that it stops.
+#[cfg(feature = "devstack")]
 const DOWN_DEADLINE: Duration = Duration::from_mins(1);
 
 /// Why a process does not start, or does not end as it should.
