@@ -11,7 +11,8 @@ use crate::{
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
-    policy::{Auth, CircuitBreaker, RateLimit, Retries},
+    policy::{Auth, CircuitBreaker, Retries},
+    rate_limit::{Cost, RateLimits},
     recording::is_default,
     url::UrlError,
 };
@@ -76,7 +77,10 @@ pub struct Route {
     pub auth: Auth,
     /// How many requests it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
+    /// How much each of its requests counts in every limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cost: Cost,
     /// When to stop asking the upstream; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -124,6 +128,7 @@ impl Route {
             compression: None,
             auth: Auth::None,
             rate_limit: None,
+            cost: Cost::default(),
             circuit_breaker: None,
             timeout: None,
             max_body_size: None,
@@ -132,13 +137,19 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third.
+    /// to responses came with the third, `cost` and most of `rateLimit` with the fourth.
     pub fn reader_level(&self) -> u32 {
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
         let responses = self.cors.is_some() || self.compression.is_some();
         let is_new = is_regex || edits || responses || self.max_body_size.is_some();
-        if is_new { 3 } else { 1 }
+        let limits = self.rate_limit.as_ref().map_or(1, RateLimits::reader_level);
+        let own = match (is_default(&self.cost), is_new) {
+            (false, _) => 4,
+            (true, true) => 3,
+            (true, false) => 1,
+        };
+        own.max(limits)
     }
 
     /// What it matches, without the names of path segments.
@@ -278,7 +289,7 @@ mod tests {
                 "enabled":true,"rateLimit":{"requests":100,"window":"60s"},"circuitBreaker":{"enabled":true,"threshold":5}}"#,
         )
         .unwrap();
-        assert_eq!(route.rate_limit.unwrap().window.get(), 60_000);
+        assert_eq!(route.rate_limit.unwrap().as_slice()[0].window.get(), 60_000);
     }
 
     #[test]
@@ -316,6 +327,9 @@ mod tests {
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
+        assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1},"cost":1"#), 1);
+        assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1,"per":"key"}"#), 4);
+        assert_eq!(level(r#""cost":2"#), 4);
     }
 
     #[test]
