@@ -45,6 +45,8 @@ mod options;
 mod origin;
 mod pool;
 mod protect;
+mod rate_fields;
+mod rate_limit;
 mod record;
 mod refusal;
 mod refuse;

@@ -30,6 +30,10 @@ pub struct Problem {
     /// The revision by which it was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// The limits that a request would have gone beyond.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub violated_policies: Vec<String>,
     /// Each mistake of an invalid request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -65,6 +69,7 @@ impl Problem {
             code,
             correlation_id: None,
             revision: None,
+            violated_policies: Vec::new(),
             errors: Vec::new(),
         }
     }

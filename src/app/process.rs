@@ -18,6 +18,7 @@ use crate::{
     gateway::{self, Gateway, Published, SecretMissing},
     health::{Check, Dependency, Health},
     journal::{Journal, Status},
+    limiter::Limiter,
     listener,
     membership::{Identity, Members, identity::IdentityError},
     ops,
@@ -95,7 +96,7 @@ impl Process {
         recorded.keep(&control);
 
         let cluster = Cluster::join(config, endpoints, &identity, &control).await?;
-        let published = Published::new(secrets(config.secrets.clone()));
+        let published = Published::new(secrets(config.secrets.clone()), Limiter::alone());
         let journal = cluster
             .follow(
                 config,

@@ -119,10 +119,6 @@ fn subject(warning: &Warning) -> (Entity, &'static str) {
             entity,
             protection: Protection::Auth,
         } => (entity.clone(), "auth"),
-        Warning::FailsClosed {
-            entity,
-            protection: Protection::RateLimit | Protection::GlobalRateLimit,
-        } => (entity.clone(), "rateLimit"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
         Warning::Prohibited {
             entity: entity @ Entity::Route(_),

@@ -12,7 +12,7 @@ use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
-    settings::check_rate_limit,
+    settings::check_rate_limits,
     upstreams::idle_policies,
 };
 use crate::routing::unmet_protection;
@@ -39,7 +39,7 @@ impl Managed for Route {
     fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
         check_edits(self)?;
-        check_rate_limit(self.rate_limit.as_ref())?;
+        check_rate_limits(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
             && after.upstream(name).is_none()
@@ -63,7 +63,7 @@ impl Managed for Route {
             route: self.id.clone(),
             by: by.id.clone(),
         });
-        let protection = unmet_protection(self, &after.settings().value);
+        let protection = unmet_protection(self);
         let fails_closed = protection.map(|protection| Warning::FailsClosed {
             entity: Self::entity(&self.id),
             protection,

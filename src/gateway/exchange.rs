@@ -21,6 +21,7 @@ use super::{
     edits::Changes,
     ids::Arrival,
     look::Look,
+    rate_fields::Told,
     record::Notes,
     snapshot::Held,
     strand::Strand,
@@ -49,6 +50,8 @@ pub(super) struct Exchange {
     pub(super) notes: Option<Notes>,
     /// The route that took it.
     pub(super) route: OnceCell<Arc<CompiledRoute>>,
+    /// Where the limits stand that it is under, once they were asked.
+    pub(super) limited: OnceCell<Told>,
     /// Where it went last.
     pub(super) target: OnceCell<Arc<CompiledTarget>>,
     /// How often it was sent.
@@ -120,6 +123,7 @@ impl Exchange {
             is_call: false,
             notes: None,
             route: OnceCell::new(),
+            limited: OnceCell::new(),
             target: OnceCell::new(),
             attempts: Cell::new(0),
             upstream_time: Cell::new(None),
@@ -132,6 +136,11 @@ impl Exchange {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
+    }
+
+    /// The id of the key that it came with, if it did.
+    pub(super) fn key(&self) -> Option<&str> {
+        None
     }
 
     /// So many bytes of the request's body were passed on.

@@ -5,8 +5,7 @@ use crate::routing::unmet_protection;
 
 /// Fails closed.
 pub(super) fn protect(request: Routed) -> Answer<Routed> {
-    let settings = &request.arrived.exchange.snapshot.settings;
-    Answer::Now(match unmet_protection(&request.route.route, settings) {
+    Answer::Now(match unmet_protection(&request.route.route) {
         None => Ok(request),
         Some(protection) => Err(Refusal::Unprotected(protection)),
     })

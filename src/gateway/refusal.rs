@@ -10,7 +10,7 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc};
+use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc, rate_limit::Exceeded};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
@@ -18,6 +18,8 @@ use crate::{
 
 /// Seconds after which a client may well try again, sent with every 503.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// The type of problem that the draft of `RateLimit` has for it.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Why the gateway answers a request itself.
@@ -57,6 +59,10 @@ pub(super) enum Refusal {
     MethodNotAllowed(Methods),
     /// The route asks for protection that is not there.
     Unprotected(Protection),
+    /// A limit has nothing left for it.
+    LimitExceeded(Box<Exceeded>),
+    /// A limit that must hold cannot be asked.
+    LimitUnavailable,
     /// The upstream is not there, or has no target.
     NoTarget,
     /// This node has no value for the upstream's credential.
@@ -228,6 +234,20 @@ impl Refusal {
                 "The route asks for protection that this gateway cannot give.",
                 "proxy_configuration_error",
             ),
+            Self::LimitExceeded(exceeded) => words(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+                &exceeded.message,
+                "http_request_denied",
+            ),
+            Self::LimitUnavailable => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "rate_limit_unavailable",
+                "Rate limit unavailable",
+                "How many requests may pass cannot be found out at present.",
+                "proxy_internal_error",
+            ),
             Self::NoTarget => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no_target",
@@ -320,6 +340,10 @@ impl Refusal {
         problem.instance = Some(exchange.uri.path().to_owned());
         problem.correlation_id = exchange.correlation.to_str().ok().map(str::to_owned);
         problem.revision = Some(exchange.snapshot.revision);
+        if let Self::LimitExceeded(exceeded) = &self {
+            problem.kind = QUOTA_EXCEEDED;
+            problem.violated_policies = vec![exceeded.limit.to_string()];
+        }
         let mut response = problem.into_response().map(Body::own);
         let headers = response.headers_mut();
         if let Ok(value) = HeaderValue::try_from(format!("flexgate; error={}", words.error)) {
@@ -327,6 +351,9 @@ impl Refusal {
         }
         if words.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Self::LimitExceeded(exceeded) = &self {
+            headers.insert(header::RETRY_AFTER, exceeded.again.into());
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

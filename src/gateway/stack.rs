@@ -21,6 +21,7 @@ use super::{
     matching::route,
     observe::Observe,
     protect::protect,
+    rate_limit::within_limits,
     refuse::Refuse,
     step::Step,
 };
@@ -40,6 +41,7 @@ pub(super) fn stack(
         .layer(Step(route)) //      everything further in is configured by the route
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
         .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
+        .layer(Ask(within_limits)) // and who has had enough is not worth any work beyond that
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass
         .layer(Step(balance)) //    a target is chosen last, when it is sure that there will be a request

@@ -27,6 +27,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 use flexgate::{
     domain::{Changed, ConfigState, Stamp, evolve},
     gateway::{Gateway, Options, Published, SecretMissing},
+    limiter::Limiter,
 };
 use flexgate_schemas::{Event, Secret, Timestamp};
 
@@ -51,13 +52,14 @@ pub(crate) fn options() -> Options {
 
 /// The secrets that test nodes have are `${TOKEN}` and files.
 fn published() -> Published {
-    Published::new(Arc::new(|secret: &Secret| match secret {
+    let secrets = Arc::new(|secret: &Secret| match secret {
         Secret::Variable(name) if **name == *"TOKEN" => Ok("Bearer of-the-gateway".to_owned()),
         Secret::File(path) => {
             std::fs::read_to_string(&**path).map_err(|error| SecretMissing(error.to_string()))
         }
         other @ Secret::Variable(_) => Err(SecretMissing(format!("{other} is not there"))),
-    }))
+    });
+    Published::new(secrets, Limiter::alone())
 }
 
 impl Node {

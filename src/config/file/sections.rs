@@ -144,18 +144,6 @@ pub(super) struct RedisUrl {
     pub(super) url: String,
 }
 
-/// One item of `rateLimit.perRoute`: a limit, and the path it is for.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct PathLimit {
-    pub(super) path: flexgate_schemas::PathPattern,
-    #[serde(alias = "max")]
-    pub(super) requests: std::num::NonZeroU32,
-    #[serde(alias = "windowMs")]
-    pub(super) window: Millis,
-    pub(super) message: Option<Box<str>>,
-}
-
 /// `redis` of the old files.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

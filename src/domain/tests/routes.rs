@@ -286,10 +286,6 @@ fn protection_that_is_not_given_yet_is_warned_of() {
     for (fields, protection) in [
         (json!({ "auth": "required" }), Protection::Auth),
         (json!({ "auth": "optional" }), Protection::Auth),
-        (
-            json!({ "rateLimit": { "requests": 1, "window": "1s" } }),
-            Protection::RateLimit,
-        ),
     ] {
         let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();
         assert_eq!(

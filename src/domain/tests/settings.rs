@@ -33,20 +33,6 @@ fn settings_are_replaced_whole() {
 }
 
 #[test]
-fn a_global_limit_is_warned_of_in_the_settings_and_in_every_route() {
-    let limited = settings(json!({ "rateLimit": { "requests": 1, "window": "1s" } }));
-    let mut state = given_backend();
-    let decision = when(&state, Command::PutSettings(limited)).unwrap();
-    let expected =
-        "asks for the global `rateLimit`, which this version cannot enforce: its requests are refused";
-    assert_eq!(warnings(&decision), [format!("the settings {expected}")]);
-
-    happen(&mut state, &decision.events, 2);
-    let decision = when(&state, Command::CreateRoute(route("users", json!({})))).unwrap();
-    assert_eq!(warnings(&decision), [format!("route \"users\" {expected}")]);
-}
-
-#[test]
 fn a_caller_who_has_not_seen_the_last_settings_is_refused() {
     let command = Command::PutSettings(settings(json!({ "timeout": "5s" })));
     assert!(decide(&ConfigState::default(), &command, &Expect::Revision(0)).is_ok());
