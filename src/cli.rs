@@ -16,6 +16,7 @@ mod nodes;
 mod output;
 mod problem;
 mod routes;
+mod secrets;
 mod sql;
 mod start;
 mod status;
@@ -67,6 +68,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Apply(options) => apply::apply(invocation, options),
         Command::Routes(verb) => routes::run(invocation, verb),
         Command::Upstreams(verb) => upstreams::run(invocation, verb),
+        Command::Secrets(verb) => secrets::run(invocation, verb),
         Command::Events(verb) => events::run(invocation, verb),
         Command::Nodes(verb) => nodes::run(invocation, verb),
         Command::Streams(verb) => start::streams(invocation, verb),

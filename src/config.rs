@@ -15,13 +15,14 @@ mod reader;
 mod recording;
 mod roles;
 mod run_record;
+mod sealing;
 mod secrets;
 mod servers;
 mod streams;
 pub mod tls;
 mod token;
 
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
@@ -34,11 +35,13 @@ pub use log::{Log, LogFormat};
 pub use recording::Recording;
 pub use roles::{Role, Roles};
 pub use run_record::RunRecord;
+pub use sealing::keys as sealing_keys;
 pub use secrets::{Redacted, SecretResolver, SecretUnresolved};
 pub use servers::{ServerBinaries, ServerUrl, Servers};
 pub use streams::StreamPrefix;
 pub use token::{AdminToken, TokenError};
 
+use crate::sealing::SealingKeys;
 use reader::Reader;
 
 /// Everything a node is told.
@@ -78,7 +81,9 @@ pub struct Config {
     pub admin_token: Option<AdminToken>,
     /// The configuration file, read and valid on its own. The admin role applies it.
     pub file: Option<file::Loaded>,
-    /// Resolves secrets by this node's environment and files.
+    /// What seals secrets, if this node was given keys for that.
+    pub sealing: Option<Arc<SealingKeys>>,
+    /// Resolves secrets by this node's environment, its files and its keys.
     pub secrets: SecretResolver,
     /// What was decided for the user and may surprise them. To be shown at start.
     pub warnings: Vec<Finding>,
@@ -130,6 +135,10 @@ impl Config {
         let tls = tls::read(&mut reader, listen.proxy, node.tls.as_ref());
         let servers = servers::read(&mut reader, &node);
         let roles = roles::read(&mut reader, purpose);
+        let sealing = match purpose {
+            Purpose::Up { .. } | Purpose::Serve => sealing::read(&mut reader),
+            Purpose::Client => None,
+        };
         let drain = drain(&mut reader, purpose);
         let given_token = reader.find(&["FLEXGATE_ADMIN_TOKEN"]);
         let admin_token = given_token.and_then(|found| reader.parse(found, AdminToken::given));
@@ -155,7 +164,8 @@ impl Config {
             retention: recording::retention(&mut reader),
             drain,
             admin_token,
-            secrets: SecretResolver::new(sources.all()),
+            secrets: SecretResolver::new(sources.all(), sealing.clone()),
+            sealing,
             warnings: Vec::new(),
             file,
         };

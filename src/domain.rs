@@ -11,6 +11,7 @@ mod draft;
 mod entity;
 mod evolve;
 mod hash;
+mod keys;
 mod patch;
 pub mod refusal;
 mod routes;
@@ -23,17 +24,18 @@ mod upstreams;
 mod usage;
 pub mod warning;
 
-pub use command::{Command, Decision, Expect};
+pub use command::{Command, Decision, Expect, KnownKey};
 pub use decide::decide;
 pub use evolve::evolve;
 pub use hash::{FOLD_VERSION, StateHash};
 pub use refusal::Refusal;
-pub use state::{Changed, ConfigState, Entry, Stamp};
+pub use state::{Changed, ConfigState, Entry, Keys, Stamp};
 pub use warning::Warning;
 
-pub use crate::routing::{Protection, unmet_protection};
 
 /// The most routes there may be.
 pub const ROUTES_MAX: usize = 1_000_000;
 /// The most upstreams there may be.
 pub const UPSTREAMS_MAX: usize = 100_000;
+/// The most API keys there may be.
+pub const KEYS_MAX: usize = 2_000_000;

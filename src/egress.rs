@@ -16,6 +16,7 @@ use ipnet::IpNet;
 
 pub use address::Kind;
 use lists::Lists;
+pub(crate) use lists::undressed;
 use named::NamedHosts;
 
 /// What the configuration says of where requests may go. A clone shares everything with its original.

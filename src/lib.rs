@@ -21,4 +21,5 @@ pub mod ops;
 pub mod outcomes;
 pub mod problem;
 pub mod routing;
+pub mod sealing;
 pub mod telemetry;

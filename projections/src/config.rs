@@ -91,7 +91,11 @@ async fn apply(transaction: &mut PgConnection, recorded: &Recorded) -> Result<()
     let transaction = &mut *transaction;
     for event in &*recorded.commit.events {
         match event {
-            Event::HistoryStarted(_) | Event::LogFenced(_) => {}
+            Event::HistoryStarted(_)
+            | Event::LogFenced(_)
+            | Event::KeyCreated(_)
+            | Event::KeyUpdated(_)
+            | Event::KeyDeleted(_) => {}
             Event::RouteCreated(route) => put_route(transaction, route, &created).await?,
             Event::RouteUpdated(route) => put_route(transaction, route, &updated).await?,
             Event::RouteDeleted(gone) => delete(transaction, DELETE_ROUTE, gone.id.as_str()).await?,

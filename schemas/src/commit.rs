@@ -207,6 +207,7 @@ impl Commit {
             Some(Entity::Route(id)) => format!("route.{id}"),
             Some(Entity::Upstream(name)) => format!("upstream.{name}"),
             Some(Entity::Settings) => "settings.global".to_owned(),
+            Some(Entity::Key(id)) => format!("key.{id}"),
             Some(Entity::Log) | None => format!("log.{}", self.id),
         }
     }

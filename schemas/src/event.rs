@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{CommitId, Route, RouteId, Settings, Upstream, UpstreamId};
+use crate::{ApiKey, CommitId, KeyId, Route, RouteId, Settings, Upstream, UpstreamId};
 
 /// One event of a commit. The written form is `{"type": ..., "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,15 @@ pub enum Event {
     /// The global settings have a new value.
     #[serde(rename = "io.flexgate.settings.updated.v1")]
     SettingsUpdated(Arc<Settings>),
+    /// An API key came to be.
+    #[serde(rename = "io.flexgate.key.created.v1")]
+    KeyCreated(Arc<ApiKey>),
+    /// An API key has a new value, perhaps another secret.
+    #[serde(rename = "io.flexgate.key.updated.v1")]
+    KeyUpdated(Arc<ApiKey>),
+    /// An API key is gone.
+    #[serde(rename = "io.flexgate.key.deleted.v1")]
+    KeyDeleted(KeyDeleted),
 }
 
 /// The data of `history.started.v1`.
@@ -72,6 +81,14 @@ pub struct UpstreamDeleted {
     pub name: UpstreamId,
 }
 
+/// The data of `key.deleted.v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyDeleted {
+    /// Which.
+    pub id: KeyId,
+}
+
 /// What an event is about: the kind and id of its subject `flexgate.config.<kind>.<id>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Entity {
@@ -83,6 +100,8 @@ pub enum Entity {
     Upstream(UpstreamId),
     /// The global settings.
     Settings,
+    /// An API key.
+    Key(KeyId),
 }
 
 /// As a sentence names it: `route "users"`.
@@ -93,6 +112,7 @@ impl fmt::Display for Entity {
             Self::Route(id) => write!(out, "route {id:?}"),
             Self::Upstream(name) => write!(out, "upstream {name:?}"),
             Self::Settings => out.write_str("the settings"),
+            Self::Key(id) => write!(out, "key {id:?}"),
         }
     }
 }
@@ -101,7 +121,7 @@ impl fmt::Display for Entity {
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// Every event type that is written today, with the schema of its data. A test holds this list equal to [`Event`].
-pub const TYPES: [(&str, SchemaOf); 9] = [
+pub const TYPES: [(&str, SchemaOf); 12] = [
     (
         "io.flexgate.history.started.v1",
         SchemaGenerator::subschema_for::<HistoryStarted>,
@@ -138,6 +158,18 @@ pub const TYPES: [(&str, SchemaOf); 9] = [
         "io.flexgate.settings.updated.v1",
         SchemaGenerator::subschema_for::<Settings>,
     ),
+    (
+        "io.flexgate.key.created.v1",
+        SchemaGenerator::subschema_for::<ApiKey>,
+    ),
+    (
+        "io.flexgate.key.updated.v1",
+        SchemaGenerator::subschema_for::<ApiKey>,
+    ),
+    (
+        "io.flexgate.key.deleted.v1",
+        SchemaGenerator::subschema_for::<KeyDeleted>,
+    ),
 ];
 
 impl Event {
@@ -153,6 +185,9 @@ impl Event {
             Self::UpstreamUpdated(_) => TYPES[6].0,
             Self::UpstreamDeleted(_) => TYPES[7].0,
             Self::SettingsUpdated(_) => TYPES[8].0,
+            Self::KeyCreated(_) => TYPES[9].0,
+            Self::KeyUpdated(_) => TYPES[10].0,
+            Self::KeyDeleted(_) => TYPES[11].0,
         }
     }
 
@@ -167,6 +202,8 @@ impl Event {
             }
             Self::UpstreamDeleted(deleted) => Entity::Upstream(deleted.name.clone()),
             Self::SettingsUpdated(_) => Entity::Settings,
+            Self::KeyCreated(key) | Self::KeyUpdated(key) => Entity::Key(key.id),
+            Self::KeyDeleted(deleted) => Entity::Key(deleted.id),
         }
     }
 
@@ -180,6 +217,7 @@ impl Event {
             Self::RouteCreated(route) | Self::RouteUpdated(route) => route.reader_level(),
             Self::UpstreamCreated(upstream) | Self::UpstreamUpdated(upstream) => upstream.reader_level(),
             Self::SettingsUpdated(settings) => settings.reader_level(),
+            Self::KeyCreated(_) | Self::KeyUpdated(_) | Self::KeyDeleted(_) => 4,
         }
     }
 }

@@ -6,8 +6,11 @@
 #[macro_use]
 mod text;
 
+pub mod access;
 pub mod alert;
+pub mod auth;
 pub mod authority;
+pub mod base62;
 pub mod chain;
 pub mod commit;
 pub mod compression;
@@ -18,6 +21,7 @@ pub mod event;
 pub mod frame;
 pub mod host;
 pub mod ids;
+pub mod key;
 pub mod limits;
 pub mod matchers;
 pub mod methods;
@@ -48,7 +52,9 @@ pub mod value_template;
 pub mod variable;
 pub mod whole_regex;
 
+pub use access::Access;
 pub use alert::Alert;
+pub use auth::Authentication;
 pub use authority::Authority;
 pub use chain::Chain;
 pub use commit::Commit;
@@ -57,6 +63,7 @@ pub use cors::Cors;
 pub use event::Event;
 pub use host::HostPattern;
 pub use ids::{BootId, ClusterId, CommitId, NodeId, RouteId, UpstreamId};
+pub use key::{ApiKey, KeyId};
 pub use limits::Limits;
 pub use matchers::Matchers;
 pub use methods::Methods;

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite, RouteId,
-    Size, UpstreamId, UpstreamUrl,
+    Access, Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite,
+    RouteId, Size, UpstreamId, UpstreamUrl,
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
@@ -72,6 +72,9 @@ pub struct Route {
     /// Whether responses are compressed; overrides the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// From where requests may come, of those that the settings let through.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// Whether the client must say who it is.
     #[serde(default, skip_serializing_if = "Auth::is_none")]
     pub auth: Auth,
@@ -126,6 +129,7 @@ impl Route {
             query: Edits::default(),
             cors: None,
             compression: None,
+            access: Access::default(),
             auth: Auth::None,
             rate_limit: None,
             cost: Cost::default(),
@@ -137,8 +141,11 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third, `cost` and most of `rateLimit` with the fourth.
+    /// to responses came with the third, `access`, `cost` and most of `rateLimit` with the fourth.
     pub fn reader_level(&self) -> u32 {
+        if !is_default(&self.access) {
+            return 4;
+        }
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
         let responses = self.cors.is_some() || self.compression.is_some();
@@ -326,6 +333,8 @@ mod tests {
         assert_eq!(level(r#""maxBodySize":"1mb""#), 3);
         assert_eq!(level(r#""rewrite":{"regex":"/(.*)","to":"/a/$1"}"#), 3);
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
+        assert_eq!(level(r#""access":{"allow":[]}"#), 1);
+        assert_eq!(level(r#""access":{"allow":["::1"]}"#), 4);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1},"cost":1"#), 1);
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1,"per":"key"}"#), 4);

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
-    Compression, Cors, Limits, Millis, Security,
+    Access, Authentication, Compression, Cors, Limits, Millis, Security,
     rate_limit::{RateLimitFields, RateLimits},
     recording::{Logging, Privacy, is_default},
 };
@@ -35,6 +35,9 @@ pub struct Settings {
     /// Whether responses are compressed, where the route does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// From where requests may come. Asked before anything else is, so that whoever is denied learns nothing.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub access: Access,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimits>,
@@ -53,6 +56,9 @@ pub struct Settings {
     /// Where requests may go.
     #[serde(default, skip_serializing_if = "is_default")]
     pub security: Security,
+    /// How clients say who they are.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub auth: Authentication,
 }
 
 impl Settings {
@@ -62,14 +68,16 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`, neither `cors` nor `compression`, the third not most of `rateLimit`.
+    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access`, no `auth` and not most of `rateLimit`.
     pub fn reader_level(&self) -> u32 {
         let limits = self.rate_limit.as_ref().map_or(1, RateLimits::reader_level);
         if limits > 1 || !is_default(&self.rate_limit_fields) {
             return 4;
         }
         let responses = self.cors.is_some() || self.compression.is_some();
-        if responses || !is_default(&self.limits) || !is_default(&self.security) {
+        if !is_default(&self.access) || !is_default(&self.auth) {
+            4
+        } else if responses || !is_default(&self.limits) || !is_default(&self.security) {
             3
         } else if !is_default(&self.logging) || !is_default(&self.privacy) {
             2
@@ -128,6 +136,8 @@ mod tests {
             3
         );
         assert_eq!(level(r#"{"compression":{}}"#), 3);
+        assert_eq!(level(r#"{"access":{}}"#), 1);
+        assert_eq!(level(r#"{"access":{"deny":["::1"]}}"#), 4);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
         assert_eq!(level(r#"{"rateLimit":{"requests":1,"window":1}}"#), 1);
         assert_eq!(level(r#"{"rateLimit":{"requests":1,"window":1,"burst":2}}"#), 4);
@@ -135,5 +145,7 @@ mod tests {
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
         assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);
+        assert_eq!(level(r#"{"auth":{}}"#), 1);
+        assert_eq!(level(r#"{"auth":{"forwardCredential":true}}"#), 4);
     }
 }

@@ -47,6 +47,15 @@ pub struct UpstreamTls {
     pub client_certificate: Option<ClientCertificate>,
 }
 
+impl UpstreamTls {
+    /// Everything in it that is a secret, or stands where one could.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let own = self.client_certificate.iter();
+        let own = own.flat_map(|own| [&own.certificate, &own.key]);
+        self.ca.iter().chain(own)
+    }
+}
+
 /// A certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

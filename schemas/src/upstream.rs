@@ -80,9 +80,13 @@ impl Upstream {
         }
     }
 
-    /// The lowest schema level that can read it: the first ones know neither `protocol` nor `tls`.
+    /// The lowest schema level that can read it: the first ones know neither `protocol` nor `tls`, the third no secrets
+    /// that are sealed.
     pub fn reader_level(&self) -> u32 {
-        if self.protocol.is_auto() && self.tls.is_none() {
+        let secrets = self.tls.iter().flat_map(UpstreamTls::secrets);
+        if secrets.chain(&self.authorization).any(Secret::is_sealed) {
+            4
+        } else if self.protocol.is_auto() && self.tls.is_none() {
             1
         } else {
             3
@@ -270,6 +274,20 @@ mod tests {
         ] {
             assert!(read(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn only_what_is_asked_for_needs_a_newer_reader() {
+        let sealed = format!("sealed:0badcafe:{}", "A".repeat(39));
+        let level = |more: &str| {
+            let json = format!(r#"{{"name":"a","url":"https://x"{more}}}"#);
+            serde_json::from_str::<Upstream>(&json).unwrap().reader_level()
+        };
+        assert_eq!(level(r#","authorization":"${TOKEN}""#), 1);
+        assert_eq!(level(r#","tls":{"ca":"file:/ca"}"#), 3);
+        assert_eq!(level(&format!(r#","authorization":"{sealed}""#)), 4);
+        let tls = format!(r#""clientCertificate":{{"certificate":"file:/c","key":"{sealed}"}}"#);
+        assert_eq!(level(&format!(r#","tls":{{{tls}}}"#)), 4);
     }
 
     #[test]

@@ -89,6 +89,7 @@ async fn apply(State(admin): State<Shared>, write: Write<BODY_MAX>) -> Result<Re
         upstreams: configuration.upstreams.clone(),
         routes: configuration.routes.clone(),
         settings: configuration.settings.clone(),
+        keys: Vec::new(),
     };
     let committed = write
         .transact(&admin, command, None, source)
@@ -112,7 +113,7 @@ impl Configuration {
                 self.upstreams.iter().position(|own| own.name == *name),
             ),
             Entity::Settings => "/settings".to_owned(),
-            Entity::Log => String::new(),
+            Entity::Key(_) | Entity::Log => String::new(),
         };
         let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
         Error::Item {
@@ -141,6 +142,7 @@ impl Change {
         let id = match event.entity() {
             Entity::Route(id) => Some(id.to_string()),
             Entity::Upstream(name) => Some(name.to_string()),
+            Entity::Key(id) => Some(id.to_string()),
             Entity::Settings | Entity::Log => None,
         };
         Self {

@@ -34,7 +34,7 @@ pub(super) trait Collection: Entity<Id: Identity> + DeserializeOwned + Send + Sy
     type Shown: Serialize + JsonSchema + Send;
 
     /// All of them.
-    fn all(state: &ConfigState) -> &im::OrdMap<Self::Id, Entry<Self>>;
+    fn all(state: &ConfigState) -> &im::OrdMap<Self::Id, Entry<Arc<Self>>>;
     /// The identity of one that is created without.
     fn new_id() -> Option<String>;
     /// One of them as it is answered.

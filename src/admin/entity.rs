@@ -35,9 +35,9 @@ pub(super) fn strip(fields: &mut Map<String, Value>) {
     fields.retain(|name, _| !ANSWERED_ONLY.contains(&&**name));
 }
 
-impl<T> Stored<Arc<T>> {
+impl<V: Clone> Stored<V> {
     /// An entity of the state.
-    pub(super) fn of(entry: &Entry<T>) -> Self {
+    pub(super) fn of(entry: &Entry<V>) -> Self {
         Self {
             value: entry.value.clone(),
             revision: entry.revision,
@@ -71,7 +71,7 @@ pub(super) trait Entity: Sized {
     type Id;
 
     /// Its entry, if it exists.
-    fn entry<'a>(state: &'a ConfigState, id: &Self::Id) -> Option<&'a Entry<Self>>;
+    fn entry<'a>(state: &'a ConfigState, id: &Self::Id) -> Option<&'a Entry<Arc<Self>>>;
 
     /// Which one it is.
     fn id(&self) -> &Self::Id;
@@ -83,7 +83,7 @@ pub(super) trait Entity: Sized {
 impl Entity for Route {
     type Id = RouteId;
 
-    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<&'a Entry<Self>> {
+    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<&'a Entry<Arc<Self>>> {
         state.route(id)
     }
     fn id(&self) -> &RouteId {
@@ -101,7 +101,7 @@ impl Entity for Route {
 impl Entity for Upstream {
     type Id = UpstreamId;
 
-    fn entry<'a>(state: &'a ConfigState, name: &UpstreamId) -> Option<&'a Entry<Self>> {
+    fn entry<'a>(state: &'a ConfigState, name: &UpstreamId) -> Option<&'a Entry<Arc<Self>>> {
         state.upstream(name)
     }
     fn id(&self) -> &UpstreamId {
@@ -119,7 +119,7 @@ impl Entity for Upstream {
 impl Entity for Settings {
     type Id = ();
 
-    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Self>> {
+    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Arc<Self>>> {
         Some(state.settings())
     }
     fn id(&self) -> &() {

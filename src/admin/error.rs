@@ -191,6 +191,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::AlreadyExists(_)
         | Refusal::DuplicateRoute { .. }
         | Refusal::UpstreamInUse { .. }
+        | Refusal::KeyRevoked(_)
         | Refusal::TooMany { .. } => StatusCode::CONFLICT,
         Refusal::UnknownUpstream { .. }
         | Refusal::StripAndRewrite

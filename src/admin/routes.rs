@@ -56,7 +56,7 @@ impl Collection for Route {
     const IDENTITY: &'static [&'static str] = &["id"];
     type Shown = Arc<Self>;
 
-    fn all(state: &ConfigState) -> &im::OrdMap<RouteId, Entry<Self>> {
+    fn all(state: &ConfigState) -> &im::OrdMap<RouteId, Entry<Arc<Self>>> {
         state.routes()
     }
     fn new_id() -> Option<String> {

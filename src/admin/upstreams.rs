@@ -70,7 +70,7 @@ impl Collection for Upstream {
     const IDENTITY: &'static [&'static str] = &["name", "id"];
     type Shown = Shown;
 
-    fn all(state: &ConfigState) -> &im::OrdMap<UpstreamId, Entry<Self>> {
+    fn all(state: &ConfigState) -> &im::OrdMap<UpstreamId, Entry<Arc<Self>>> {
         state.upstreams()
     }
     /// Routes refer to its name, so only a person can give it.

@@ -53,6 +53,7 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
         upstreams: file.upstreams.clone(),
         routes: file.routes.clone(),
         settings,
+        keys: Vec::new(),
     };
     let transaction = Transaction {
         command,

@@ -322,9 +322,9 @@ async fn listen(
 
 fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
-    Arc::new(move |secret| {
+    Arc::new(move |secret, purpose| {
         let resolver = resolver.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = resolver.resolve(secret);
+        let value = resolver.resolve(secret, purpose);
         value
             .map(|value| value.expose().clone())
             .map_err(|error| SecretMissing(error.to_string()))

@@ -9,6 +9,7 @@
 )]
 
 mod entities;
+mod secrets;
 mod tables;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::config::Layer;
 
 pub(super) use entities::{Data, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
+pub(super) use secrets::{Sealing, SecretVerb};
 pub(super) use tables::{DatabaseAt, Sql, VerifyVerb};
 
 /// The version of this program.
@@ -85,6 +87,9 @@ pub(super) enum Command {
     /// List and change upstreams
     #[command(subcommand)]
     Upstreams(UpstreamVerb),
+    /// Make keys, and seal secrets with them
+    #[command(subcommand)]
+    Secrets(SecretVerb),
     /// Follow what happens to the configuration
     #[command(subcommand)]
     Events(EventVerb),
@@ -282,6 +287,7 @@ mod tests {
             "flexgate events tail --from 12",
             "flexgate apply f.yml --reason why",
             "flexgate sql -- --csv -c x",
+            "flexgate secrets seal --for signing:k1",
             "flexgate verify outcomes --database-url postgres://a -o json",
         ] {
             assert!(parse(words).is_ok(), "{words}: {}", parse(words).unwrap_err());
@@ -291,6 +297,7 @@ mod tests {
             "flexgate routes",
             "flexgate apply",
             "flexgate status -o xml",
+            "flexgate secrets seal --for signing:",
             "flexgate fly",
         ] {
             assert!(parse(words).is_err_and(|error| error.exit_code() == 2), "{words}");

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::mistake,
     config::{ConfigError, Finding, file::Loaded},
-    domain::{self, Command, ConfigState, Expect, Protection, Refusal, Warning},
+    domain::{self, Command, ConfigState, Expect, Refusal, Warning},
 };
 
 /// The most refusals that are looked for.
@@ -58,6 +58,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
             upstreams: upstreams.clone(),
             routes: routes.clone(),
             settings: loaded.settings_to_apply().cloned(),
+            keys: Vec::new(),
         };
         match domain::decide(&ConfigState::default(), &command, &Expect::Any) {
             Ok(decision) if refusals.is_empty() => return Ok(surprises(loaded, &decision.warnings)),
@@ -115,16 +116,13 @@ fn surprises(loaded: &Loaded, warnings: &[Warning]) -> Vec<Finding> {
 fn subject(warning: &Warning) -> (Entity, &'static str) {
     match warning {
         Warning::Shadowed { route, .. } => (Entity::Route(route.clone()), "path"),
-        Warning::FailsClosed {
-            entity,
-            protection: Protection::Auth,
-        } => (entity.clone(), "auth"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
         Warning::Prohibited {
             entity: entity @ Entity::Route(_),
             ..
         } => (entity.clone(), "upstream"),
         Warning::Prohibited { entity, .. } => (entity.clone(), "url"),
+        Warning::ScopedRoutesMissing { key, .. } => (Entity::Key(*key), "scopes"),
         Warning::Unlisted { upstream, .. } => (Entity::Upstream(upstream.clone()), "url"),
         Warning::KeepsFrom { .. } | Warning::BlockedThoughListed { .. } => (Entity::Settings, "security"),
     }

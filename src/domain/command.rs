@@ -1,6 +1,9 @@
 //! What may be asked of the configuration, and what comes of it.
 
-use flexgate_schemas::{Event, Route, RouteId, Settings, Upstream, UpstreamId};
+use flexgate_schemas::{
+    Event, KeyId, Route, RouteId, Settings, Timestamp, Upstream, UpstreamId,
+    key::{KeyTerms, SecretHash},
+};
 use serde_json::Value;
 
 use super::Warning;
@@ -36,6 +39,49 @@ pub enum Command {
     DeleteUpstream(UpstreamId),
     /// New global settings in place of the old ones.
     PutSettings(Settings),
+    /// A key that is to be, with a secret that was made for it.
+    CreateKey {
+        /// Made for it, too.
+        id: KeyId,
+        /// The hash of the secret.
+        sha256: SecretHash,
+        /// What it is to open.
+        terms: KeyTerms,
+    },
+    /// A key that is to have other terms. It must exist.
+    PutKey {
+        /// Which.
+        id: KeyId,
+        /// What it is to open.
+        terms: KeyTerms,
+    },
+    /// A key of whose terms some are to be different.
+    PatchKey {
+        /// Which.
+        id: KeyId,
+        /// A JSON Merge Patch (RFC 7396).
+        patch: Value,
+    },
+    /// A key that is to have another secret.
+    RotateKey {
+        /// Which.
+        id: KeyId,
+        /// The hash of the new one.
+        sha256: SecretHash,
+        /// Now, by the caller's clock.
+        at: Timestamp,
+        /// How long the secrets that it has are valid at the most.
+        until: Timestamp,
+    },
+    /// A key that is to open nothing any more, for good.
+    RevokeKey {
+        /// Which.
+        id: KeyId,
+        /// Now, by the caller's clock.
+        at: Timestamp,
+    },
+    /// A key that is to be gone.
+    DeleteKey(KeyId),
     /// That all of these are as written here: what is missing is created, what differs is updated, nothing is deleted.
     /// Only the result has to make sense, so the order does not matter. All of it, or nothing.
     Apply {
@@ -45,7 +91,25 @@ pub enum Command {
         routes: Vec<Route>,
         /// The settings, if they are to be set.
         settings: Option<Settings>,
+        /// The keys, each once. One that is there keeps its secrets: it may have got others since.
+        keys: Vec<KnownKey>,
     },
+}
+
+/// A key whose first secret somebody else has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKey {
+    /// The hash of that secret, from which the id follows.
+    pub sha256: SecretHash,
+    /// What it opens.
+    pub terms: KeyTerms,
+}
+
+impl KnownKey {
+    /// Its identity.
+    pub fn id(&self) -> KeyId {
+        self.sha256.derived_id()
+    }
 }
 
 /// What the caller believes about the entity that a command is about; each of them, for [`Command::Apply`].

@@ -1,8 +1,8 @@
 //! From a command to events, or a refusal.
 
-use flexgate_schemas::{Route, Settings, Upstream};
+use flexgate_schemas::{ApiKey, Route, Settings, Upstream};
 
-use super::{Command, ConfigState, Decision, Expect, Refusal, draft::Draft};
+use super::{Command, ConfigState, Decision, Expect, KnownKey, Refusal, draft::Draft};
 
 /// What a command comes to in this state. The caller's expectation is checked here, where nothing can come between.
 pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result<Decision, Refusal> {
@@ -17,11 +17,29 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
         Command::PatchUpstream { name, patch } => draft.patch::<Upstream>(name, patch)?,
         Command::DeleteUpstream(name) => draft.delete::<Upstream>(name)?,
         Command::PutSettings(settings) => draft.put(settings)?,
+        Command::CreateKey { id, sha256, terms } => {
+            draft.create(&ApiKey::new(*id, *sha256, terms.clone()))?;
+        }
+        Command::PutKey { id, terms } => draft.put_key(id, terms.clone())?,
+        Command::PatchKey { id, patch } => draft.patch_key(id, patch)?,
+        Command::RotateKey {
+            id,
+            sha256,
+            at,
+            until,
+        } => draft.rotate_key(id, *sha256, *at, *until)?,
+        Command::RevokeKey { id, at } => draft.revoke_key(id, *at)?,
+        Command::DeleteKey(id) => draft.delete::<ApiKey>(id)?,
         Command::Apply {
             upstreams,
             routes,
             settings,
-        } => apply(&mut draft, upstreams, routes, settings.as_ref())?,
+            keys,
+        } => apply(
+            &mut draft,
+            (upstreams, routes, settings.as_ref()),
+            &known(state, keys),
+        )?,
     }
     Ok(draft.into_decision())
 }
@@ -29,14 +47,24 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
 /// Places everything before it checks anything: two routes may swap their paths.
 fn apply(
     draft: &mut Draft<'_>,
-    upstreams: &[Upstream],
-    routes: &[Route],
-    settings: Option<&Settings>,
+    (upstreams, routes, settings): (&[Upstream], &[Route], Option<&Settings>),
+    keys: &[ApiKey],
 ) -> Result<(), Refusal> {
     draft.each(upstreams, Draft::place_or_create)?;
     draft.each(settings, Draft::place)?;
     draft.each(routes, Draft::place_or_create)?;
+    draft.each(keys, Draft::place_or_create)?;
     draft.each(upstreams, Draft::check)?;
     draft.each(settings, Draft::check)?;
-    draft.each(routes, Draft::check)
+    draft.each(routes, Draft::check)?;
+    draft.each(keys, Draft::check)
+}
+
+/// The keys as they are to be: with the secrets that they have, if they are there.
+fn known(state: &ConfigState, keys: &[KnownKey]) -> Vec<ApiKey> {
+    let as_it_is_to_be = |known: &KnownKey| match state.key(&known.id()) {
+        Some(entry) => entry.value.with_terms(known.terms.clone()),
+        None => ApiKey::new(known.id(), known.sha256, known.terms.clone()),
+    };
+    keys.iter().map(as_it_is_to_be).collect()
 }

@@ -48,21 +48,14 @@ impl<'a> Draft<'a> {
 
     pub(super) fn patch<E: Listed>(&mut self, id: &E::Id, patch: &Value) -> Result<(), Refusal> {
         let current = self.current::<E>(id)?;
-        let invalid = |pointer: &str, detail: &str| Refusal::Invalid {
-            pointer: pointer.to_owned(),
-            detail: detail.to_owned(),
-        };
-        let Value::Object(patch) = patch else {
-            return Err(invalid("", "a patch is an object with the fields to change"));
-        };
-        let mut patch = patch.clone();
+        let mut patch = patch::object(patch)?.clone();
         E::respell(&mut patch);
-        let value = patch::patched(&*current.value, &patch)?;
+        let value = patch::patched(current.value, &patch)?;
         if value.id() != id {
-            return Err(invalid(
-                E::ID_POINTER,
-                "the identity cannot be changed: create another one and delete this one",
-            ));
+            return Err(Refusal::Invalid {
+                pointer: E::ID_POINTER.to_owned(),
+                detail: "the identity cannot be changed: create another one and delete this one".to_owned(),
+            });
         }
         self.put(&value)
     }
@@ -105,7 +98,7 @@ impl<'a> Draft<'a> {
 
     /// The new value of something that is there.
     pub(super) fn place<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
-        if *self.current::<E>(value.id())?.value != *value {
+        if self.current::<E>(value.id())?.value != value {
             self.happen(E::updated(Arc::new(value.clone())));
         }
         Ok(())
@@ -114,9 +107,9 @@ impl<'a> Draft<'a> {
     /// Something that is not there yet, or exactly as it is there.
     fn place_new<E: Listed>(&mut self, value: &E) -> Result<(), Refusal> {
         let current = E::entry(self.before, value.id());
-        self.check_expectation::<E>(value.id(), current)?;
+        self.check_expectation(value.id(), current.as_ref())?;
         match current {
-            Some(entry) if *entry.value == *value => {}
+            Some(entry) if entry.value == value => {}
             Some(_) => return Err(Refusal::AlreadyExists(E::entity(value.id()))),
             None if E::count(&self.after) >= E::MAX => {
                 return Err(Refusal::TooMany {
@@ -131,7 +124,7 @@ impl<'a> Draft<'a> {
 
     /// Holds the rules against something in the state as it would be. What has not changed has passed them before.
     pub(super) fn check<E: Managed>(&mut self, value: &E) -> Result<(), Refusal> {
-        let before = E::entry(self.before, value.id()).map(|entry| &*entry.value);
+        let before = E::entry(self.before, value.id()).map(|entry| entry.value);
         if before != Some(value) {
             value.check(before, &self.after)?;
         }
@@ -140,13 +133,13 @@ impl<'a> Draft<'a> {
     }
 
     /// What is there, if it is and is what the caller expects.
-    fn current<E: Managed>(&self, id: &E::Id) -> Result<&'a Entry<E>, Refusal> {
+    pub(super) fn current<E: Managed>(&self, id: &E::Id) -> Result<Entry<&'a E>, Refusal> {
         let entry = E::entry(self.before, id).ok_or_else(|| Refusal::NotFound(E::entity(id)))?;
-        self.check_expectation(id, Some(entry))?;
+        self.check_expectation(id, Some(&entry))?;
         Ok(entry)
     }
 
-    fn check_expectation<E: Managed>(&self, id: &E::Id, entry: Option<&Entry<E>>) -> Result<(), Refusal> {
+    fn check_expectation<E: Managed>(&self, id: &E::Id, entry: Option<&Entry<&E>>) -> Result<(), Refusal> {
         let current = entry.map(|entry| entry.revision);
         let met = match *self.expect {
             Expect::Any => true,

@@ -1,4 +1,4 @@
-//! What routes, upstreams and the settings have in common.
+//! What routes, upstreams, keys and the settings have in common.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) trait Managed: Clone + PartialEq {
 
     fn id(&self) -> &Self::Id;
     fn entity(id: &Self::Id) -> Entity;
-    fn entry<'a>(state: &'a ConfigState, id: &Self::Id) -> Option<&'a Entry<Self>>;
+    fn entry<'a>(state: &'a ConfigState, id: &Self::Id) -> Option<Entry<&'a Self>>;
     fn updated(value: Arc<Self>) -> Event;
 
     /// The rules that its type does not hold, in the state as it would be. `before` is the value that it replaces, if it

@@ -1,8 +1,6 @@
 //! The fold: what each event does to the config state.
 
-use std::sync::Arc;
-
-use flexgate_schemas::Event;
+use flexgate_schemas::{ApiKey, Event};
 
 use super::{ConfigState, Entry, Stamp};
 
@@ -28,10 +26,17 @@ pub fn evolve(state: &mut ConfigState, event: &Event, stamp: &Stamp) {
             let entry = updated(settings, set_before, stamp);
             state.put_settings(entry);
         }
+        // Without the event around it, a key that is held in one piece costs less than one that is shared.
+        Event::KeyCreated(key) => state.put_key(created(&ApiKey::clone(key), stamp)),
+        Event::KeyUpdated(key) => {
+            let entry = updated(&ApiKey::clone(key), state.key(&key.id), stamp);
+            state.put_key(entry);
+        }
+        Event::KeyDeleted(deleted) => state.remove_key(&deleted.id),
     }
 }
 
-fn created<T>(value: &Arc<T>, stamp: &Stamp) -> Entry<T> {
+fn created<V: Clone>(value: &V, stamp: &Stamp) -> Entry<V> {
     Entry {
         value: value.clone(),
         revision: stamp.revision,
@@ -40,7 +45,7 @@ fn created<T>(value: &Arc<T>, stamp: &Stamp) -> Entry<T> {
     }
 }
 
-fn updated<T>(value: &Arc<T>, before: Option<&Entry<T>>, stamp: &Stamp) -> Entry<T> {
+fn updated<V: Clone>(value: &V, before: Option<&Entry<V>>, stamp: &Stamp) -> Entry<V> {
     Entry {
         created_at: before.map_or(stamp.at, |before| before.created_at),
         ..created(value, stamp)

@@ -5,6 +5,14 @@ use serde_json::{Map, Value};
 
 use super::{Refusal, refusal::pointer};
 
+/// The fields of a patch.
+pub(super) fn object(patch: &Value) -> Result<&Map<String, Value>, Refusal> {
+    patch.as_object().ok_or_else(|| Refusal::Invalid {
+        pointer: String::new(),
+        detail: "a patch is an object with the fields to change".to_owned(),
+    })
+}
+
 /// The entity with the patch applied, read anew.
 pub(super) fn patched<T: Serialize + DeserializeOwned>(
     current: &T,

@@ -1,6 +1,6 @@
 //! Why a command is refused.
 
-use flexgate_schemas::{PathPattern, RouteId, UpstreamId, event::Entity};
+use flexgate_schemas::{KeyId, PathPattern, RouteId, UpstreamId, event::Entity};
 use serde_path_to_error::{Path, Segment};
 
 use crate::egress::Prohibited;
@@ -85,6 +85,9 @@ pub enum Refusal {
         /// Why not.
         reason: Prohibited,
     },
+    /// A new secret for a key that opens nothing any more.
+    #[error("key {0:?} is revoked, which is for good: create another one")]
+    KeyRevoked(KeyId),
     /// One entity twice in one change set.
     #[error("it is listed twice: keep one of them")]
     ListedTwice,
@@ -113,6 +116,7 @@ impl Refusal {
             Self::RewriteName { .. } => "rewrite_name",
             Self::Invalid { .. } => "invalid",
             Self::Prohibited { .. } => "destination_prohibited",
+            Self::KeyRevoked(_) => "key_revoked",
             Self::ListedTwice => "listed_twice",
             Self::Item { refusal, .. } => refusal.code(),
         }
@@ -131,6 +135,7 @@ impl Refusal {
             | Self::DuplicateRoute { .. }
             | Self::UpstreamInUse { .. }
             | Self::TooMany { .. }
+            | Self::KeyRevoked(_)
             | Self::ListedTwice => None,
         }
     }

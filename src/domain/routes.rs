@@ -12,10 +12,9 @@ use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
-    settings::check_rate_limits,
+    settings::{check_access, check_rate_limits},
     upstreams::idle_policies,
 };
-use crate::routing::unmet_protection;
 
 impl Managed for Route {
     type Id = RouteId;
@@ -28,8 +27,8 @@ impl Managed for Route {
         Entity::Route(id.clone())
     }
 
-    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<&'a Entry<Self>> {
-        state.route(id)
+    fn entry<'a>(state: &'a ConfigState, id: &RouteId) -> Option<Entry<&'a Self>> {
+        state.route(id).map(Entry::seen)
     }
 
     fn updated(value: Arc<Self>) -> Event {
@@ -39,6 +38,7 @@ impl Managed for Route {
     fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         check_rewrite(self)?;
         check_edits(self)?;
+        check_access(&self.access)?;
         check_rate_limits(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
@@ -63,11 +63,6 @@ impl Managed for Route {
             route: self.id.clone(),
             by: by.id.clone(),
         });
-        let protection = unmet_protection(self);
-        let fails_closed = protection.map(|protection| Warning::FailsClosed {
-            entity: Self::entity(&self.id),
-            protection,
-        });
         let idle = idle_policies(self.retries.as_ref(), self.circuit_breaker.as_ref(), None);
         let not_acted_on = idle.map(|policy| Warning::NotActedOn {
             entity: Self::entity(&self.id),
@@ -75,7 +70,6 @@ impl Managed for Route {
         });
         shadowed
             .into_iter()
-            .chain(fails_closed)
             .chain(not_acted_on)
             .chain(destinations::warnings(self, after.guard()))
             .collect()

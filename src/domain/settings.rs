@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Event, RateLimit, RateLimits, Security, Settings, event::Entity, rate_limit::Algorithm, security::ENTRIES_MAX,
+    Access, Event, RateLimit, RateLimits, Security, Settings, access, event::Entity, rate_limit::Algorithm,
+    security::ENTRIES_MAX,
 };
 
 use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
@@ -30,8 +31,8 @@ impl Managed for Settings {
         Entity::Settings
     }
 
-    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<&'a Entry<Self>> {
-        Some(state.settings())
+    fn entry<'a>(state: &'a ConfigState, (): &()) -> Option<Entry<&'a Self>> {
+        Some(state.settings().seen())
     }
 
     fn updated(value: Arc<Self>) -> Event {
@@ -42,6 +43,7 @@ impl Managed for Settings {
         let trusted = self.trusted_proxies.len();
         check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
         check_lists(&self.security)?;
+        check_access(&self.access)?;
         check_rate_limits(self.rate_limit.as_ref())
     }
 
@@ -62,7 +64,18 @@ fn check_lists(security: &Security) -> Result<(), Refusal> {
     check_length("/security/blockedIPs", blocked, ENTRIES_MAX, NEIGHBOURS)
 }
 
-fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
+/// What the type of lists of clients does not hold: their length.
+pub(super) fn check_access(access: &Access) -> Result<(), Refusal> {
+    check_length(
+        "/access/allow",
+        access.allow.len(),
+        access::ENTRIES_MAX,
+        NEIGHBOURS,
+    )?;
+    check_length("/access/deny", access.deny.len(), access::ENTRIES_MAX, NEIGHBOURS)
+}
+
+pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &str) -> Result<(), Refusal> {
     if length <= most {
         return Ok(());
     }

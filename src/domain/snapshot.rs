@@ -1,26 +1,32 @@
 //! The written form of a config state: its entities. What is derived from them is derived again when it is read.
 
-use flexgate_schemas::{Route, Settings, Upstream};
+use std::sync::Arc;
+
+use flexgate_schemas::{ApiKey, Route, RouteId, Settings, Upstream, UpstreamId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ConfigState, Entry};
+use super::{ConfigState, Entry, Keys};
 
 /// Everything that cannot be derived.
 #[derive(Serialize)]
 struct Written<'a> {
     #[serde(serialize_with = "values")]
-    upstreams: &'a im::OrdMap<flexgate_schemas::UpstreamId, Entry<Upstream>>,
+    upstreams: &'a im::OrdMap<UpstreamId, Entry<Arc<Upstream>>>,
     #[serde(serialize_with = "values")]
-    routes: &'a im::OrdMap<flexgate_schemas::RouteId, Entry<Route>>,
-    settings: &'a Entry<Settings>,
+    routes: &'a im::OrdMap<RouteId, Entry<Arc<Route>>>,
+    settings: &'a Entry<Arc<Settings>>,
+    #[serde(serialize_with = "values", skip_serializing_if = "Keys::is_empty")]
+    keys: &'a Keys,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
-    upstreams: Vec<Entry<Upstream>>,
-    routes: Vec<Entry<Route>>,
-    settings: Entry<Settings>,
+    upstreams: Vec<Entry<Arc<Upstream>>>,
+    routes: Vec<Entry<Arc<Route>>>,
+    settings: Entry<Arc<Settings>>,
+    #[serde(default)]
+    keys: Vec<Entry<ApiKey>>,
 }
 
 fn values<S: Serializer, K: Ord, V: Serialize>(
@@ -36,6 +42,7 @@ impl Serialize for ConfigState {
             upstreams: self.upstreams(),
             routes: self.routes(),
             settings: self.settings(),
+            keys: self.keys(),
         };
         written.serialize(serializer)
     }
@@ -50,6 +57,7 @@ impl<'de> Deserialize<'de> for ConfigState {
             .into_iter()
             .for_each(|entry| state.put_upstream(entry));
         read.routes.into_iter().for_each(|entry| state.put_route(entry));
+        read.keys.into_iter().for_each(|entry| state.put_key(entry));
         Ok(state)
     }
 }

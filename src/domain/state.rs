@@ -1,8 +1,10 @@
 //! The config state: the fold of all commits up to a revision.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
-use flexgate_schemas::{Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, event::Entity};
+use flexgate_schemas::{
+    ApiKey, KeyId, Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, event::Entity,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{StateHash, usage::Usage};
@@ -14,9 +16,10 @@ use crate::{
 /// The whole configuration, and what is derived from it. A clone shares everything with its original.
 #[derive(Clone)]
 pub struct ConfigState {
-    routes: im::OrdMap<RouteId, Entry<Route>>,
-    upstreams: im::OrdMap<UpstreamId, Entry<Upstream>>,
-    settings: Entry<Settings>,
+    routes: im::OrdMap<RouteId, Entry<Arc<Route>>>,
+    upstreams: im::OrdMap<UpstreamId, Entry<Arc<Upstream>>>,
+    settings: Entry<Arc<Settings>>,
+    keys: Keys,
     table: Table<Arc<Route>>,
     /// The other routes: a new one may not match the same as one of them either.
     disabled: Trie<Arc<Route>>,
@@ -25,18 +28,37 @@ pub struct ConfigState {
     hash: StateHash,
 }
 
-/// An entity and its place in the history.
+/// All API keys, by id. There may be a million of them, so an id is inline, and everything else of a key in one piece of memory:
+/// a key costs some 170 bytes, and an edit copies a few hundred.
+pub type Keys = im::OrdMap<KeyId, Arc<Entry<ApiKey>>>;
+
+/// An entity, however it is held, and its place in the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Entry<T> {
+pub struct Entry<V> {
     /// What it is now.
-    pub value: Arc<T>,
+    pub value: V,
     /// The last commit that changed it; 0 for settings that were never set.
     pub revision: u64,
     /// When it came to be.
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
+}
+
+impl<V> Entry<V> {
+    /// The entity itself, in the same place.
+    pub fn seen<T>(&self) -> Entry<&T>
+    where
+        V: Borrow<T>,
+    {
+        Entry {
+            value: self.value.borrow(),
+            revision: self.revision,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        }
+    }
 }
 
 /// The commit that an event is part of.
@@ -50,28 +72,38 @@ pub struct Stamp {
 
 impl ConfigState {
     /// All routes, by id.
-    pub fn routes(&self) -> &im::OrdMap<RouteId, Entry<Route>> {
+    pub fn routes(&self) -> &im::OrdMap<RouteId, Entry<Arc<Route>>> {
         &self.routes
     }
 
     /// One route.
-    pub fn route(&self, id: &RouteId) -> Option<&Entry<Route>> {
+    pub fn route(&self, id: &RouteId) -> Option<&Entry<Arc<Route>>> {
         self.routes.get(id)
     }
 
     /// All upstreams, by name.
-    pub fn upstreams(&self) -> &im::OrdMap<UpstreamId, Entry<Upstream>> {
+    pub fn upstreams(&self) -> &im::OrdMap<UpstreamId, Entry<Arc<Upstream>>> {
         &self.upstreams
     }
 
     /// One upstream.
-    pub fn upstream(&self, name: &UpstreamId) -> Option<&Entry<Upstream>> {
+    pub fn upstream(&self, name: &UpstreamId) -> Option<&Entry<Arc<Upstream>>> {
         self.upstreams.get(name)
     }
 
     /// The global settings; their defaults if they were never set.
-    pub fn settings(&self) -> &Entry<Settings> {
+    pub fn settings(&self) -> &Entry<Arc<Settings>> {
         &self.settings
+    }
+
+    /// All API keys, by id.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// One API key.
+    pub fn key(&self, id: &KeyId) -> Option<&Entry<ApiKey>> {
+        self.keys.get(id).map(|entry| &**entry)
     }
 
     /// The enabled routes, ready to be matched.
@@ -100,7 +132,7 @@ impl ConfigState {
         twin.map(|twin| &twin.id)
     }
 
-    pub(super) fn put_route(&mut self, entry: Entry<Route>) {
+    pub(super) fn put_route(&mut self, entry: Entry<Arc<Route>>) {
         let route = entry.value.clone();
         if let Some(old) = self.routes.insert(route.id.clone(), entry) {
             self.forget(&old.value);
@@ -129,7 +161,7 @@ impl ConfigState {
         }
     }
 
-    pub(super) fn put_upstream(&mut self, entry: Entry<Upstream>) {
+    pub(super) fn put_upstream(&mut self, entry: Entry<Arc<Upstream>>) {
         let upstream = entry.value.clone();
         let name = upstream.name.as_str();
         self.hash.add("upstream", name, &*upstream);
@@ -150,7 +182,7 @@ impl ConfigState {
         }
     }
 
-    pub(super) fn put_settings(&mut self, entry: Entry<Settings>) {
+    pub(super) fn put_settings(&mut self, entry: Entry<Arc<Settings>>) {
         let old = &self.settings.value;
         self.hash.remove("settings", "global", &**old);
         if old.security != entry.value.security {
@@ -159,9 +191,23 @@ impl ConfigState {
         self.settings = entry;
         self.hash.add("settings", "global", &*self.settings.value);
     }
+
+    pub(super) fn put_key(&mut self, entry: Entry<ApiKey>) {
+        let id = entry.value.id;
+        self.hash.add("key", id.as_str(), &entry.value);
+        if let Some(old) = self.keys.insert(id, Arc::new(entry)) {
+            self.hash.remove("key", id.as_str(), &old.value);
+        }
+    }
+
+    pub(super) fn remove_key(&mut self, id: &KeyId) {
+        if let Some(old) = self.keys.remove(id) {
+            self.hash.remove("key", id.as_str(), &old.value);
+        }
+    }
 }
 
-/// No route, no upstream, default settings.
+/// No route, no upstream, no key, default settings.
 impl Default for ConfigState {
     fn default() -> Self {
         let settings = Settings::default();
@@ -176,6 +222,7 @@ impl Default for ConfigState {
                 created_at: Timestamp::default(),
                 updated_at: Timestamp::default(),
             },
+            keys: Keys::new(),
             table: Table::new(),
             disabled: Trie::default(),
             usage: Usage::default(),
@@ -188,7 +235,10 @@ impl Default for ConfigState {
 /// Equal content with equal history; everything else follows from it.
 impl PartialEq for ConfigState {
     fn eq(&self, other: &Self) -> bool {
-        self.routes == other.routes && self.upstreams == other.upstreams && self.settings == other.settings
+        self.routes == other.routes
+            && self.upstreams == other.upstreams
+            && self.settings == other.settings
+            && self.keys == other.keys
     }
 }
 
@@ -200,6 +250,7 @@ impl fmt::Debug for ConfigState {
             .field("routes", &self.routes)
             .field("upstreams", &self.upstreams)
             .field("settings", &self.settings)
+            .field("keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod destinations;
 mod hash;
+mod keys;
 mod patches;
 mod properties;
 mod routes;

@@ -30,8 +30,8 @@ impl Managed for Upstream {
         Entity::Upstream(name.clone())
     }
 
-    fn entry<'a>(state: &'a ConfigState, name: &UpstreamId) -> Option<&'a Entry<Self>> {
-        state.upstream(name)
+    fn entry<'a>(state: &'a ConfigState, name: &UpstreamId) -> Option<Entry<&'a Self>> {
+        state.upstream(name).map(Entry::seen)
     }
 
     fn updated(value: Arc<Self>) -> Event {

@@ -2,11 +2,11 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{RouteId, UpstreamId, event::Entity, security::Host};
+use flexgate_schemas::{KeyId, RouteId, UpstreamId, event::Entity, security::Host};
 use ipnet::IpNet;
 
 use super::refusal::first_of;
-use crate::{egress::Prohibited, routing::Protection};
+use crate::egress::Prohibited;
 
 /// Something the caller may have meant otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,14 +20,6 @@ pub enum Warning {
         route: RouteId,
         /// The one that leaves it nothing.
         by: RouteId,
-    },
-    /// Protection that this build does not give: the gateway lets nobody pass.
-    #[error("{entity} asks for {protection}, which this version cannot enforce: its requests are refused")]
-    FailsClosed {
-        /// The route, or the settings, which mean every route.
-        entity: Entity,
-        /// What it asks for.
-        protection: Protection,
     },
     /// A policy that this build keeps but does nothing about. Requests pass without it.
     #[error("`{policy}` of {entity} is stored, but this version does not act on it yet")]
@@ -63,6 +55,16 @@ pub enum Warning {
         /// The host.
         host: Host,
     },
+    /// A key that opens routes which are not there.
+    #[error("the scopes of key {key:?} name {}: there is no such route, so that they open nothing there", named(.first, *.count))]
+    ScopedRoutesMissing {
+        /// The key.
+        key: KeyId,
+        /// The first few of them.
+        first: Vec<Entity>,
+        /// How many there are in all.
+        count: usize,
+    },
     /// An address that is listed as allowed and in a blocked network.
     #[error(
         "{address} is listed in `security.allowedHosts`, and {network} in `security.blockedIPs`, which wins"
@@ -80,11 +82,11 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Shadowed { .. } => "route_shadowed",
-            Self::FailsClosed { .. } => "fails_closed",
             Self::NotActedOn { .. } => "policy_not_acted_on",
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeepsFrom { .. } => "keeps_requests_from",
             Self::Unlisted { .. } => "host_not_listed",
+            Self::ScopedRoutesMissing { .. } => "scoped_routes_missing",
             Self::BlockedThoughListed { .. } => "blocked_though_listed",
         }
     }

@@ -103,7 +103,7 @@ impl Allowed {
 }
 
 /// A network of mapped addresses is the network of those that they stand for: no address is compared as a mapped one.
-fn undressed(network: IpNet) -> IpNet {
+pub(crate) fn undressed(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network else { return network };
     let mapped = v6.network().to_ipv4_mapped();
     let v4 = mapped.and_then(|v4| Ipv4Net::new(v4, v6.prefix_len().checked_sub(96)?).ok());

@@ -73,7 +73,7 @@ mod tests {
         let mut target = |(place, weight): (usize, &u64)| {
             share_end += weight;
             let url = format!("http://target-{place}").parse().unwrap();
-            let secrets: Secrets = Arc::new(|secret| Err(SecretMissing(secret.to_string())));
+            let secrets: Secrets = Arc::new(|secret, _| Err(SecretMissing(secret.to_string())));
             let origin = origins.of(&url, (Protocol::Auto, None), &secrets).unwrap();
             Arc::new(CompiledTarget {
                 origin,

@@ -8,11 +8,13 @@ use std::{
 use flexgate_schemas::{
     Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
     compression::Compressing,
+    secret::Purpose,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
 
 use super::{
+    access::CompiledAccess,
     balance::{self, Turns},
     choice::Choice,
     compress,
@@ -32,6 +34,8 @@ pub(super) struct CompiledRoute {
     /// The pattern of its path, as text.
     pub(super) pattern: Box<str>,
     pub(super) destination: Destination,
+    /// From where its requests may come, if it says so.
+    pub(super) access: Option<Box<CompiledAccess>>,
     /// What it does to messages, if it does anything.
     pub(super) edits: Option<Box<CompiledEdits>>,
     /// What it says of pages of other origins.
@@ -117,6 +121,7 @@ impl CompiledRoute {
             route: Arc::clone(route),
             pattern: route.path.to_string().into(),
             destination,
+            access: CompiledAccess::compile(&route.access),
             edits: CompiledEdits::compile(route),
             cors: CompiledCors::compile(route.cors.as_ref()),
             compression: compress::compile(route.compression.as_ref()),
@@ -159,7 +164,7 @@ impl CompiledUpstream {
             None => Authorization::Client,
             Some(secret) => credential(secret, &workshop.secrets).unwrap_or_else(|reason| {
                 tracing::warn!(
-                    upstream = %upstream.name, %secret, %reason,
+                    upstream = %upstream.name, ?secret, %reason,
                     "the credential of an upstream cannot be resolved: its requests are refused"
                 );
                 Authorization::Missing
@@ -202,8 +207,8 @@ impl CompiledUpstream {
 }
 
 fn credential(secret: &Secret, secrets: &Secrets) -> Result<Authorization, SecretMissing> {
-    let mut value = HeaderValue::try_from(secrets(secret)?)
-        .map_err(|_| SecretMissing(format!("{secret} has characters that no header field can have")))?;
+    let mut value = HeaderValue::try_from(secrets(secret, Purpose::Upstream)?)
+        .map_err(|_| SecretMissing(format!("{secret:?} has characters that no header field can have")))?;
     value.set_sensitive(true);
     Ok(Authorization::Own(value))
 }

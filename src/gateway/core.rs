@@ -24,6 +24,7 @@ use super::{
     encoder::Encoders,
     forwarded,
     ids::Ids,
+    key_limits::KeyLimits,
     listen,
     metrics::{CoreMetrics, count_refusal},
     pool::Pool,
@@ -57,6 +58,8 @@ pub(super) struct Core {
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
     pub(super) encoders: Encoders,
+    /// The limits of the keys that come here.
+    pub(super) key_limits: KeyLimits,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -99,6 +102,7 @@ impl Core {
             connector: parts.connector,
             metrics: parts.metrics,
             encoders: Encoders::default(),
+            key_limits: KeyLimits::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,

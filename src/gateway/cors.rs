@@ -29,6 +29,7 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::{
+    access,
     body::Body,
     choice::Choice,
     exchange::{Arrived, Exchange},
@@ -160,6 +161,9 @@ fn preflight(request: &Arrived) -> Option<Response<Body>> {
     let asked_for = request.headers.get(ACCESS_CONTROL_REQUEST_METHOD)?;
     let method = Method::from_bytes(asked_for.as_bytes()).ok()?;
     let (route, _) = matching::find(request, &method).ok()?;
+    if !access::is_admitted(exchange, route) {
+        return None; // it is refused like any other request
+    }
     let cors = route.cors.or(&exchange.snapshot.cors)?;
     let answer = cors.answer(&request.headers, origin, asked_for);
     drop(exchange.route.set(Arc::clone(route)));

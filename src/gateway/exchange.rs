@@ -16,12 +16,14 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::{
+    caller::Caller,
     client::Client,
     compiled::{CompiledRoute, CompiledTarget, CompiledUpstream},
     edits::Changes,
     ids::Arrival,
     look::Look,
     rate_fields::Told,
+    rate_limit::CompiledLimits,
     record::Notes,
     snapshot::Held,
     strand::Strand,
@@ -50,8 +52,12 @@ pub(super) struct Exchange {
     pub(super) notes: Option<Notes>,
     /// The route that took it.
     pub(super) route: OnceCell<Arc<CompiledRoute>>,
+    /// How much its key lets pass, if that is limited.
+    pub(super) key_limits: OnceCell<Rc<CompiledLimits>>,
     /// Where the limits stand that it is under, once they were asked.
     pub(super) limited: OnceCell<Told>,
+    /// Who sent it, as soon as that is proved; also of a request that is refused all the same.
+    pub(super) caller: OnceCell<Caller>,
     /// Where it went last.
     pub(super) target: OnceCell<Arc<CompiledTarget>>,
     /// How often it was sent.
@@ -123,7 +129,9 @@ impl Exchange {
             is_call: false,
             notes: None,
             route: OnceCell::new(),
+            key_limits: OnceCell::new(),
             limited: OnceCell::new(),
+            caller: OnceCell::new(),
             target: OnceCell::new(),
             attempts: Cell::new(0),
             upstream_time: Cell::new(None),
@@ -136,11 +144,6 @@ impl Exchange {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
-    }
-
-    /// The id of the key that it came with, if it did.
-    pub(super) fn key(&self) -> Option<&str> {
-        None
     }
 
     /// So many bytes of the request's body were passed on.
@@ -209,6 +212,7 @@ impl Exchange {
             method = %self.method,
             path = self.uri.path(),
             route = self.route.get().map(|route| route.route.id.as_str()),
+            caller = self.caller.get().map(Caller::name),
             target = self.target.get().map(|target| &*target.origin.host),
             status = self.status.get().map(|status| status.as_u16()),
             refusal = self.refusal.get(),

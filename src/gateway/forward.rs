@@ -20,6 +20,7 @@ use tower::Service;
 
 use super::{
     body::{Body, RequestBody},
+    caller::{self, Caller},
     compiled::{Authorization, CompiledRoute, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, Forwarded, Targeted},
@@ -75,6 +76,12 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
         .then(|| tunnel::asked_for(&exchange, &headers, look))
         .flatten();
     let takes_trailers = headers::prepare_request(&mut headers, look);
+    if look.has(Field::Key) {
+        headers.remove(caller::KEY); // nobody but us says who the client is
+    }
+    if let Some((name, value)) = exchange.caller.get().and_then(Caller::field) {
+        headers.insert(name, value);
+    }
     if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
         headers::join_cookies(&mut headers);
     }

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName};
 /// The fields that a gateway has something to do with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
+    Authorization,
     Connection,
     TransferEncoding,
     Te,
@@ -19,6 +20,8 @@ pub(super) enum Field {
     Expect,
     /// `X-Forwarded-*` or `Forwarded`.
     Forwarding,
+    /// Ours: which key a request came with.
+    Key,
     Origin,
     Trace,
     Via,
@@ -28,6 +31,7 @@ impl Field {
     /// Which of them a name is, if it is one.
     pub(super) fn of(name: &HeaderName) -> Option<Self> {
         match name.as_str() {
+            "authorization" => Some(Self::Authorization),
             "connection" => Some(Self::Connection),
             "transfer-encoding" => Some(Self::TransferEncoding),
             "te" => Some(Self::Te),
@@ -41,6 +45,7 @@ impl Field {
             "x-correlation-id" => Some(Self::CorrelationId),
             "expect" => Some(Self::Expect),
             "forwarded" => Some(Self::Forwarding),
+            "x-flexgate-key" => Some(Self::Key),
             "origin" => Some(Self::Origin),
             "traceparent" | "tracestate" => Some(Self::Trace),
             "via" => Some(Self::Via),

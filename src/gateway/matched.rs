@@ -83,14 +83,19 @@ impl Matched {
     }
 
     /// What a request has under these names, as JSON: `{"header": {"x-a": "1"}, "query": {"v": ["1", "2"]}}`. `None` if it
-    /// has nothing.
-    pub(super) fn of(&self, headers: &HeaderMap, query: Option<&str>) -> Option<Box<str>> {
+    /// has nothing. `credential` is the field for API keys, which is never recorded.
+    pub(super) fn of(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        credential: &HeaderName,
+    ) -> Option<Box<str>> {
         if self.headers.is_empty() && self.parameters.is_empty() {
             return None;
         }
         let lines = headers
             .iter()
-            .filter(|(name, _)| self.headers.contains_key(*name))
+            .filter(|(name, _)| self.headers.contains_key(*name) && *name != credential)
             .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes())));
         let parameters = routing::parameters(query.unwrap_or_default())
             .filter(|_| !self.parameters.is_empty())
@@ -190,6 +195,8 @@ fn decoded(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
+    const KEY: HeaderName = HeaderName::from_static("x-api-key");
+
     fn matchers(json: &str) -> Matchers {
         serde_json::from_str(json).unwrap()
     }
@@ -212,7 +219,7 @@ mod tests {
     fn the_values_that_routes_match_on_are_found_and_no_others() {
         let matched = matched(r#"{"headers":[{"name":"x-a"}],"query":[{"name":"v w"}]}"#);
         let sent = headers(&[("x-a", "1"), ("x-b", "2")]);
-        let found = |headers: &HeaderMap, query| matched.of(headers, query);
+        let found = |headers: &HeaderMap, query| matched.of(headers, query, &KEY);
         assert_eq!(
             found(&sent, Some("a=1&v+w=%32&v%20w&b")).as_deref(),
             Some(r#"{"header":{"x-a":"1"},"query":{"v w":["2",""]}}"#)
@@ -236,7 +243,7 @@ mod tests {
             ("cookie", "s3cret"),
             ("x-api-key", "s3cret"),
         ]);
-        assert_eq!(matched.of(&sent, Some("token=s3cret&Api_Key=s3cret")), None);
+        assert_eq!(matched.of(&sent, Some("token=s3cret&Api_Key=s3cret"), &KEY), None);
     }
 
     #[test]
@@ -247,7 +254,7 @@ mod tests {
         let sent = headers(&[("x-a", "1")]);
         matched.add(&matchers(r#"{"headers":[{"name":"x-a"}]}"#));
         matched.remove(&matchers(json));
-        assert!(matched.of(&sent, None).is_some() && matched.of(&sent, Some("v=1")).is_some());
+        assert!(matched.of(&sent, None, &KEY).is_some() && matched.of(&sent, Some("v=1"), &KEY).is_some());
         matched.remove(&matchers(r#"{"headers":[{"name":"x-a"}]}"#));
         assert!(matched.headers.is_empty() && matched.parameters.is_empty());
     }
@@ -257,10 +264,10 @@ mod tests {
         let matched = matched(r#"{"query":[{"name":"v"}]}"#);
         let none = HeaderMap::new();
         assert_eq!(
-            matched.of(&none, Some("v=%00%ff")).as_deref(),
+            matched.of(&none, Some("v=%00%ff"), &KEY).as_deref(),
             Some("{\"query\":{\"v\":\"\u{fffd}\u{fffd}\"}}")
         );
         let many = "v=".to_owned() + &"x".repeat(1000) + "&v".repeat(1000).as_str();
-        assert!(matched.of(&none, Some(&many)).unwrap().len() < 400);
+        assert!(matched.of(&none, Some(&many), &KEY).unwrap().len() < 400);
     }
 }

@@ -109,7 +109,7 @@ mod tests {
     }
 
     fn spoken_to(origins: &mut Origins, url: &str, protocol: Protocol) -> Arc<Origin> {
-        let secrets: Secrets = Arc::new(|secret| Err(crate::gateway::SecretMissing(secret.to_string())));
+        let secrets: Secrets = Arc::new(|secret, _| Err(crate::gateway::SecretMissing(secret.to_string())));
         origins
             .of(&url.parse().unwrap(), (protocol, None), &secrets)
             .unwrap()

@@ -59,8 +59,7 @@ pub(super) fn describe(exchange: &Exchange, headers: &mut HeaderMap) {
     let fields = &exchange.snapshot.settings.rate_limit_fields;
     if fields.standard {
         headers.remove(POLICY);
-        let route = exchange.route.get().and_then(|route| route.limits.as_ref());
-        for limits in exchange.snapshot.limits.iter().chain(route) {
+        for limits in exchange.limits() {
             headers.append(POLICY, limits.policy.clone());
         }
         // Names are tokens, the rest are numbers.

@@ -2,16 +2,17 @@
 
 use std::{fmt::Write as _, sync::Arc};
 
-use flexgate_schemas::{Millis, RateLimit, RateLimits, rate_limit::Per};
+use flexgate_schemas::{RateLimit, RateLimits, rate_limit::Per};
 use http::HeaderValue;
 
 use super::{
     ask::Answer,
+    caller::Caller,
     exchange::{Exchange, Routed},
     rate_fields::Told,
     refusal::Refusal,
 };
-use crate::limiter::{Budget, Limiter, Standing, Taken, Terms, Whom};
+use crate::limiter::{Budget, Limiter, Standing, Taken, Terms, Whom, period::Unit};
 
 /// The limits of a route or of the settings, ready to be asked.
 #[derive(Debug)]
@@ -26,8 +27,9 @@ pub(super) struct CompiledLimits {
 pub(super) struct CompiledLimit {
     /// What clients are told it is called.
     pub(super) name: Box<str>,
-    /// How many requests it takes in its window.
+    /// How many requests it takes in its window, and how long that is, in whole seconds.
     pub(super) requests: u64,
+    window: u64,
     /// The `detail` of its refusals.
     pub(super) message: Box<str>,
     terms: Terms,
@@ -57,45 +59,82 @@ pub(super) struct Exceeded {
 impl CompiledLimits {
     /// Those of a route, whose budgets are its own.
     pub(super) fn of_route(id: &str, limits: Option<&RateLimits>, limiter: &Limiter) -> Option<Box<Self>> {
-        Self::compile(&format!("route:{id}"), "", limits?, limiter)
+        let owner = format!("route:{id}");
+        let compiled = |limit: &RateLimit| CompiledLimit::compile((&owner, ""), limit, limit.per, limiter);
+        Self::said(limits?.iter().map(compiled).collect()).map(Box::new)
     }
 
     /// Those of the settings, for all requests that some route takes.
     pub(super) fn of_settings(limits: Option<&RateLimits>, limiter: &Limiter) -> Option<Box<Self>> {
-        Self::compile("all", "all-", limits?, limiter)
+        let compiled = |limit: &RateLimit| CompiledLimit::compile(("all", "all-"), limit, limit.per, limiter);
+        Self::said(limits?.iter().map(compiled).collect()).map(Box::new)
     }
 
-    /// `owner` says whose budgets they are. Where a limit has no name of its own, `prefix` keeps it apart from those of others.
-    fn compile(owner: &str, prefix: &str, limits: &RateLimits, limiter: &Limiter) -> Option<Box<Self>> {
-        let compiled = |limit: &RateLimit| CompiledLimit::compile(owner, prefix, limit, limiter);
-        let each: Box<[_]> = limits.iter().map(compiled).collect();
+    /// Those of any key with these limits and quotas of a day and a month. Each key has budgets of its own, whatever the
+    /// limits say.
+    pub(super) fn of_key(
+        limits: Option<&RateLimits>,
+        (day, month): (Option<u64>, Option<u64>),
+        limiter: &Limiter,
+    ) -> Option<Self> {
+        let compiled = |limit: &RateLimit| {
+            let per = Per { key: true, ..limit.per };
+            CompiledLimit::compile(("key", "key-"), limit, per, limiter)
+        };
+        let quota = |(max, unit): (Option<u64>, Unit)| Some(CompiledLimit::quota(max?, unit, limiter));
+        let limits = limits.into_iter().flatten().map(compiled);
+        let quotas = [(day, Unit::Day), (month, Unit::Month)].into_iter().filter_map(quota);
+        Self::said(limits.chain(quotas).collect())
+    }
+
+    fn said(each: Vec<CompiledLimit>) -> Option<Self> {
         let mut policy = String::new();
-        for (limit, said) in each.iter().zip(limits) {
+        for CompiledLimit { name, requests, window, .. } in &each {
             let comma = if policy.is_empty() { "" } else { ", " };
-            let window = seconds(said.window);
-            let _written = write!(policy, "{comma}\"{}\";q={};w={window}", limit.name, limit.requests);
+            let _written = write!(policy, "{comma}\"{name}\";q={requests};w={window}");
         }
         let policy = HeaderValue::try_from(policy).ok()?; // names are tokens
-        Some(Box::new(Self { each, policy }))
+        let each: Box<[_]> = each.into();
+        (!each.is_empty()).then_some(Self { each, policy })
     }
 }
 
 impl CompiledLimit {
-    fn compile(owner: &str, prefix: &str, limit: &RateLimit, limiter: &Limiter) -> Self {
+    /// `owner` says whose budgets they are. Where a limit has no name of its own, `prefix` keeps it apart from those of others.
+    fn compile((owner, prefix): (&str, &str), limit: &RateLimit, per: Per, limiter: &Limiter) -> Self {
         let (terms, shown) = (Terms::of(limit), limit.shown_name());
         let place = format!("{owner}:{shown}");
-        let budgets = match limit.per {
-            Per { key: false, address: false } => Budgets::Common(limiter.common(&place, terms)),
-            per => Budgets::Each(limiter.clone(), place.into(), per),
+        let budgets = if per == Per::default() {
+            Budgets::Common(limiter.common(&place, terms))
+        } else {
+            Budgets::Each(limiter.clone(), place.into(), per)
         };
         let prefix = if limit.name.is_some() { "" } else { prefix };
         let spoken = || format!("No more than {} requests in {} are taken here.", limit.requests, limit.window);
         Self {
             name: format!("{prefix}{shown}").into(),
             requests: limit.requests.get().into(),
+            window: u64::from(limit.window.get()).div_ceil(1000),
             message: limit.message.clone().unwrap_or_else(|| spoken().into()),
             terms,
             budgets,
+        }
+    }
+
+    /// So many of a key in each day or month.
+    fn quota(max: u64, unit: Unit, limiter: &Limiter) -> Self {
+        let word = match unit {
+            Unit::Day => "day",
+            Unit::Month => "month",
+        };
+        let per = Per { key: true, address: false };
+        Self {
+            name: format!("key-{word}").into(),
+            requests: max,
+            window: unit.seconds(),
+            message: format!("The quota of this key, {max} requests in a {word}, is used up.").into(),
+            terms: Terms::quota(max, unit),
+            budgets: Budgets::Each(limiter.clone(), format!("key:{word}").into(), per),
         }
     }
 
@@ -104,7 +143,7 @@ impl CompiledLimit {
         match &self.budgets {
             Budgets::Common(budget) => Arc::clone(budget),
             Budgets::Each(limiter, name, per) => {
-                let key = exchange.key().filter(|_| per.key);
+                let key = exchange.caller.get().filter(|_| per.key).map(Caller::name);
                 let by_address = per.address || key.is_none();
                 let address = by_address.then_some(exchange.client_address);
                 limiter.each(name, self.terms, Whom { key, address }, now)
@@ -116,7 +155,11 @@ impl CompiledLimit {
 /// Takes what the request costs from each limit, or refuses it and takes nothing.
 pub(super) fn within_limits(request: Routed) -> Answer<Routed> {
     let exchange = &request.arrived.exchange;
-    if exchange.snapshot.limits.is_none() && request.route.limits.is_none() {
+    if let Some(key) = exchange.limited_key() {
+        let limits = exchange.client.core.key_limits.of(key, &exchange.snapshot.limiter);
+        drop(limits.map(|limits| exchange.key_limits.set(limits))); // once, like all of this
+    }
+    if exchange.limits().next().is_none() {
         return Answer::Now(Ok(request));
     }
     let now = exchange.snapshot.limiter.at(exchange.arrival.moment);
@@ -154,11 +197,19 @@ async fn go_on_later(request: Routed, now: u64, mut told: Told, mut budget: Arc<
     }
 }
 
+impl Exchange {
+    /// What limits a request: the settings, its route, its key.
+    pub(super) fn limits(&self) -> impl Iterator<Item = &CompiledLimits> {
+        let route = self.route.get().and_then(|route| route.limits.as_deref());
+        let key = self.key_limits.get().map(|limits| &**limits);
+        self.snapshot.limits.as_deref().into_iter().chain(route).chain(key)
+    }
+}
+
 /// The limits that a request is under, in the order in which they are asked.
 fn limits(request: &Routed) -> impl Iterator<Item = &CompiledLimit> {
-    let snapshot = &request.arrived.exchange.snapshot;
-    let all = snapshot.limits.iter().chain(&request.route.limits);
-    all.flat_map(|limits| &limits.each)
+    let each = request.arrived.exchange.limits();
+    each.flat_map(|limits| &limits.each)
 }
 
 /// Asks the limits that are left.
@@ -235,9 +286,4 @@ fn refused(exchange: &Exchange, told: Told, refusal: Refusal) -> Refusal {
     exchange.client.core.metrics.count_limited(Some(&refusal));
     told.keep(exchange);
     refusal
-}
-
-/// A window as clients are told of it: whole seconds, at least one.
-fn seconds(window: Millis) -> u32 {
-    window.get().div_ceil(1000)
 }

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     address::{self, Room},
+    caller::Caller,
     exchange::Exchange,
     trace,
 };
@@ -51,7 +52,11 @@ impl Notes {
             traceparent: is_traced
                 .then(|| headers.get(trace::TRACEPARENT).cloned())
                 .flatten(),
-            matched: exchange.snapshot.matched.of(headers, exchange.uri.query()),
+            matched: exchange.snapshot.matched.of(
+                headers,
+                exchange.uri.query(),
+                exchange.snapshot.settings.auth.header(),
+            ),
         }
     }
 }
@@ -89,7 +94,7 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
         upstream_micros: exchange.upstream_time.get().map(micros),
         bytes_in: exchange.bytes_in(),
         bytes_out: exchange.bytes_out(),
-        key: None, // nobody asks for one yet
+        key: exchange.caller.get().map(Caller::name),
         client: address::recorded(exchange, privacy.client_address, &mut room),
         user_agent: user_agent.as_deref(),
         correlation: correlation(exchange, notes),

@@ -1,5 +1,6 @@
 //! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
+mod denied;
 mod unreachable;
 
 use std::{
@@ -10,10 +11,12 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use super::{body::Body, connect::ConnectError, exchange::Exchange, grpc, rate_limit::Exceeded};
+use super::{
+    authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc, rate_limit::Exceeded,
+};
 use crate::{
     problem::Problem,
-    routing::{HostRefusal, PathRefusal, Protection},
+    routing::{HostRefusal, PathRefusal},
 };
 
 /// Seconds after which a client may well try again, sent with every 503.
@@ -51,14 +54,16 @@ pub(super) enum Refusal {
     Expectation,
     /// A request for a tunnel.
     Tunnel,
+    /// It comes from where requests may not come from.
+    Address,
     /// It has been here before.
     Loop,
     /// No route takes it.
     RouteNotFound,
     /// Routes take the path, but only with these methods.
     MethodNotAllowed(Methods),
-    /// The route asks for protection that is not there.
-    Unprotected(Protection),
+    /// The one who sends it may not.
+    Denied(Denied),
     /// A limit has nothing left for it.
     LimitExceeded(Box<Exceeded>),
     /// A limit that must hold cannot be asked.
@@ -206,6 +211,13 @@ impl Refusal {
                 "This gateway does not make tunnels.",
                 "http_request_denied",
             ),
+            Self::Address => words(
+                StatusCode::FORBIDDEN,
+                "address_denied",
+                "Address denied",
+                "Requests from this address are not let through.",
+                "http_request_denied",
+            ),
             Self::Loop => words(
                 StatusCode::LOOP_DETECTED,
                 "proxy_loop_detected",
@@ -227,13 +239,7 @@ impl Refusal {
                 &format!("This path takes {methods}."),
                 "http_request_error",
             ),
-            Self::Unprotected(_) => words(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "policy_unavailable",
-                "Policy unavailable",
-                "The route asks for protection that this gateway cannot give.",
-                "proxy_configuration_error",
-            ),
+            Self::Denied(denied) => denied::words(*denied),
             Self::LimitExceeded(exceeded) => words(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",
@@ -313,7 +319,6 @@ impl Refusal {
     /// What a client is not told.
     fn cause(&self) -> Option<String> {
         match self {
-            Self::Unprotected(protection) => Some(format!("{protection} is not built yet")),
             Self::Unreachable(error) => Some(error.to_string()),
             Self::Terminated(Some(error)) => Some(match error.source() {
                 Some(source) => format!("{error}: {source}"),
@@ -357,6 +362,9 @@ impl Refusal {
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Self::Denied(denied) = self {
+            denied::challenge(headers, denied, exchange.snapshot.settings.auth.header());
         }
         if let Self::MethodNotAllowed(methods) = self
             && let Ok(value) = HeaderValue::try_from(methods.to_string())

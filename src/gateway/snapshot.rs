@@ -10,10 +10,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{
-    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity, secret::Purpose,
 };
 
 use super::{
+    access::CompiledAccess,
     choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
     compress,
@@ -23,7 +24,7 @@ use super::{
     rate_limit::CompiledLimits,
 };
 use crate::{
-    domain::{Changed, ConfigState},
+    domain::{Changed, ConfigState, Keys},
     egress::Guard,
     limiter::Limiter,
     routing::Table,
@@ -39,8 +40,12 @@ pub struct Snapshot {
     pub(super) table: Table<Arc<CompiledRoute>>,
     pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
     pub(super) settings: Arc<Settings>,
+    /// All of them, as the configuration has them: a million are shared, not copied.
+    pub(super) keys: Keys,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
+    /// From where requests may come, if the settings say so.
+    pub(super) access: Option<Box<CompiledAccess>>,
     /// What the settings say of pages of other origins.
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
@@ -58,7 +63,7 @@ pub struct Snapshot {
 pub(super) type Held = Rc<Arc<Snapshot>>;
 
 /// Finds the value of a secret on this node. Called while a snapshot is built, never by a request.
-pub type Secrets = Arc<dyn Fn(&Secret) -> Result<String, SecretMissing> + Send + Sync>;
+pub type Secrets = Arc<dyn Fn(&Secret, Purpose<'_>) -> Result<String, SecretMissing> + Send + Sync>;
 
 /// Why a secret has no value on this node; never holds the value. Written to the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,7 +99,9 @@ impl Published {
                 table: Table::new(),
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
+                keys: Keys::new(),
                 guard: Arc::default(),
+                access: None,
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
                 limits: None,
@@ -132,7 +139,9 @@ impl Published {
             table: Table::new(),
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
+            keys: state.keys().clone(),
             guard: Arc::clone(state.guard()),
+            access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
             limits: CompiledLimits::of_settings(
@@ -162,7 +171,7 @@ impl Published {
                             None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
-                        Entity::Settings | Entity::Log => {}
+                        Entity::Settings | Entity::Key(_) | Entity::Log => {}
                     }
                 }
             }

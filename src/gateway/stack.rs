@@ -7,9 +7,11 @@ use hyper::body::Incoming;
 use tower::{Service, ServiceBuilder};
 
 use super::{
+    access::{admit, admit_to_route},
     around::Around,
     arrive::Arrive,
     ask::Ask,
+    authenticate::authenticate,
     balance::balance,
     body::Body,
     client::Client,
@@ -20,7 +22,6 @@ use super::{
     limit::{limit_body, limit_head},
     matching::route,
     observe::Observe,
-    protect::protect,
     rate_limit::within_limits,
     refuse::Refuse,
     step::Step,
@@ -37,11 +38,13 @@ pub(super) fn stack(
         .layer(Observe) //          sees every request and every answer, whoever gave it, to the last byte
         .layer(Share) //            pages may read refusals, too; browsers ask before anybody can say who they are
         .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
+        .layer(Step(admit)) //      whoever is denied learns nothing, not even what there is
         .layer(Step(limit_head)) // what is too long is not looked into
         .layer(Step(route)) //      everything further in is configured by the route
+        .layer(Step(admit_to_route)) // from where a request comes costs nothing to know
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
-        .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
-        .layer(Ask(within_limits)) // and who has had enough is not worth any work beyond that
+        .layer(Step(authenticate)) // who they are, before it counts for whom
+        .layer(Ask(within_limits)) // who has had enough is not worth any work beyond that
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass
         .layer(Step(balance)) //    a target is chosen last, when it is sure that there will be a request

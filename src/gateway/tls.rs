@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use flexgate_schemas::{
     Secret, UpstreamUrl,
+    secret::Purpose,
     transport::{self, Protocol, UpstreamTls},
 };
 use rustls::{
@@ -62,7 +63,7 @@ pub(super) enum TlsMissing {
     #[error(transparent)]
     Secret(#[from] super::SecretMissing),
     /// What it stands for is no PEM of the kind that is needed.
-    #[error("{0} is not PEM with {1}")]
+    #[error("{0:?} is not PEM with {1}")]
     Pem(Secret, &'static str),
     /// The host is no name that a certificate can be for.
     #[error("{0:?} is no name that a certificate can be for")]
@@ -145,7 +146,7 @@ impl OriginTls {
             .client_certificate
             .map(|client| {
                 let chain = certificates(&client.certificate, secrets)?;
-                let key = PrivateKeyDer::from_pem_slice(secrets(&client.key)?.as_bytes())
+                let key = PrivateKeyDer::from_pem_slice(secrets(&client.key, Purpose::Upstream)?.as_bytes())
                     .map_err(|_| TlsMissing::Pem(client.key, "a private key"))?;
                 Ok::<_, TlsMissing>(Identity { chain, key })
             })
@@ -162,7 +163,7 @@ impl OriginTls {
 }
 
 fn certificates(reference: &Secret, secrets: &Secrets) -> Result<Vec<CertificateDer<'static>>, TlsMissing> {
-    let pem = secrets(reference)?;
+    let pem = secrets(reference, Purpose::Upstream)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match read {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

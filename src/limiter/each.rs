@@ -173,12 +173,12 @@ mod tests {
     fn there_are_never_too_many_and_those_that_nobody_would_miss_go() {
         let each = Each::new(64 * 16);
         for number in 0..100_000 {
-            drop(address(&each, number, 1).take(1, 1));
+            let _taken = address(&each, number, 1).take(1, 1);
         }
         assert_eq!(each.count(), 64 * 16);
         let later = 1 + IDLE;
         for number in 0..10_000 {
-            drop(address(&each, number % 8, later));
+            let _budget = address(&each, number % 8, later);
         }
         assert!(each.count() > 8, "only new ones look for old ones");
         for number in 0..1000 {

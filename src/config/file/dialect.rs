@@ -75,7 +75,7 @@ fn remark(message: impl Into<String>, place: Range<usize>) -> Remark {
 
 /// The settings of the cluster, which the file has in several sections, gathered into one mapping.
 pub(super) fn settings(file: &Node) -> Node {
-    const PLACES: [(&str, &[&str]); 14] = [
+    const PLACES: [(&str, &[&str]); 15] = [
         ("timeout", &["proxy", "timeout"]),
         ("timeout", &["proxy", "timeout", "request"]),
         ("timeout", &["timeouts", "request"]),
@@ -89,6 +89,7 @@ pub(super) fn settings(file: &Node) -> Node {
         ("cors", &["proxy", "cors"]),
         ("cors", &["security", "cors"]),
         ("compression", &["proxy", "compression"]),
+        ("access", &["security", "access"]),
         ("privacy", &["privacy"]),
     ];
     let mut settings = Node::made_up(Value::Map(Vec::new()), &(0..0));

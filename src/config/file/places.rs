@@ -38,7 +38,7 @@ impl<'a> Places<'a> {
             Entity::Route(id) => tree.get("routes")?.items().get(*self.routes.get(id)?)?,
             Entity::Upstream(name) => tree.get("upstreams")?.items().get(*self.upstreams.get(name)?)?,
             Entity::Settings => tree,
-            Entity::Log => return None,
+            Entity::Key(_) | Entity::Log => return None,
         };
         Some(self.follow(node, pointer.split('/').skip(1)))
     }

@@ -81,7 +81,7 @@ impl<'de> Deserialize<'de> for Timeouts {
     }
 }
 
-/// `security`: where requests may go, and how clients say who they are.
+/// `security`: where requests may go, from where they may come, and how clients say who they are.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct Security {
@@ -89,6 +89,7 @@ pub(super) struct Security {
     #[serde(rename = "blockedIPs", alias = "blockedIps")]
     pub(super) blocked_ips: Option<IgnoredAny>,
     pub(super) trusted_proxies: Option<IgnoredAny>,
+    access: Option<IgnoredAny>,
     pub(super) auth: Option<ApiKeys>,
     pub(super) cors: Option<IgnoredAny>,
     pub(super) rate_limiting: Option<IgnoredAny>,

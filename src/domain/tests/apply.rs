@@ -7,6 +7,7 @@ fn apply(upstreams: Vec<Upstream>, routes: Vec<Route>) -> Command {
         upstreams,
         routes,
         settings: None,
+        keys: vec![],
     }
 }
 
@@ -25,6 +26,7 @@ fn what_is_missing_is_created_what_differs_updated_and_nothing_deleted() {
             route("fresh", json!({ "upstream": "new" })),
         ],
         settings: Some(read(json!({}), json!({ "forwarded": true }))),
+        keys: vec![],
     };
     let decision = when(&state, command).unwrap();
     assert_eq!(

@@ -146,6 +146,7 @@ fn one_change_set_is_judged_by_the_lists_that_it_brings() {
         upstreams: vec![at("u", url)],
         routes: vec![route_to("r", route_url)],
         settings: Some(lists.clone()),
+        keys: vec![],
     };
     let state = ConfigState::default();
     when(&state, apply("http://a", "http://a:81")).unwrap();

@@ -1,11 +1,15 @@
 use flexgate_schemas::{
-    Event, RouteId, Settings, UpstreamId,
-    event::{RouteDeleted, UpstreamDeleted},
+    ApiKey, Event, KeyId, RouteId, Settings, UpstreamId,
+    event::{KeyDeleted, RouteDeleted, UpstreamDeleted},
+    key::{KeyTerms, SecretHash},
 };
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::routing::{Found, arbitrary};
+use crate::{
+    domain::KnownKey,
+    routing::{Found, arbitrary},
+};
 
 fn any_upstream() -> impl Strategy<Value = Upstream> {
     (upstream_name(), 1..3_u32)
@@ -23,6 +27,52 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     })
 }
 
+fn hash() -> impl Strategy<Value = SecretHash> {
+    (0..8_u8).prop_map(|number| SecretHash::of(&[number]))
+}
+
+fn key_id() -> impl Strategy<Value = KeyId> {
+    (0..4_u8).prop_map(|number| SecretHash::of(&[number]).derived_id())
+}
+
+fn terms() -> impl Strategy<Value = KeyTerms> {
+    (
+        any::<bool>(),
+        prop::collection::btree_set(arbitrary::route_id(), 0..2),
+    )
+        .prop_map(|(enabled, routes)| {
+            read(
+                json!({ "name": "app" }),
+                json!({ "enabled": enabled, "scopes": { "routes": routes } }),
+            )
+        })
+}
+
+fn any_key() -> impl Strategy<Value = ApiKey> {
+    (key_id(), hash(), terms()).prop_map(|(id, sha256, terms)| ApiKey::new(id, sha256, terms))
+}
+
+fn known_key() -> impl Strategy<Value = KnownKey> {
+    (hash(), terms()).prop_map(|(sha256, terms)| KnownKey { sha256, terms })
+}
+
+fn at() -> impl Strategy<Value = Timestamp> {
+    (0..50_i64).prop_map(|millis| Timestamp::from_millis(millis).unwrap())
+}
+
+fn key_command() -> impl Strategy<Value = Command> {
+    let patch = any::<bool>().prop_map(|enabled| json!({ "enabled": enabled, "networks": ["::1"] }));
+    prop_oneof![
+        4 => (key_id(), hash(), terms()).prop_map(|(id, sha256, terms)| Command::CreateKey { id, sha256, terms }),
+        2 => (key_id(), terms()).prop_map(|(id, terms)| Command::PutKey { id, terms }),
+        1 => (key_id(), patch).prop_map(|(id, patch)| Command::PatchKey { id, patch }),
+        3 => (key_id(), hash(), at(), at())
+            .prop_map(|(id, sha256, at, until)| Command::RotateKey { id, sha256, at, until }),
+        1 => (key_id(), at()).prop_map(|(id, at)| Command::RevokeKey { id, at }),
+        1 => key_id().prop_map(Command::DeleteKey),
+    ]
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let patch = (0..3).prop_map(|priority| json!({ "priority": priority }));
     let patched = (arbitrary::route_id(), patch);
@@ -35,8 +85,12 @@ fn command() -> impl Strategy<Value = Command> {
         2 => any_upstream().prop_map(Command::PutUpstream),
         1 => upstream_name().prop_map(Command::DeleteUpstream),
         1 => any_settings().prop_map(Command::PutSettings),
-        1 => (vec(any_upstream(), 0..3), vec(arbitrary::route(), 0..4), prop::option::of(any_settings()))
-            .prop_map(|(upstreams, routes, settings)| Command::Apply { upstreams, routes, settings }),
+        6 => key_command(),
+        1 => (
+            vec(any_upstream(), 0..3), vec(arbitrary::route(), 0..4), prop::option::of(any_settings()),
+            vec(known_key(), 0..3),
+        )
+            .prop_map(|(upstreams, routes, settings, keys)| Command::Apply { upstreams, routes, settings, keys }),
     ]
 }
 
@@ -52,6 +106,9 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any_upstream().prop_map(|upstream| Event::UpstreamUpdated(upstream.into())),
         1 => upstream_name().prop_map(deleted_upstream),
         1 => any_settings().prop_map(|settings| Event::SettingsUpdated(settings.into())),
+        2 => any_key().prop_map(|key| Event::KeyCreated(key.into())),
+        2 => any_key().prop_map(|key| Event::KeyUpdated(key.into())),
+        1 => key_id().prop_map(|id| Event::KeyDeleted(KeyDeleted { id })),
     ]
 }
 
@@ -75,7 +132,10 @@ proptest! {
             match when(&state, &command) {
                 Ok(again) => prop_assert_eq!(again.events, []),
                 Err(Refusal::NotFound(_)) => {
-                    let deletion = matches!(command, Command::DeleteRoute(_) | Command::DeleteUpstream(_));
+                    let deletion = matches!(
+                        command,
+                        Command::DeleteRoute(_) | Command::DeleteUpstream(_) | Command::DeleteKey(_)
+                    );
                     prop_assert!(deletion, "{:?}", command);
                 }
                 Err(refusal) => prop_assert!(false, "{command:?}: {refusal}"),
@@ -99,6 +159,23 @@ proptest! {
             if let flexgate_schemas::UpstreamRef::Named(name) = &entry.value.upstream {
                 prop_assert!(state.upstream(name).is_some());
                 prop_assert!(state.routes_using(name).any(|id| *id == entry.value.id));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_revoked_stays_so_with_the_secret_that_it_has(commands in vec(key_command(), 1..40)) {
+        let mut state = ConfigState::default();
+        for (revision, command) in (1..).zip(commands) {
+            let Ok(decision) = when(&state, &command) else { continue };
+            let before = state.clone();
+            happen(&mut state, &decision.events, revision);
+            for (id, entry) in before.keys() {
+                let revoked = entry.value.particulars().revoked_at;
+                if let (Some(_), Some(after)) = (revoked, state.key(id)) {
+                    prop_assert_eq!(after.value.particulars().revoked_at, revoked, "{:?}", command);
+                    prop_assert_eq!(after.value.sha256, entry.value.sha256);
+                }
             }
         }
     }

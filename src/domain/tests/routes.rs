@@ -2,7 +2,7 @@ use flexgate_schemas::{RouteId, event::Entity};
 use serde_json::json;
 
 use super::*;
-use crate::{domain::Warning, routing::Protection};
+use crate::domain::Warning;
 
 fn id(id: &str) -> RouteId {
     id.parse().unwrap()
@@ -279,23 +279,6 @@ fn a_route_that_can_never_match_is_made_with_a_warning() {
 
     let disabled = Command::CreateRoute(route("users", json!({ "enabled": false })));
     assert_eq!(when(&state, disabled).unwrap().warnings, []);
-}
-
-#[test]
-fn protection_that_is_not_given_yet_is_warned_of() {
-    for (fields, protection) in [
-        (json!({ "auth": "required" }), Protection::Auth),
-        (json!({ "auth": "optional" }), Protection::Auth),
-    ] {
-        let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();
-        assert_eq!(
-            decision.warnings,
-            [Warning::FailsClosed {
-                entity: entity("users"),
-                protection
-            }]
-        );
-    }
 }
 
 #[test]

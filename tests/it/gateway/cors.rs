@@ -171,7 +171,7 @@ async fn a_page_can_read_why_the_gateway_refuses() {
             &format!(r#""auth":"required",{LISTED}"#),
         ),
     ]);
-    for (path, status) in [("/fails", 502), ("/guarded", 503)] {
+    for (path, status) in [("/fails", 502), ("/guarded", 401)] {
         let refused = node
             .client()
             .await

@@ -1,6 +1,8 @@
 //! Header fields on their way through.
 
-use super::{Node, assert_refused, route, route_with, settings, upstream};
+use flexgate_schemas::{Secret, secret::Purpose};
+
+use super::{Node, SEALING, assert_refused, route, route_with, settings, upstream};
 use crate::upstream::Upstream;
 
 #[tokio::test]
@@ -215,4 +217,29 @@ async fn an_upstreams_credential_takes_the_place_of_the_clients() {
         "proxy_configuration_error",
     );
     assert_eq!(backend.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_sealed_credential_is_opened_on_the_node_and_used_only_for_what_it_was_sealed_for() {
+    let backend = Upstream::replying(200).start().await;
+    let sealed = |purpose| {
+        let sealed = SEALING.seal("Bearer sealed", purpose).unwrap();
+        format!(r#""authorization":"{}""#, Secret::Sealed(sealed))
+    };
+    let node = Node::start(&[
+        upstream("meant", &backend.url(), &sealed(Purpose::Upstream)),
+        upstream("other", &backend.url(), &sealed(Purpose::Signing("k1"))),
+        route("meant", "/meant", "meant"),
+        route("other", "/other", "other"),
+    ]);
+    node.client().await.get("/meant", "").await;
+    assert_eq!(backend.last().header("authorization"), Some("Bearer sealed"));
+    let refused = node.client().await.get("/other", "").await;
+    assert_refused(
+        &refused,
+        503,
+        "credential_unavailable",
+        "proxy_configuration_error",
+    );
+    assert_eq!(backend.seen().len(), 1);
 }

@@ -25,31 +25,31 @@ use super::{Node, options};
 use crate::fixtures::{self, Nats, PATIENCE};
 
 /// A gateway that records.
-struct Recording {
+pub(super) struct Recording {
     node: Node,
     outbox: Outbox,
     folder: TempDir,
 }
 
 /// What it recorded.
-struct Recorded {
-    rows: Vec<Row>,
+pub(super) struct Recorded {
+    pub(super) rows: Vec<Row>,
     /// What is counted of the requests without a row.
     left_out: Vec<LeftOut>,
     /// Every byte of the files.
-    files: Vec<u8>,
+    pub(super) files: Vec<u8>,
 }
 
 /// One request.
-struct Row {
+pub(super) struct Row {
     /// As whoever reads the frame works it out.
     id: Uuid,
-    outcome: Outcome<'static>,
+    pub(super) outcome: Outcome<'static>,
 }
 
 impl Recording {
     /// With these events, by a gateway with one core.
-    fn of(events: &[Event]) -> Self {
+    pub(super) fn of(events: &[Event]) -> Self {
         Self::with(options(), events)
     }
 
@@ -72,7 +72,7 @@ impl Recording {
     }
 
     /// Ends the gateway, ships what it recorded and reads it from the stream.
-    async fn over(self) -> Recorded {
+    pub(super) async fn over(self) -> Recorded {
         self.node.gateway.drain().await;
         let paths = fs::read_dir(self.folder.path())
             .unwrap()
@@ -118,7 +118,7 @@ fn node() -> NodeId {
 }
 
 impl Recorded {
-    fn files_have(&self, text: &str) -> bool {
+    pub(super) fn files_have(&self, text: &str) -> bool {
         self.files
             .windows(text.len())
             .any(|bytes| bytes == text.as_bytes())

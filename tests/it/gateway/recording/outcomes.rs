@@ -162,7 +162,7 @@ async fn a_refusal_is_recorded_with_its_code_and_as_much_as_was_known() {
         Some("127.0.0.1:9"),
     );
     check(3, 503, "credential_unavailable", Some("poor"), None);
-    check(4, 503, "policy_unavailable", Some("private"), None);
+    check(4, 401, "unauthorized", Some("private"), None);
     assert_eq!(rows[2].outcome.upstream, Some("http://127.0.0.1:9"));
 }
 

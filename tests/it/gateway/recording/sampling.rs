@@ -42,6 +42,6 @@ async fn errors_are_kept_where_successes_are_not() {
     }
     let recorded = recording.over().await;
     let statuses: Vec<_> = recorded.rows.iter().map(|row| row.outcome.status).collect();
-    assert_eq!(statuses, [Some(404), Some(503)]);
+    assert_eq!(statuses, [Some(404), Some(401)]);
     assert_eq!(recorded.left_out.len(), 1);
 }

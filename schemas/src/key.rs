@@ -1,0 +1,349 @@
+//! API keys: who may send requests, by a secret of which only the hash is known.
+
+mod id;
+pub mod secret;
+
+use std::{collections::BTreeSet, fmt, num::NonZeroU64};
+
+use http::Method;
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    id::{KeyId, KeyIdError},
+    secret::{SecretHash, SecretHashError},
+};
+use crate::{
+    Methods, RateLimits, RouteId, Timestamp, recording::is_default, route::Name, settings::networks,
+};
+
+/// The most earlier secrets that are still valid.
+pub const PREVIOUS_MAX: usize = 4;
+/// The most routes that a key is limited to.
+pub const SCOPED_ROUTES_MAX: usize = 256;
+/// The most networks that a key is limited to. They are looked through for every request.
+pub const NETWORKS_MAX: usize = 64;
+
+/// One client: an identity, and the secrets that prove it. There may be a million of them, so what most of them do not have
+/// is elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct ApiKey {
+    /// Its identity, and no secret.
+    pub id: KeyId,
+    /// What people call it.
+    pub name: Name,
+    /// The hash of its newest secret.
+    pub sha256: SecretHash,
+    /// Whether it opens anything.
+    pub enabled: bool,
+    particulars: Option<Box<Particulars>>,
+}
+
+/// What most keys do not have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Particulars {
+    /// Earlier secrets, the newest first.
+    pub previous: Vec<Previous>,
+    /// From when on it opens nothing.
+    pub expires_at: Option<Timestamp>,
+    /// When it got its newest secret, if that is not its first.
+    pub rotated_at: Option<Timestamp>,
+    /// Since when it opens nothing, for good.
+    pub revoked_at: Option<Timestamp>,
+    /// What it opens.
+    pub scopes: Scopes,
+    /// From where.
+    pub networks: Vec<IpNet>,
+    /// How many requests it may send.
+    pub rate_limit: Option<RateLimits>,
+    /// How many in a day and a month.
+    pub quotas: Quotas,
+}
+
+static NOTHING_PARTICULAR: Particulars = Particulars {
+    previous: Vec::new(),
+    expires_at: None,
+    rotated_at: None,
+    revoked_at: None,
+    scopes: Scopes {
+        routes: BTreeSet::new(),
+        methods: Methods::ANY,
+    },
+    networks: Vec::new(),
+    rate_limit: None,
+    quotas: Quotas {
+        day: None,
+        month: None,
+    },
+};
+
+/// A secret that a newer one has replaced, and that is valid for a while all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Previous {
+    /// Its hash.
+    pub sha256: SecretHash,
+    /// From when on it opens nothing.
+    pub until: Timestamp,
+}
+
+/// What a key opens. Nothing listed: everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scopes {
+    /// Only these routes, by id.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schemars(length(max = SCOPED_ROUTES_MAX))]
+    pub routes: BTreeSet<RouteId>,
+    /// Only with these methods.
+    #[serde(default, skip_serializing_if = "Methods::is_any")]
+    pub methods: Methods,
+}
+
+impl Scopes {
+    /// Whether such a request is among them.
+    pub fn cover(&self, route: &RouteId, method: &Method) -> bool {
+        (self.routes.is_empty() || self.routes.contains(route)) && self.methods.contains(method)
+    }
+}
+
+/// How many requests a key may send in the long run, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Quotas {
+    /// In a day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<NonZeroU64>,
+    /// In a month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<NonZeroU64>,
+}
+
+/// What people decide about a key; the rest comes with its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyTerms {
+    /// What people call it.
+    pub name: Name,
+    /// Whether it opens anything.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// From when on it opens nothing; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What it opens; absent: everything.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scopes: Scopes,
+    /// From which addresses and networks it is taken; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
+    pub networks: Vec<IpNet>,
+    /// How many requests it may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimits>,
+    /// How many in a day and a month.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub quotas: Quotas,
+}
+
+/// [`ApiKey`] as it is written in events.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, rename = "ApiKey")]
+struct Written {
+    /// Its identity, and no secret.
+    id: KeyId,
+    /// What people call it.
+    name: Name,
+    /// The hash of its newest secret.
+    sha256: SecretHash,
+    /// Earlier secrets that are still valid, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = PREVIOUS_MAX))]
+    previous: Vec<Previous>,
+    /// Whether it opens anything.
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// From when on it opens nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+    /// When it got its newest secret, if that is not its first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotated_at: Option<Timestamp>,
+    /// Since when it opens nothing, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+    /// What it opens; absent: everything.
+    #[serde(default, skip_serializing_if = "is_default")]
+    scopes: Scopes,
+    /// From which addresses and networks it is taken; empty: any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
+    #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
+    networks: Vec<IpNet>,
+    /// How many requests it may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<RateLimits>,
+    /// How many in a day and a month.
+    #[serde(default, skip_serializing_if = "is_default")]
+    quotas: Quotas,
+}
+
+impl ApiKey {
+    /// A key with its first secret.
+    pub fn new(id: KeyId, sha256: SecretHash, terms: KeyTerms) -> Self {
+        let bare = Self {
+            id,
+            name: terms.name.clone(),
+            sha256,
+            enabled: terms.enabled,
+            particulars: None,
+        };
+        bare.with_terms(terms)
+    }
+
+    /// What most keys do not have.
+    pub fn particulars(&self) -> &Particulars {
+        self.particulars.as_deref().unwrap_or(&NOTHING_PARTICULAR)
+    }
+
+    /// Whether it may send only so many requests.
+    pub fn is_limited(&self) -> bool {
+        let own = self.particulars();
+        own.rate_limit.is_some() || own.quotas != Quotas::default()
+    }
+
+    /// What people have decided about it.
+    pub fn terms(&self) -> KeyTerms {
+        let own = self.particulars().clone();
+        KeyTerms {
+            name: self.name.clone(),
+            enabled: self.enabled,
+            expires_at: own.expires_at,
+            scopes: own.scopes,
+            networks: own.networks,
+            rate_limit: own.rate_limit,
+            quotas: own.quotas,
+        }
+    }
+
+    /// The same key under other terms.
+    #[must_use]
+    pub fn with_terms(&self, terms: KeyTerms) -> Self {
+        Self {
+            name: terms.name,
+            enabled: terms.enabled,
+            ..self.changed(|own| {
+                own.expires_at = terms.expires_at;
+                own.scopes = terms.scopes;
+                own.networks = terms.networks;
+                own.rate_limit = terms.rate_limit;
+                own.quotas = terms.quotas;
+            })
+        }
+    }
+
+    /// The same key with another secret. Those that it had are valid until then at the longest; what was not valid any more
+    /// at that time is forgotten.
+    #[must_use]
+    pub fn rotated(&self, sha256: SecretHash, at: Timestamp, until: Timestamp) -> Self {
+        let replaced = Previous {
+            sha256: self.sha256,
+            until,
+        };
+        Self {
+            sha256,
+            ..self.changed(|own| {
+                own.rotated_at = Some(at);
+                for earlier in &mut own.previous {
+                    earlier.until = earlier.until.min(until);
+                }
+                own.previous.insert(0, replaced);
+                own.previous.retain(|earlier| earlier.until > at);
+            })
+        }
+    }
+
+    /// The same key, which opens nothing any more. It stays as it was if that is so already.
+    #[must_use]
+    pub fn revoked(&self, at: Timestamp) -> Self {
+        self.changed(|own| {
+            own.revoked_at.get_or_insert(at);
+            own.previous.clear();
+        })
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut Particulars)) -> Self {
+        let mut own = self.particulars().clone();
+        change(&mut own);
+        Self {
+            particulars: Some(own).filter(|own| *own != NOTHING_PARTICULAR).map(Box::new),
+            ..self.clone()
+        }
+    }
+}
+
+impl From<Written> for ApiKey {
+    fn from(written: Written) -> Self {
+        let own = Particulars {
+            previous: written.previous,
+            expires_at: written.expires_at,
+            rotated_at: written.rotated_at,
+            revoked_at: written.revoked_at,
+            scopes: written.scopes,
+            networks: written.networks,
+            rate_limit: written.rate_limit,
+            quotas: written.quotas,
+        };
+        Self {
+            id: written.id,
+            name: written.name,
+            sha256: written.sha256,
+            enabled: written.enabled,
+            particulars: Some(own).filter(|own| *own != NOTHING_PARTICULAR).map(Box::new),
+        }
+    }
+}
+
+impl From<ApiKey> for Written {
+    fn from(key: ApiKey) -> Self {
+        let own = key.particulars.map(|own| *own).unwrap_or_default();
+        Self {
+            id: key.id,
+            name: key.name,
+            sha256: key.sha256,
+            previous: own.previous,
+            enabled: key.enabled,
+            expires_at: own.expires_at,
+            rotated_at: own.rotated_at,
+            revoked_at: own.revoked_at,
+            scopes: own.scopes,
+            networks: own.networks,
+            rate_limit: own.rate_limit,
+            quotas: own.quotas,
+        }
+    }
+}
+
+impl JsonSchema for ApiKey {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        Written::schema_name()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
+/// As a sentence names it.
+impl fmt::Display for ApiKey {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "key {} ({})", self.id, self.name)
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests;

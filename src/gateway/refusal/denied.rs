@@ -1,0 +1,65 @@
+//! The words for those who may not.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+
+use super::{super::authenticate::Denied, Words};
+
+/// Nothing of a credential, and nothing of a key to those who do not have it.
+pub(super) fn words(denied: Denied) -> Words {
+    let unauthorized = |code, title, detail| {
+        Words::new(
+            StatusCode::UNAUTHORIZED,
+            code,
+            title,
+            detail,
+            "http_request_denied",
+        )
+    };
+    let inactive = |detail| unauthorized("key_inactive", "API key not active", detail);
+    let forbidden =
+        |code, title, detail| Words::new(StatusCode::FORBIDDEN, code, title, detail, "http_request_denied");
+    match denied {
+        Denied::NoCredential => unauthorized(
+            "unauthorized",
+            "Credential required",
+            "This route is for those who say who they are, with an API key.",
+        ),
+        Denied::Invalid => unauthorized(
+            "invalid_credential",
+            "Invalid credential",
+            "The credential of the request is not valid.",
+        ),
+        Denied::Revoked => inactive("The API key was revoked."),
+        Denied::Disabled => inactive("The API key is disabled."),
+        Denied::Expired => inactive("The API key has expired."),
+        Denied::Network => forbidden(
+            "network_denied",
+            "Network not allowed",
+            "The API key is not taken from this address.",
+        ),
+        Denied::Scope => forbidden(
+            "scope_denied",
+            "Out of scope",
+            "The API key does not open this route with this method.",
+        ),
+    }
+}
+
+/// What would be taken (RFC 9110 11.6.1), and what is wrong with a token that was sent (RFC 6750 3.1).
+pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, field: &HeaderName) {
+    let error = match denied {
+        Denied::NoCredential => "",
+        Denied::Network | Denied::Scope => return,
+        Denied::Invalid | Denied::Revoked | Denied::Disabled | Denied::Expired => ", error=\"invalid_token\"",
+    };
+    let challenges = [
+        format!("Bearer realm=\"flexgate\"{error}"),
+        format!("ApiKey realm=\"flexgate\", header=\"{field}\""),
+    ];
+    for value in challenges
+        .into_iter()
+        .filter_map(|text| HeaderValue::try_from(text).ok())
+    {
+        headers.append(WWW_AUTHENTICATE, value);
+    }
+}
