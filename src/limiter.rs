@@ -32,18 +32,21 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use self::{clock::Clock, each::{BUDGETS_MAX, Each, Owner}};
 pub use self::{
     budget::{Budget, Taken},
     lender::{Lender, LenderError},
     local::Standing,
     rule::{Rule, Terms},
 };
+use self::{
+    clock::Clock,
+    each::{BUDGETS_MAX, Each, Owner},
+};
 
 /// How many budgets wait to be asked about. Full: requests decide without Redis.
 const WISHES_MAX: usize = 4096;
-/// How long a request waits for Redis. Beyond it a node decides by itself.
-const PATIENCE: Duration = Duration::from_millis(15);
+/// How long a request waits for Redis. The lender knows sooner when Redis is gone; this is for when the lender is not heard.
+const PATIENCE: Duration = Duration::from_millis(75);
 
 /// All budgets of a node. Clones share them.
 #[derive(Clone)]
@@ -79,6 +82,8 @@ pub(crate) struct Link {
     wishes: mpsc::Sender<Wish>,
     patience: Duration,
     fallbacks: AtomicU64,
+    /// Budgets that this node has shared out by itself, of which Redis is to be told. No more than there are budgets.
+    by_itself: Mutex<Vec<Arc<Budget>>>,
 }
 
 /// What is to be asked of Redis.
@@ -106,7 +111,12 @@ impl Limiter {
 
     /// One whose budgets all nodes share, and what speaks with Redis for it. `node` names this start of this node; keys in
     /// Redis begin with `prefix`; `nodes` says by how many a budget is divided while Redis does not answer.
-    pub fn shared(url: &str, prefix: &str, node: &str, nodes: Arc<AtomicUsize>) -> Result<(Self, Lender), LenderError> {
+    pub fn shared(
+        url: &str,
+        prefix: &str,
+        node: &str,
+        nodes: Arc<AtomicUsize>,
+    ) -> Result<(Self, Lender), LenderError> {
         let clock = Clock::new();
         let (wishes, asked) = mpsc::channel(WISHES_MAX);
         let link = Arc::new(Link {
@@ -119,6 +129,7 @@ impl Limiter {
             wishes,
             patience: PATIENCE,
             fallbacks: AtomicU64::new(0),
+            by_itself: Mutex::default(),
         });
         let limiter = Self(Arc::new(Inner {
             clock,
@@ -176,7 +187,10 @@ impl Limiter {
 
     /// How often a request was decided without Redis although there is one.
     pub fn fallbacks(&self) -> u64 {
-        self.0.link.as_ref().map_or(0, |link| link.fallbacks.load(Ordering::Relaxed))
+        self.0
+            .link
+            .as_ref()
+            .map_or(0, |link| link.fallbacks.load(Ordering::Relaxed))
     }
 
     /// Whether budgets are shared, and Redis answers.
@@ -221,7 +235,9 @@ impl Link {
 
     /// By how many a budget is divided.
     fn nodes(&self) -> u64 {
-        u64::try_from(self.nodes.load(Ordering::Relaxed)).unwrap_or(1).max(1)
+        u64::try_from(self.nodes.load(Ordering::Relaxed))
+            .unwrap_or(1)
+            .max(1)
     }
 
     fn next_holder(&self) -> Box<str> {
@@ -235,7 +251,20 @@ impl Link {
 
     fn ask_strictly(&self, budget: &Arc<Budget>, tokens: u64, tell: oneshot::Sender<Taken>) -> bool {
         let budget = Arc::clone(budget);
-        self.wishes.try_send(Wish::Strict { budget, tokens, tell }).is_ok()
+        self.wishes
+            .try_send(Wish::Strict { budget, tokens, tell })
+            .is_ok()
+    }
+
+    /// This node has begun to share out this budget by itself.
+    fn is_by_itself(&self, budget: &Arc<Budget>) {
+        let mut budgets = self.by_itself.lock().unwrap_or_else(PoisonError::into_inner);
+        budgets.push(Arc::clone(budget));
+    }
+
+    /// Those of which Redis has not been told.
+    fn untold(&self) -> Vec<Arc<Budget>> {
+        std::mem::take(&mut *self.by_itself.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn count_fallback(&self) {

@@ -51,9 +51,7 @@ impl Managed for Settings {
         let contradictions = after.guard().blocked_though_listed();
         let contradictions =
             contradictions.map(|(address, network)| Warning::BlockedThoughListed { address, network });
-        contradictions
-            .chain(destinations::kept_back(after))
-            .collect()
+        contradictions.chain(destinations::kept_back(after)).collect()
     }
 }
 
@@ -89,7 +87,11 @@ pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &s
 pub(super) fn check_rate_limits(limits: Option<&RateLimits>) -> Result<(), Refusal> {
     let limits = limits.map(RateLimits::as_slice).unwrap_or_default();
     for (place, limit) in limits.iter().enumerate() {
-        let place = if limits.len() > 1 { format!("/{place}") } else { String::new() };
+        let place = if limits.len() > 1 {
+            format!("/{place}")
+        } else {
+            String::new()
+        };
         if let Some((field, detail)) = wrong_of(limit) {
             return Err(Refusal::Invalid {
                 pointer: format!("/rateLimit{place}/{field}"),

@@ -55,7 +55,9 @@ impl Told {
 
 /// Writes it. What an upstream says of limits of its own is not what holds for clients of ours.
 pub(super) fn describe(exchange: &Exchange, headers: &mut HeaderMap) {
-    let Some(told) = exchange.limited.get() else { return };
+    let Some(told) = exchange.limited.get() else {
+        return;
+    };
     let fields = &exchange.snapshot.settings.rate_limit_fields;
     if fields.standard {
         headers.remove(POLICY);

@@ -78,18 +78,29 @@ impl CompiledLimits {
         limiter: &Limiter,
     ) -> Option<Self> {
         let compiled = |limit: &RateLimit| {
-            let per = Per { key: true, ..limit.per };
+            let per = Per {
+                key: true,
+                ..limit.per
+            };
             CompiledLimit::compile(("key", "key-"), limit, per, limiter)
         };
         let quota = |(max, unit): (Option<u64>, Unit)| Some(CompiledLimit::quota(max?, unit, limiter));
         let limits = limits.into_iter().flatten().map(compiled);
-        let quotas = [(day, Unit::Day), (month, Unit::Month)].into_iter().filter_map(quota);
+        let quotas = [(day, Unit::Day), (month, Unit::Month)]
+            .into_iter()
+            .filter_map(quota);
         Self::said(limits.chain(quotas).collect())
     }
 
     fn said(each: Vec<CompiledLimit>) -> Option<Self> {
         let mut policy = String::new();
-        for CompiledLimit { name, requests, window, .. } in &each {
+        for CompiledLimit {
+            name,
+            requests,
+            window,
+            ..
+        } in &each
+        {
             let comma = if policy.is_empty() { "" } else { ", " };
             let _written = write!(policy, "{comma}\"{name}\";q={requests};w={window}");
         }
@@ -110,7 +121,12 @@ impl CompiledLimit {
             Budgets::Each(limiter.clone(), place.into(), per)
         };
         let prefix = if limit.name.is_some() { "" } else { prefix };
-        let spoken = || format!("No more than {} requests in {} are taken here.", limit.requests, limit.window);
+        let spoken = || {
+            format!(
+                "No more than {} requests in {} are taken here.",
+                limit.requests, limit.window
+            )
+        };
         Self {
             name: format!("{prefix}{shown}").into(),
             requests: limit.requests.get().into(),
@@ -127,7 +143,10 @@ impl CompiledLimit {
             Unit::Day => "day",
             Unit::Month => "month",
         };
-        let per = Per { key: true, address: false };
+        let per = Per {
+            key: true,
+            address: false,
+        };
         Self {
             name: format!("key-{word}").into(),
             requests: max,
@@ -156,7 +175,11 @@ impl CompiledLimit {
 pub(super) fn within_limits(request: Routed) -> Answer<Routed> {
     let exchange = &request.arrived.exchange;
     if let Some(key) = exchange.limited_key() {
-        let limits = exchange.client.core.key_limits.of(key, &exchange.snapshot.limiter);
+        let limits = exchange
+            .client
+            .core
+            .key_limits
+            .of(key, &exchange.snapshot.limiter);
         drop(limits.map(|limits| exchange.key_limits.set(limits))); // once, like all of this
     }
     if exchange.limits().next().is_none() {
@@ -165,7 +188,7 @@ pub(super) fn within_limits(request: Routed) -> Answer<Routed> {
     let now = exchange.snapshot.limiter.at(exchange.arrival.moment);
     let mut told = Told::default();
     match go_on(&request, now, &mut told) {
-        Step::Done => Answer::Now(passed(request, told)),
+        Step::Done => Answer::Now(Ok(passed(request, told))),
         Step::Refused(refusal) => Answer::Now(Err(refused(exchange, told, refusal))),
         Step::Wait(budget) => Answer::Later(Box::pin(go_on_later(request, now, told, budget))),
     }
@@ -181,7 +204,12 @@ enum Step {
     Wait(Arc<Budget>),
 }
 
-async fn go_on_later(request: Routed, now: u64, mut told: Told, mut budget: Arc<Budget>) -> Result<Routed, Refusal> {
+async fn go_on_later(
+    request: Routed,
+    now: u64,
+    mut told: Told,
+    mut budget: Arc<Budget>,
+) -> Result<Routed, Refusal> {
     let cost = request.route.route.cost.get().into();
     loop {
         let taken = Arc::clone(&budget).wait(cost).await;
@@ -190,7 +218,7 @@ async fn go_on_later(request: Routed, now: u64, mut told: Told, mut budget: Arc<
             None => go_on(&request, now, &mut told),
         };
         match step {
-            Step::Done => return passed(request, told),
+            Step::Done => return Ok(passed(request, told)),
             Step::Refused(refusal) => return Err(refused(&request.arrived.exchange, told, refusal)),
             Step::Wait(next) => budget = next,
         }
@@ -202,7 +230,12 @@ impl Exchange {
     pub(super) fn limits(&self) -> impl Iterator<Item = &CompiledLimits> {
         let route = self.route.get().and_then(|route| route.limits.as_deref());
         let key = self.key_limits.get().map(|limits| &**limits);
-        self.snapshot.limits.as_deref().into_iter().chain(route).chain(key)
+        self.snapshot
+            .limits
+            .as_deref()
+            .into_iter()
+            .chain(route)
+            .chain(key)
     }
 }
 
@@ -267,7 +300,13 @@ fn put_back(request: &Routed, now: u64, count: usize) {
 }
 
 fn exceeded(limit: &CompiledLimit, standing: Standing, told: &mut Told) -> Refusal {
-    told.note(limit, Standing { remaining: 0, ..standing });
+    told.note(
+        limit,
+        Standing {
+            remaining: 0,
+            ..standing
+        },
+    );
     Refusal::LimitExceeded(Box::new(Exceeded {
         limit: limit.name.clone(),
         message: limit.message.clone(),
@@ -275,11 +314,11 @@ fn exceeded(limit: &CompiledLimit, standing: Standing, told: &mut Told) -> Refus
     }))
 }
 
-fn passed(request: Routed, told: Told) -> Result<Routed, Refusal> {
+fn passed(request: Routed, told: Told) -> Routed {
     let exchange = &request.arrived.exchange;
     exchange.client.core.metrics.count_limited(None);
     told.keep(exchange);
-    Ok(request)
+    request
 }
 
 fn refused(exchange: &Exchange, told: Told, refusal: Refusal) -> Refusal {

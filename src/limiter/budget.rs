@@ -224,7 +224,7 @@ impl Budget {
     }
 
     /// What holds while Redis does not answer.
-    fn without_redis(&self, now: u64, tokens: u64) -> Taken {
+    fn without_redis(self: &Arc<Self>, now: u64, tokens: u64) -> Taken {
         let Counts::Shared(purse) = &self.counts else {
             return Taken::Unavailable; // nobody asks: who is alone needs no Redis
         };
@@ -234,7 +234,10 @@ impl Budget {
         let mut desk = purse.desk();
         let Desk { known, share, .. } = &mut *desk;
         let nodes = purse.link.nodes();
-        let share = share.get_or_insert_with(|| Share::of(&self.terms.rule, known, nodes, now));
+        let share = share.get_or_insert_with(|| {
+            purse.link.is_by_itself(self);
+            Share::of(&self.terms.rule, known, nodes, now)
+        });
         if self.terms.without_redis == OnRedisFailure::Open {
             share.overrun(now, tokens);
             return Taken::Yes(Standing {

@@ -54,6 +54,7 @@ pub(super) struct Call {
     /// What the node knows of the budget: it counts where Redis knows less, or when requests have passed without it.
     pub(super) told: u64,
     pub(super) told_version: u64,
+    pub(super) told_born: u64,
     pub(super) told_forced: bool,
     pub(super) told_end: u64,
     /// How many requests have passed without Redis: what a quota counts.
@@ -72,11 +73,13 @@ pub(super) struct Reply {
     /// Whether what the node holds is still its.
     pub(super) kept: bool,
     pub(super) period_end: u64,
+    /// When the budget was first asked for.
+    pub(super) born: u64,
 }
 
 impl Call {
     /// As the script reads them. Time 0 is that of Redis.
-    pub(super) fn arguments(&self, now: u64, holder: &str, terms: &Terms) -> [String; 19] {
+    pub(super) fn arguments(&self, now: u64, holder: &str, terms: &Terms) -> [String; 20] {
         let flag = |flag: bool| u64::from(flag).to_string();
         let (kind, size, max, shift) = match terms.rule {
             Rule::Bucket(rule) => ("b", rule.interval, rule.burst, rule.shift),
@@ -107,6 +110,7 @@ impl Call {
             size.to_string(),
             max.to_string(),
             shift.to_string(),
+            self.told_born.to_string(),
         ]
     }
 }
@@ -124,6 +128,7 @@ impl Reply {
             version: number(5)?,
             kept: number(6)? == 1,
             period_end: number(7)?,
+            born: number(8)?,
         })
     }
 }
@@ -138,8 +143,16 @@ impl Purse {
         let idle = if gives_back { self.lease.empty() } else { 0 };
         let held = self.lease.tokens();
         let awaited = self.awaited.load(Ordering::Relaxed);
-        let call = desk.call(terms, now, (held, idle + self.put_back.swap(0, Ordering::Relaxed)));
-        let wanted = if gives_back { 0 } else { desk.block.saturating_sub(held) };
+        let call = desk.call(
+            terms,
+            now,
+            (held, idle + self.put_back.swap(0, Ordering::Relaxed)),
+        );
+        let wanted = if gives_back {
+            0
+        } else {
+            desk.block.saturating_sub(held)
+        };
         Call {
             need: awaited,
             wanted: wanted.max(awaited),
@@ -174,7 +187,11 @@ impl Purse {
             self.lease.empty();
         }
         let fell_short = reply.granted < call.wanted && reply.left == 0;
-        let dry_until = if fell_short { now + pause(&terms.rule, reply.again) } else { 0 };
+        let dry_until = if fell_short {
+            now + pause(&terms.rule, reply.again)
+        } else {
+            0
+        };
         self.dry_until.store(dry_until, Ordering::Relaxed);
         self.lease.renew(reply.granted, asked + LEASE - LEASE_MARGIN);
         desk.held = self.lease.tokens();
@@ -215,7 +232,11 @@ impl Desk {
         }
         let Self { known, share, .. } = self;
         let (told, told_forced, own_uses) = match share {
-            Some(share) => (share.state(known, now), true, share.spent()),
+            // A quota adds up what every node says, the others are told what it comes to.
+            Some(share) => {
+                let is_quota = matches!(terms.rule, Rule::Period(_));
+                (share.state(known, now), !is_quota, share.spent())
+            }
             None => (known.state_at(&terms.rule, now), false, 0),
         };
         Call {
@@ -224,6 +245,7 @@ impl Desk {
             returned,
             told,
             told_version: known.version,
+            told_born: known.born,
             told_forced,
             told_end: known.period_end,
             own_uses,
@@ -249,6 +271,7 @@ impl Desk {
             state: reply.state,
             left: reply.left,
             version: reply.version,
+            born: reply.born,
             period_end: reply.period_end,
             own,
         };

@@ -93,7 +93,9 @@ impl Shard {
         let mut kept: [Option<(u64, Who)>; LOOKS] = [None; LOOKS];
         for place in &mut kept {
             let Some(who) = self.hand.pop_front() else { break };
-            let Some(budget) = self.budgets.get(&who) else { continue };
+            let Some(budget) = self.budgets.get(&who) else {
+                continue;
+            };
             let seen = budget.seen.load(Ordering::Relaxed);
             if now.saturating_sub(seen) >= IDLE && budget.worth(now) == 0 {
                 self.budgets.remove(&who);
@@ -153,7 +155,11 @@ mod tests {
     }
 
     fn address(each: &Each, number: u128, now: u64) -> Arc<Budget> {
-        let owner = Owner { limit: "a", key: None, network: Some(number) };
+        let owner = Owner {
+            limit: "a",
+            key: None,
+            network: Some(number),
+        };
         each.of(owner, now, || Budget::alone("a".into(), terms(), 0))
     }
 
@@ -181,8 +187,8 @@ mod tests {
             let _budget = address(&each, number % 8, later);
         }
         assert!(each.count() > 8, "only new ones look for old ones");
-        for number in 0..1000 {
-            drop(address(&each, 1_000_000 + number, later + IDLE * number as u64));
+        for number in 0..1000u64 {
+            let _budget = address(&each, 1_000_000 + u128::from(number), later + IDLE * number);
         }
         assert!(each.count() < 100, "{}", each.count());
     }

@@ -18,7 +18,9 @@ impl Lease {
         }
         // Each token is there once, whoever reads what else first: nothing needs an order.
         let less = |left: u64| left.checked_sub(tokens);
-        let before = self.tokens.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let before = self
+            .tokens
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         before.ok().map(|before| before - tokens)
     }
 

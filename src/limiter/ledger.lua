@@ -10,6 +10,7 @@ local need, wanted, strict = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8] == '1
 local told, told_version, told_forced, told_end = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11] == '1', tonumber(ARGV[12])
 local own_uses, lease, closed = tonumber(ARGV[13]), tonumber(ARGV[14]), ARGV[15] == '1'
 local kind, size, max, shift = ARGV[16], tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
+local told_born = tonumber(ARGV[20])
 local SLOTS = 50
 local DAY = 24 * 3600 * 1000000
 
@@ -25,7 +26,7 @@ end
 -- What is stored.
 local stored = redis.call('HGETALL', budget)
 local is_new = #stored == 0
-local version, debt, at, period_end, used = 0, 0, 0, 0, 0
+local born, version, debt, at, period_end, used = now, 0, 0, 0, 0, 0
 local slots, leases = {}, {}
 for i = 1, #stored, 2 do
     local field, value = stored[i], stored[i + 1]
@@ -35,6 +36,8 @@ for i = 1, #stored, 2 do
         leases[field] = { amount = tonumber(amount), expiry = tonumber(expiry), seq = tonumber(last) }
     elseif first == 's' then
         slots[#slots + 1] = { slot = tonumber(string.sub(field, 2)), count = tonumber(value), stored = true }
+    elseif field == 'b' then
+        born = tonumber(value)
     elseif field == 'v' then
         version = tonumber(value)
     elseif field == 'd' then
@@ -51,7 +54,7 @@ table.sort(slots, function(a, b) return a.slot < b.slot end)
 
 local own = leases[node]
 if own and seq > 0 and own.seq >= seq then
-    return { -1, 0, 0, 0, 0, 0, 0, 0 } -- overtaken: whoever sent it has given up on it
+    return { -1, 0, 0, 0, 0, 0, 0, 0, 0 } -- overtaken: whoever sent it has given up on it
 end
 
 local function civil_end(day)
@@ -69,9 +72,10 @@ local function civil_end(day)
     return (next_era * 146097 + next_of_era * 365 + math.floor(next_of_era / 4) - math.floor(next_of_era / 100) + next_of_year - 719468) * DAY
 end
 
--- The three ways to count, with the same verbs: let time pass, note what was spent, raise what is known to a number, doubt
--- what is not known, say what is left, and how long until there is one more, until there is all, and until all may be forgotten.
-local pass, settle, raise, doubt, available, known, again, full, life
+-- The three ways to count, with the same verbs: let time pass, note what was spent, raise what is taken to a number, doubt
+-- what is not known, say what is left and what is taken, and how long until there is one more, until there is all, and until
+-- all may be forgotten. What is held is taken, too.
+local pass, settle, raise, doubt, available, taken, again, full, life
 local charge = function() end
 
 if kind == 'b' then
@@ -90,7 +94,7 @@ if kind == 'b' then
         return math.floor(math.max(0, empty - math.max(debt, holding * interval)) / interval)
     end
     charge = function(tokens, holding) debt = math.max(debt, holding * interval) + tokens * interval end
-    known = function() return debt end
+    taken = function() return debt end
     again = function() return micros(math.max(0, debt + interval - empty)) end
     full = function() return micros(debt) end
     life = function(holding) return micros(debt + holding * interval) end
@@ -104,8 +108,8 @@ elseif kind == 'w' then
             slots[#slots + 1] = { slot = slot, count = uses }
         end
     end
-    known = function()
-        local sum = 0
+    taken = function(holding)
+        local sum = holding
         for _, each in ipairs(slots) do sum = sum + each.count end
         return sum
     end
@@ -117,9 +121,9 @@ elseif kind == 'w' then
         end
     end
     settle = function(_, spent) count(now, spent) end
-    raise = function(to) count(now, math.max(0, math.min(to, max) - known())) end
+    raise = function(to, holding) count(now, math.max(0, math.min(to, max) - taken(holding))) end
     doubt = function(until_then) count(until_then, max) end
-    available = function(holding) return math.max(0, max - known() - holding) end
+    available = function(holding) return math.max(0, max - taken(holding)) end
     if strict then charge = function(tokens) count(now, tokens) end end
     again = function() return leaves(slots[1]) end
     full = function() return leaves(slots[#slots]) end
@@ -133,10 +137,10 @@ else
         end
     end
     settle = function(_, spent) used = used + spent + own_uses end
-    raise = function(to) if told_end == period_end then used = math.max(used, to) end end
+    raise = function(to, holding) if told_end == period_end then used = math.max(used, to - holding) end end
     available = function(holding) return math.max(0, max - used - holding) end
     if strict then charge = function(tokens) used = used + tokens end end
-    known = function() return used end
+    taken = function(holding) return used + holding end
     again = function() return period_end - now end
     full = again
     life = function(holding) return period_end - now + (holding > 0 and 31 * DAY or 0) end
@@ -153,11 +157,6 @@ if is_new and closed and doubt then
     if lost then doubt(tonumber(lost) + lease) end
 end
 pass()
-local forgotten = version < told_version
-if forgotten or told_forced then
-    raise(told)
-    version = math.max(version, told_version)
-end
 
 -- Leases: those that are over count as spent now.
 local others, over = 0, 0
@@ -171,11 +170,13 @@ for field, entry in pairs(leases) do
         end
     end
 end
-local recorded, kept = 0, forgotten or held == 0
-if own then
-    recorded = own.amount
-    kept = own.expiry > now
-end
+local recorded = own and own.amount or 0
+
+-- A node that knew another budget of this name, or later calls than there were, knows what is not known here.
+local forgotten = told_born > 0 and (told_born ~= born or version < told_version)
+if forgotten or told_forced then raise(told, others + over + recorded) end
+local kept = forgotten or held == 0
+if own then kept = own.expiry > now end
 if not kept then held, returned = 0, 0 end
 local spent = math.max(0, recorded - held - returned)
 settle(others + over + math.max(recorded, held), spent + over, returned, others + held)
@@ -189,6 +190,7 @@ if not strict then held = held + granted end
 
 -- And what is stored of it.
 version = version + 1
+if is_new then redis.call('HSET', budget, 'b', text(born)) end
 if held > 0 or own then
     if held > 0 then
         redis.call('HSET', budget, node, text(held) .. ' ' .. text(now + lease) .. ' ' .. text(seq))
@@ -212,4 +214,4 @@ end
 local holding = others + held
 local span = life(holding) + (holding > 0 and lease or 0)
 redis.call('PEXPIRE', budget, text(math.ceil(span / 1000) + 1000))
-return { granted, available(holding), again(), full(), known(), version, kept and 1 or 0, period_end }
+return { granted, available(holding), again(), full(), taken(holding), version, kept and 1 or 0, period_end, born }

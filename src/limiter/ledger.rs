@@ -19,6 +19,8 @@ use super::{
 /// One budget, as Redis has it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ledger {
+    /// When it was first asked for.
+    born: Option<u64>,
     version: u64,
     bucket: Bucket,
     window: Window,
@@ -38,7 +40,12 @@ impl Ledger {
     pub(super) fn doubted(rule: &Rule, lost: u64) -> Self {
         let mut ledger = Self::default();
         match rule {
-            Rule::Bucket(rule) => ledger.bucket = Bucket { debt: rule.full_debt(), at: lost + LEASE },
+            Rule::Bucket(rule) => {
+                ledger.bucket = Bucket {
+                    debt: rule.full_debt(),
+                    at: lost + LEASE,
+                }
+            }
             Rule::Window(rule) => ledger.window.count(rule, lost + LEASE, rule.max),
             Rule::Period(_) => {}
         }
@@ -52,27 +59,35 @@ impl Ledger {
             return None;
         }
         self.pass(&terms.rule, now);
-        let forgotten = self.version < call.told_version;
-        if forgotten || call.told_forced {
-            self.raise(&terms.rule, now, call);
-            self.version = self.version.max(call.told_version);
-        }
         let (mut others, mut over) = (0, 0);
         self.leases.retain(|holder, lease| {
             if holder == node {
                 return true;
             }
-            *(if lease.expiry > now { &mut others } else { &mut over }) += lease.amount;
+            *(if lease.expiry > now {
+                &mut others
+            } else {
+                &mut over
+            }) += lease.amount;
             lease.expiry > now
         });
         let recorded = own.map_or(0, |own| own.amount);
+        let born = *self.born.get_or_insert(now);
+        let forgotten = call.told_born > 0 && (call.told_born != born || self.version < call.told_version);
+        if forgotten || call.told_forced {
+            self.raise(&terms.rule, now, call, others + over + recorded);
+        }
         let kept = own.map_or(forgotten || call.held == 0, |own| own.expiry > now);
         let (mut held, returned) = if kept { (call.held, call.returned) } else { (0, 0) };
         let spent = recorded.saturating_sub(held + returned) + over;
         match &terms.rule {
             Rule::Bucket(rule) => {
                 let before = (others + over + recorded.max(held)) * rule.interval;
-                let debt = self.bucket.debt.max(before).saturating_sub(returned * rule.interval);
+                let debt = self
+                    .bucket
+                    .debt
+                    .max(before)
+                    .saturating_sub(returned * rule.interval);
                 self.bucket.debt = debt.max((others + held) * rule.interval);
             }
             Rule::Window(rule) => self.window.count(rule, now, spent),
@@ -94,7 +109,11 @@ impl Ledger {
         }
         self.leases.remove(node);
         if held > 0 {
-            let entry = Entry { amount: held, expiry: now + LEASE, seq: call.seq };
+            let entry = Entry {
+                amount: held,
+                expiry: now + LEASE,
+                seq: call.seq,
+            };
             self.leases.insert(node.to_owned(), entry);
         }
         self.version += 1;
@@ -109,15 +128,15 @@ impl Ledger {
         }
     }
 
-    fn raise(&mut self, rule: &Rule, now: u64, call: &Call) {
+    fn raise(&mut self, rule: &Rule, now: u64, call: &Call, held: u64) {
         match rule {
             Rule::Bucket(rule) => self.bucket.debt = self.bucket.debt.max(call.told.min(rule.full_debt())),
             Rule::Window(rule) => {
-                let more = call.told.min(rule.max).saturating_sub(self.window.used());
+                let more = call.told.min(rule.max).saturating_sub(self.window.used() + held);
                 self.window.count(rule, now, more);
             }
             Rule::Period(_) if call.told_end == self.period.end => {
-                self.period.used = self.period.used.max(call.told);
+                self.period.used = self.period.used.max(call.told.saturating_sub(held));
             }
             Rule::Period(_) => {}
         }
@@ -139,9 +158,17 @@ impl Ledger {
             }
             Rule::Window(rule) => {
                 let window = &self.window;
-                (window.used(), window.until_next(rule, now), window.until_empty(rule, now))
+                (
+                    window.used() + held,
+                    window.until_next(rule, now),
+                    window.until_empty(rule, now),
+                )
             }
-            Rule::Period(_) => (self.period.used, self.period.end - now, self.period.end - now),
+            Rule::Period(_) => (
+                self.period.used + held,
+                self.period.end - now,
+                self.period.end - now,
+            ),
         };
         Reply {
             granted,
@@ -150,6 +177,7 @@ impl Ledger {
             full,
             state,
             version: self.version,
+            born: self.born.unwrap_or_default(),
             kept,
             period_end: self.period.end,
         }

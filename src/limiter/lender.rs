@@ -26,11 +26,17 @@ const HELLO: &str = include_str!("hello.lua");
 /// How many calls go in one round trip.
 const BATCH: usize = 128;
 /// How long Redis may take to answer before it counts as gone.
-const ANSWER_WITHIN: Duration = Duration::from_millis(40);
+const ANSWER_WITHIN: Duration = Duration::from_millis(50);
 /// How long a connection may take to be made.
 const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 /// How often a Redis that is gone is tried again.
-const TRY_EVERY: Duration = Duration::from_millis(100);
+const TRY_EVERY: Duration = Duration::from_millis(25);
+/// How long a node that has found Redis again goes on by itself: until the others have found it, too, and told it what they
+/// let pass meanwhile. Whoever takes tokens before that takes some that are gone.
+const SETTLE: Duration = Duration::from_millis(250);
+/// How long nothing may be asked of Redis before it is asked whether it is there at all, in microseconds: so that not the
+/// next request has to find out.
+const SILENCE: u64 = 200_000;
 /// How often leases are looked after.
 const TICK: Duration = Duration::from_millis(50);
 /// A lease that is not used for so long is given back, and one that is is renewed, in microseconds.
@@ -55,7 +61,11 @@ pub struct Lender {
     active: Vec<Arc<Budget>>,
     /// Since when Redis remembers, as it said last.
     marker: String,
+    /// Whether there was a Redis before this one.
+    has_met: bool,
     ledger: String,
+    /// When Redis was asked something last.
+    called: u64,
     calls: Counter,
     failures: Counter,
     fallbacks: Counter,
@@ -70,11 +80,13 @@ impl Lender {
             wishes,
             active: Vec::new(),
             marker: String::new(),
+            has_met: false,
             ledger: String::new(),
+            called: 0,
             calls: counter!("flexgate_rate_limit_lease_calls_total"),
             failures: counter!("flexgate_rate_limit_redis_failures_total"),
             fallbacks: counter!("flexgate_rate_limit_fallbacks_total"),
-            up: gauge!("flexgate_rate_limit_redis_up"),
+            up: gauge!("flexgate_rate_limit_redis_connections"),
         })
     }
 
@@ -84,19 +96,31 @@ impl Lender {
         loop {
             match tasks.unless_stopped(self.connect()).await {
                 None => return,
-                Some(Ok(connection)) => {
-                    failing = false;
-                    tracing::info!("rate limits are shared through Redis");
-                    self.set_up(true);
-                    let lost = self.lend(connection, &tasks).await;
-                    self.set_up(false);
+                Some(Ok(mut connection)) => {
+                    let Some(told) = tasks.unless_stopped(self.settle(&mut connection)).await else {
+                        return;
+                    };
+                    let mut lost = told;
+                    if lost.is_ok() {
+                        failing = false;
+                        tracing::info!("rate limits are shared through Redis");
+                        self.set_up(true);
+                        lost = self.lend(connection, &tasks).await;
+                        self.set_up(false);
+                    }
                     let Err(error) = lost else { return };
                     self.failures.increment(1);
-                    tracing::warn!(reason = reason(&error), "Redis does not answer: this node limits by its share");
+                    tracing::warn!(
+                        reason = reason(&error),
+                        "Redis does not answer: this node limits by its share"
+                    );
                 }
                 Some(Err(error)) if !failing => {
                     failing = true;
-                    tracing::warn!(reason = reason(&error), "Redis cannot be reached: this node limits by its share");
+                    tracing::warn!(
+                        reason = reason(&error),
+                        "Redis cannot be reached: this node limits by its share"
+                    );
                 }
                 Some(Err(_)) => {}
             }
@@ -113,16 +137,55 @@ impl Lender {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_response_timeout(Some(ANSWER_WITHIN));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
         self.ledger = redis::cmd("SCRIPT")
             .arg("LOAD")
             .arg(LEDGER)
             .query_async(&mut connection)
             .await?;
         let mut hello = redis::cmd("EVAL");
-        hello.arg(HELLO).arg(1).arg(self.marker_key()).arg(0).arg(&self.marker);
+        hello
+            .arg(HELLO)
+            .arg(1)
+            .arg(self.marker_key())
+            .arg(0)
+            .arg(&self.marker);
         self.marker = hello.query_async(&mut connection).await?;
         Ok(connection)
+    }
+
+    /// Tells Redis what this node let pass by itself, gives the others time to do so, and tells it what came in that time.
+    async fn settle(&mut self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        self.tell(connection).await?;
+        if std::mem::replace(&mut self.has_met, true) {
+            sleep(SETTLE).await;
+            self.tell(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
+        let mut untold = self.link.untold();
+        while !untold.is_empty() {
+            let some = untold.split_off(untold.len().saturating_sub(BATCH));
+            let now = self.now();
+            let tells = some
+                .iter()
+                .filter_map(|budget| Ask::to_look_after(budget, now, true));
+            let tells = tells.collect();
+            let told = self.call(connection, tells).await;
+            for budget in some {
+                let more = budget.purse().is_some_and(|purse| purse.desk().share.is_some());
+                if more {
+                    self.link.is_by_itself(&budget); // something passed meanwhile
+                }
+            }
+            told?;
+        }
+        Ok(())
     }
 
     fn marker_key(&self) -> String {
@@ -156,6 +219,10 @@ impl Lender {
                         Ask::to_look_after(budget, now, unused)
                     });
                     let due: Vec<_> = due.take(BATCH).collect();
+                    if due.is_empty() && now.saturating_sub(self.called) > SILENCE {
+                        redis::cmd("PING").query_async::<()>(&mut connection).await?;
+                        self.called = now;
+                    }
                     self.call(&mut connection, due).await?;
                 }
             }
@@ -167,12 +234,17 @@ impl Lender {
     }
 
     /// One round trip.
-    async fn call(&mut self, connection: &mut MultiplexedConnection, asks: Vec<Ask>) -> Result<(), RedisError> {
+    async fn call(
+        &mut self,
+        connection: &mut MultiplexedConnection,
+        asks: Vec<Ask>,
+    ) -> Result<(), RedisError> {
         if asks.is_empty() {
             return Ok(());
         }
         self.calls.increment(asks.len() as u64);
         let asked = self.now();
+        self.called = asked;
         let mut pipeline = Pipeline::with_capacity(asks.len());
         pipeline.ignore_errors();
         for ask in &asks {
@@ -213,7 +285,10 @@ impl Lender {
 
     async fn give_back(&mut self, connection: &mut MultiplexedConnection) {
         let now = self.now();
-        let held = self.active.drain(..).filter_map(|budget| Ask::to_look_after(&budget, now, true));
+        let held = self
+            .active
+            .drain(..)
+            .filter_map(|budget| Ask::to_look_after(&budget, now, true));
         let mut held: Vec<_> = held.collect();
         while !held.is_empty() {
             let some = held.split_off(held.len().saturating_sub(BATCH));
@@ -244,7 +319,8 @@ impl Lender {
             }
             stays
         });
-        self.fallbacks.absolute(self.link.fallbacks.load(Ordering::Relaxed));
+        self.fallbacks
+            .absolute(self.link.fallbacks.load(Ordering::Relaxed));
     }
 }
 
@@ -267,7 +343,9 @@ impl Ask {
                 }
             }
             Wish::Strict { budget, tokens, tell } => {
-                let call = budget.purse().map(|purse| purse.strict_call(&budget.terms, now, tokens));
+                let call = budget
+                    .purse()
+                    .map(|purse| purse.strict_call(&budget.terms, now, tokens));
                 Self {
                     budget,
                     call: call.unwrap_or_default(),
@@ -301,7 +379,11 @@ impl Ask {
                 full: reply.full,
                 again: reply.again,
             };
-            let taken = if reply.granted > 0 { Taken::Yes(standing) } else { Taken::No(standing) };
+            let taken = if reply.granted > 0 {
+                Taken::Yes(standing)
+            } else {
+                Taken::No(standing)
+            };
             if tell.send(taken).is_err() && reply.granted > 0 {
                 purse.put_back.fetch_add(reply.granted, Ordering::Relaxed); // the client has gone
             }

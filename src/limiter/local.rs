@@ -16,7 +16,11 @@ use super::{
 #[derive(Debug)]
 pub(super) enum Local {
     /// The time at which the bucket is full again, in ticks since `epoch`: one number, so that cores need no lock for it.
-    Bucket { rule: bucket::Rule, full_at: AtomicU64, epoch: u64 },
+    Bucket {
+        rule: bucket::Rule,
+        full_at: AtomicU64,
+        epoch: u64,
+    },
     /// Counted under a lock, which is held for as long as it takes to add up fifty numbers.
     Window(window::Rule, Mutex<Window>),
     /// Likewise.
@@ -61,7 +65,12 @@ impl Local {
                         return (false, of_bucket(rule, debt, tokens));
                     }
                     // The number is all there is to agree upon: nothing else is published with it.
-                    match full_at.compare_exchange_weak(full, now + after, Ordering::Relaxed, Ordering::Relaxed) {
+                    match full_at.compare_exchange_weak(
+                        full,
+                        now + after,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    ) {
                         Ok(_) => return (true, of_bucket(rule, after, 1)),
                         Err(other) => full = other,
                     }
@@ -155,7 +164,10 @@ mod tests {
         for rule in [
             Rule::Bucket(bucket::Rule::new(1000, 1_000_000_000, 1000)),
             Rule::Window(window::Rule::new(1000, 1_000_000_000)),
-            Rule::Period(period::Rule { max: 1000, unit: period::Unit::Day }),
+            Rule::Period(period::Rule {
+                max: 1000,
+                unit: period::Unit::Day,
+            }),
         ] {
             let local = Arc::new(Local::new(rule, 0));
             let take = |local: Arc<Local>| move || (0..900).filter(|_| local.take(7, 1).0).count();
@@ -170,13 +182,20 @@ mod tests {
         for rule in [
             Rule::Bucket(bucket::Rule::new(2, 1_000_000_000, 2)),
             Rule::Window(window::Rule::new(2, 1_000_000_000)),
-            Rule::Period(period::Rule { max: 2, unit: period::Unit::Month }),
+            Rule::Period(period::Rule {
+                max: 2,
+                unit: period::Unit::Month,
+            }),
         ] {
             let local = Local::new(rule, 0);
             assert_eq!((local.take(9, 2).0, local.take(9, 1).0), (true, false));
             assert!(local.until_full(9) > 0);
             local.put_back(1);
-            assert_eq!((local.take(9, 2).0, local.take(9, 1).0), (false, true), "{rule:?}");
+            assert_eq!(
+                (local.take(9, 2).0, local.take(9, 1).0),
+                (false, true),
+                "{rule:?}"
+            );
         }
     }
 }

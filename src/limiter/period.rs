@@ -39,7 +39,11 @@ impl Unit {
             Self::Month => {
                 // Howard Hinnant's civil calendar: years begin in March, so that the odd month is the last.
                 let (year, month) = year_and_month(day);
-                let (year, month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+                let (year, month) = if month == 12 {
+                    (year + 1, 1)
+                } else {
+                    (year, month + 1)
+                };
                 first_day(year, month) * DAY
             }
         }
@@ -108,13 +112,28 @@ mod tests {
 
     #[test]
     fn a_quota_begins_anew_with_the_next_span() {
-        let rule = Rule { max: 5, unit: Unit::Day };
+        let rule = Rule {
+            max: 5,
+            unit: Unit::Day,
+        };
         let mut period = Period::default();
         period.pass(&rule, DAY + 5);
         period.used = 5;
         period.pass(&rule, 2 * DAY - 1);
-        assert_eq!(period, Period { end: 2 * DAY, used: 5 });
+        assert_eq!(
+            period,
+            Period {
+                end: 2 * DAY,
+                used: 5
+            }
+        );
         period.pass(&rule, 2 * DAY);
-        assert_eq!(period, Period { end: 3 * DAY, used: 0 });
+        assert_eq!(
+            period,
+            Period {
+                end: 3 * DAY,
+                used: 0
+            }
+        );
     }
 }

@@ -16,12 +16,13 @@ use super::{
 pub(super) struct Known {
     /// When the answer came, in microseconds of the node's clock; 0 if there was none.
     pub(super) at: u64,
-    /// The debt of a bucket in ticks, or how many were used.
+    /// The debt of a bucket in ticks, or how many were used or leased.
     pub(super) state: u64,
     /// How many were left for all.
     pub(super) left: u64,
-    /// How many answers there were, to anybody.
+    /// How many answers there were, to anybody, and when the first.
     pub(super) version: u64,
+    pub(super) born: u64,
     /// The end of the calendar's span, by the clock of Redis.
     pub(super) period_end: u64,
     /// What this node itself used of a sliding window.
@@ -99,7 +100,11 @@ impl Share {
                 let is_over = now >= known.period_end;
                 Counted::Period {
                     rule: *rule,
-                    end: if is_over { rule.unit.end(now) } else { known.period_end },
+                    end: if is_over {
+                        rule.unit.end(now)
+                    } else {
+                        known.period_end
+                    },
                     left: if is_over { rule.max } else { known.left } / nodes,
                 }
             }
@@ -122,7 +127,10 @@ impl Share {
                 if enough {
                     bucket.debt = debt;
                 }
-                (enough, of_bucket(rule, bucket.debt, if enough { 1 } else { tokens }))
+                (
+                    enough,
+                    of_bucket(rule, bucket.debt, if enough { 1 } else { tokens }),
+                )
             }
             Counted::Window {
                 rule,
@@ -246,7 +254,11 @@ mod tests {
         let mut share = Share::of(&rule, &known, 3, SECOND);
         assert_eq!(takes(&mut share, SECOND), 10);
         assert_eq!(takes(&mut share, 4 * SECOND), 10, "30 came in for three nodes");
-        assert_eq!(takes(&mut share, 99 * SECOND), 30, "no more than a third, however long it takes");
+        assert_eq!(
+            takes(&mut share, 99 * SECOND),
+            30,
+            "no more than a third, however long it takes"
+        );
         assert_eq!(share.spent(), 50);
         assert_eq!(bucket.left(share.state(&known, 99 * SECOND)), 0);
         assert_eq!(bucket.left(share.state(&known, 102 * SECOND)), 30);
@@ -256,7 +268,11 @@ mod tests {
     fn a_budget_that_nobody_has_asked_for_is_full() {
         let rule = Rule::Bucket(bucket::Rule::new(10, SECOND, 10));
         assert_eq!(takes(&mut Share::of(&rule, &Known::default(), 3, 5), 5), 3);
-        assert_eq!(takes(&mut Share::of(&rule, &Known::default(), 20, 5), 5), 1, "one at least");
+        assert_eq!(
+            takes(&mut Share::of(&rule, &Known::default(), 20, 5), 5),
+            1,
+            "one at least"
+        );
     }
 
     #[test]
@@ -265,7 +281,12 @@ mod tests {
         let Rule::Window(window) = rule else { return };
         let now = 100 * SECOND;
         let known = |own: u64| {
-            let mut known = Known { at: now, state: 60, left: 30, ..Known::default() };
+            let mut known = Known {
+                at: now,
+                state: 60,
+                left: 30,
+                ..Known::default()
+            };
             known.own.count(&window, now, own);
             known
         };
@@ -287,9 +308,18 @@ mod tests {
 
     #[test]
     fn a_share_of_a_quota_is_a_part_of_what_is_left_of_it() {
-        let rule = Rule::Period(period::Rule { max: 90, unit: period::Unit::Day });
+        let rule = Rule::Period(period::Rule {
+            max: 90,
+            unit: period::Unit::Day,
+        });
         let end = period::Unit::Day.end(5);
-        let known = Known { at: 5, state: 60, left: 30, period_end: end, ..Known::default() };
+        let known = Known {
+            at: 5,
+            state: 60,
+            left: 30,
+            period_end: end,
+            ..Known::default()
+        };
         let mut share = Share::of(&rule, &known, 3, 5);
         assert_eq!(takes(&mut share, 5), 10);
         assert_eq!(takes(&mut share, end), 30);

@@ -68,6 +68,10 @@ pub(crate) static SEALING: LazyLock<Arc<SealingKeys>> = LazyLock::new(|| {
 
 /// The secrets that test nodes have are `${TOKEN}`, files, and what was sealed with [`SEALING`].
 fn published() -> Published {
+    published_with(Limiter::alone())
+}
+
+fn published_with(limiter: Limiter) -> Published {
     let variables = [("TOKEN".to_owned(), "Bearer of-the-gateway".to_owned())];
     let resolver = SecretResolver::new(variables.into(), Some(Arc::clone(&SEALING)));
     let secrets = move |secret: &Secret, purpose: Purpose<'_>| {
@@ -76,7 +80,7 @@ fn published() -> Published {
             .map(|value| value.expose().clone())
             .map_err(|error| SecretMissing(error.to_string()))
     };
-    Published::new(Arc::new(secrets), Limiter::alone())
+    Published::new(Arc::new(secrets), limiter)
 }
 
 impl Node {
@@ -86,7 +90,12 @@ impl Node {
     }
 
     pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
-        let published = published();
+        Self::limited_by(options, &Limiter::alone(), events)
+    }
+
+    /// A gateway whose budgets are kept there.
+    pub(crate) fn limited_by(options: Options, limiter: &Limiter, events: &[Event]) -> Self {
+        let published = published_with(limiter.clone());
         let gateway = Gateway::start(options, &published).unwrap();
         let mut node = Self {
             gateway,

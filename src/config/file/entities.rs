@@ -124,10 +124,9 @@ impl Reading<'_> {
                 self.mistake("missing field `path`", &item.place(), Some(help));
                 continue;
             };
-            let (Some(path), Some(limit)) = (
-                self.value::<PathPattern>(&path),
-                self.value::<RateLimit>(&limit),
-            ) else {
+            let (Some(path), Some(limit)) =
+                (self.value::<PathPattern>(&path), self.value::<RateLimit>(&limit))
+            else {
                 continue;
             };
             let mut met = routes
@@ -136,17 +135,11 @@ impl Reading<'_> {
                 .peekable();
             if met.peek().is_none() {
                 let help = "give the limit to a route, or write the path of one".to_owned();
-                self.mistake(
-                    format!("no route has the path {path}"),
-                    &item.place(),
-                    Some(help),
-                );
+                self.mistake(format!("no route has the path {path}"), &item.place(), Some(help));
                 continue;
             }
             for route in met {
-                route
-                    .rate_limit
-                    .get_or_insert_with(|| limit.clone().into());
+                route.rate_limit.get_or_insert_with(|| limit.clone().into());
             }
         }
     }

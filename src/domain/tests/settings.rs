@@ -51,3 +51,25 @@ fn too_many_trusted_networks_are_refused() {
         Some("/trustedProxies")
     );
 }
+
+#[test]
+fn limits_that_cannot_be_meant_are_refused_where_they_stand() {
+    let check = |limits: serde_json::Value, pointer: Option<&str>| {
+        let put = Command::PutSettings(settings(json!({ "rateLimit": limits })));
+        let refusal = when(&given_backend(), put).err();
+        assert_eq!(refusal.as_ref().and_then(Refusal::pointer), pointer, "{limits}");
+    };
+    check(json!({ "requests": 1, "window": "1s", "burst": 1000 }), None);
+    check(
+        json!({ "requests": 1, "window": "24h", "burst": 367 }),
+        Some("/rateLimit/burst"),
+    );
+    let sliding = json!({ "requests": 1, "window": "1s", "burst": 1, "algorithm": "slidingWindow" });
+    check(sliding.clone(), Some("/rateLimit/burst"));
+    check(
+        json!([{ "requests": 1, "window": "1m" }, sliding]),
+        Some("/rateLimit/1/burst"),
+    );
+    let long = json!({ "requests": 1, "window": "1s", "message": "x".repeat(513) });
+    check(long, Some("/rateLimit/message"));
+}

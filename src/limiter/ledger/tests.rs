@@ -26,10 +26,15 @@ fn rules() -> impl Strategy<Value = Rule> {
     prop_oneof![
         (1u64..500, 1u64..200, 1000u64..60_000_000)
             .prop_map(|(requests, burst, window)| Rule::Bucket(bucket::Rule::new(requests, window, burst))),
-        (1u64..300, 1000u64..10_000_000).prop_map(|(max, window)| Rule::Window(window::Rule::new(max, window))),
+        (1u64..300, 1000u64..10_000_000)
+            .prop_map(|(max, window)| Rule::Window(window::Rule::new(max, window))),
         (1u64..300, any::<bool>()).prop_map(|(max, day)| Rule::Period(period::Rule {
             max,
-            unit: if day { period::Unit::Day } else { period::Unit::Month },
+            unit: if day {
+                period::Unit::Day
+            } else {
+                period::Unit::Month
+            },
         })),
     ]
 }
@@ -38,20 +43,29 @@ fn rules() -> impl Strategy<Value = Rule> {
 
 fn calls() -> impl Strategy<Value = Call> {
     let counts = (0u64..40, 0u64..10, 0u64..20, 0u64..60);
-    let told = (0u64..400, 0u64..6, any::<bool>(), 0u64..3);
+    let told = (0u64..400, 0u64..6, any::<bool>(), 0u64..3, 0u64..3);
     (1u64..50, counts, told, any::<bool>(), 0u64..4).prop_map(
-        |(seq, (held, returned, need, wanted), (told, told_version, told_forced, end), strict, own_uses)| Call {
+        |(
             seq,
-            held,
-            returned,
-            need,
-            wanted: wanted.max(need),
+            (held, returned, need, wanted),
+            (told, told_version, told_forced, end, born),
             strict,
-            told,
-            told_version,
-            told_forced,
-            told_end: period::Unit::Day.end(START) * end.min(1),
             own_uses,
+        )| {
+            Call {
+                seq,
+                held,
+                returned,
+                need,
+                wanted: wanted.max(need),
+                strict,
+                told,
+                told_version,
+                told_born: [0, START, 7][usize::try_from(born).unwrap()],
+                told_forced,
+                told_end: period::Unit::Day.end(START) * end.min(1),
+                own_uses,
+            }
         },
     )
 }
@@ -65,8 +79,11 @@ fn the_script_decides_as_the_ledger_does() {
     let data = tempfile::tempdir().unwrap();
     let (server, connection) = runtime.block_on(valkey(data.path().to_owned()));
     let count = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) });
-    let steps = proptest::collection::vec((0u64..3_000_000, 0..NODES, calls()), 1..40);
+    let mut runner = TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(400)
+    });
+    let steps = proptest::collection::vec((pauses(), 0..NODES, calls()), 1..40);
     let lost = proptest::option::of(0u64..4_000_000);
     runner
         .run(&(rules(), steps, lost), |(rule, steps, lost)| {
@@ -78,6 +95,10 @@ fn the_script_decides_as_the_ledger_does() {
     runtime.block_on(server.stop());
 }
 
+fn pauses() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0), 0u64..3_000_000]
+}
+
 async fn compare(
     mut connection: MultiplexedConnection,
     key: &str,
@@ -87,17 +108,32 @@ async fn compare(
 ) -> Result<(), TestCaseError> {
     let script = redis::Script::new(include_str!("../ledger.lua"));
     let marker = format!("{key}-marker");
-    let _: () = redis::cmd("HSET").arg(&marker).arg("t").arg(1).query_async(&mut connection).await.unwrap();
+    let _: () = redis::cmd("HSET")
+        .arg(&marker)
+        .arg("t")
+        .arg(1)
+        .query_async(&mut connection)
+        .await
+        .unwrap();
     let mut ledger = Ledger::default();
     if let Some(before) = lost {
         let lost = START - before;
-        let _: () = redis::cmd("HSET").arg(&marker).arg("l").arg(lost).query_async(&mut connection).await.unwrap();
+        let _: () = redis::cmd("HSET")
+            .arg(&marker)
+            .arg("l")
+            .arg(lost)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
         ledger = Ledger::doubted(&terms.rule, lost);
     }
     let mut now = START;
     for (pause, node, call) in steps {
         now += pause;
-        let terms = Terms { strict: call.strict, ..terms };
+        let terms = Terms {
+            strict: call.strict,
+            ..terms
+        };
         let node = format!("node-{node}");
         let mut invocation = script.prepare_invoke();
         invocation.key(key).key(&marker);
@@ -106,7 +142,14 @@ async fn compare(
         }
         let answered: Vec<i64> = invocation.invoke_async(&mut connection).await.unwrap();
         let expected = ledger.call(&terms, now, &node, &call);
-        prop_assert_eq!(Reply::read(&answered), expected, "{:?} at {} of {:?}", call, now, terms);
+        prop_assert_eq!(
+            Reply::read(&answered),
+            expected,
+            "{:?} at {} of {:?}",
+            call,
+            now,
+            terms
+        );
     }
     Ok(())
 }
@@ -173,9 +216,40 @@ struct Node {
     until: u64,
     seq: u64,
     version: u64,
+    born: u64,
     sent: Option<(u64, Call)>,
     answered: Option<(u64, Option<Reply>)>,
     given_up: Vec<Call>,
+}
+
+impl Node {
+    fn compose(&mut self, now: u64, wanted: u64, back: bool) -> Call {
+        if now >= self.until {
+            self.tokens = 0;
+        }
+        let returned = if back { std::mem::take(&mut self.tokens) } else { 0 };
+        self.seq += 1;
+        Call {
+            seq: self.seq,
+            held: self.tokens,
+            returned,
+            need: wanted / 2,
+            wanted,
+            told_version: self.version,
+            told_born: self.born,
+            ..Call::default()
+        }
+    }
+
+    fn learn(&mut self, sent: u64, reply: Option<Reply>) {
+        let Some(reply) = reply else { return };
+        if !reply.kept {
+            self.tokens = 0;
+        }
+        self.tokens += reply.granted;
+        self.until = sent + LEASE - MARGIN;
+        (self.version, self.born) = (reply.version, reply.born);
+    }
 }
 
 /// The times at which tokens were spent.
@@ -185,7 +259,10 @@ fn play(rule: Rule, steps: Vec<Step>) -> Vec<u64> {
     let (mut now, mut spent, mut births) = (START, Vec::new(), 0);
     let mut birth = || {
         births += 1;
-        Node { name: format!("node-{births}"), ..Node::default() }
+        Node {
+            name: format!("node-{births}"),
+            ..Node::default()
+        }
     };
     let mut nodes: Vec<Node> = (0..NODES).map(|_| birth()).collect();
     for step in steps {
@@ -193,39 +270,22 @@ fn play(rule: Rule, steps: Vec<Step>) -> Vec<u64> {
             Step::Pass(time) => now += time,
             Step::Spend(node, tokens) => {
                 let node = &mut nodes[node];
-                let tokens = if now < node.until { tokens.min(node.tokens) } else { 0 };
+                let tokens = if now < node.until {
+                    tokens.min(node.tokens)
+                } else {
+                    0
+                };
                 node.tokens -= tokens;
                 spent.extend((0..tokens).map(|_| now));
             }
             Step::Go(node, wanted, back) => {
                 let node = &mut nodes[node];
                 if let Some((sent, reply)) = node.answered.take() {
-                    if let Some(reply) = reply {
-                        if !reply.kept {
-                            node.tokens = 0;
-                        }
-                        node.tokens += reply.granted;
-                        node.until = sent + LEASE - MARGIN;
-                        node.version = reply.version;
-                    }
+                    node.learn(sent, reply);
                 } else if let Some((sent, call)) = node.sent.take() {
                     node.answered = Some((sent, ledger.call(&terms, now, &node.name, &call)));
                 } else {
-                    if now >= node.until {
-                        node.tokens = 0;
-                    }
-                    let returned = if back { std::mem::take(&mut node.tokens) } else { 0 };
-                    node.seq += 1;
-                    let call = Call {
-                        seq: node.seq,
-                        held: node.tokens,
-                        returned,
-                        need: wanted / 2,
-                        wanted,
-                        told_version: node.version,
-                        ..Call::default()
-                    };
-                    node.sent = Some((now, call));
+                    node.sent = Some((now, node.compose(now, wanted, back)));
                 }
             }
             Step::GiveUp(node) => {
@@ -292,7 +352,12 @@ fn a_bucket_that_many_want_is_spent_to_the_last_token() {
     let mut spent = 0;
     for (seq, now) in (START..START + 10_000_000).step_by(3_000).enumerate() {
         let node = format!("node-{}", seq % 3);
-        let call = Call { seq: seq as u64 + 1, need: 1, wanted: 10, ..Call::default() };
+        let call = Call {
+            seq: seq as u64 + 1,
+            need: 1,
+            wanted: 10,
+            ..Call::default()
+        };
         spent += ledger.call(&terms, now, &node, &call).unwrap().granted;
     }
     assert!((10_000..=10_100).contains(&spent), "{spent}");

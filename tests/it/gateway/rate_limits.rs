@@ -26,7 +26,10 @@ async fn statuses(node: &Node, lines: &str, count: usize) -> Vec<u16> {
 #[tokio::test]
 async fn a_route_takes_as_many_requests_as_it_says_and_tells_how_many_are_left() {
     let backend = Upstream::replying(200).start().await;
-    let node = Node::start(&[limited(&backend, r#"{"requests":2,"window":"1h","message":"slow down"}"#)]);
+    let node = Node::start(&[limited(
+        &backend,
+        r#"{"requests":2,"window":"1h","message":"slow down"}"#,
+    )]);
     let first = get(&node, "").await;
     assert_eq!(first.status(), 200);
     assert_eq!(first.header("ratelimit-policy"), Some(r#""perhour";q=2;w=3600"#));
@@ -36,8 +39,16 @@ async fn a_route_takes_as_many_requests_as_it_says_and_tells_how_many_are_left()
 
     let refused = get(&node, "").await;
     assert_refused(&refused, 429, "rate_limited", "http_request_denied");
-    assert_eq!(refused.header("ratelimit-policy"), Some(r#""perhour";q=2;w=3600"#));
-    assert!(refused.header("ratelimit").unwrap().starts_with(r#""perhour";r=0;t="#));
+    assert_eq!(
+        refused.header("ratelimit-policy"),
+        Some(r#""perhour";q=2;w=3600"#)
+    );
+    assert!(
+        refused
+            .header("ratelimit")
+            .unwrap()
+            .starts_with(r#""perhour";r=0;t="#)
+    );
     let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1700..=1800).contains(&seconds), "{seconds}");
     let problem = refused.json();
@@ -73,7 +84,9 @@ async fn every_limit_must_have_room_and_one_that_refuses_costs_the_others_nothin
 async fn the_limit_of_the_settings_holds_for_all_routes_together() {
     let backend = Upstream::replying(200).start().await;
     let node = Node::start(&[
-        settings(r#"{"rateLimit":{"requests":3,"window":"1h"},"rateLimitFields":{"standard":false,"legacy":true}}"#),
+        settings(
+            r#"{"rateLimit":{"requests":3,"window":"1h"},"rateLimitFields":{"standard":false,"legacy":true}}"#,
+        ),
         limited(&backend, r#"{"requests":1,"window":"1h"}"#),
         route("other", "/other", &backend.url()),
     ]);
@@ -124,7 +137,8 @@ async fn a_request_counts_for_its_key_and_without_one_for_its_address() {
 #[tokio::test]
 async fn a_key_has_limits_and_quotas_of_its_own_wherever_it_goes() {
     let backend = Upstream::replying(200).start().await;
-    let limits = json!({ "rateLimit": { "requests": 2, "window": "1h" }, "quotas": { "day": 3, "month": 5 } });
+    let limits =
+        json!({ "rateLimit": { "requests": 2, "window": "1h" }, "quotas": { "day": 3, "month": 5 } });
     let (limited, free) = (Key::new(1).with(limits), Key::new(2));
     let open = |id: &str| route_with(id, &format!("/{id}"), &backend.url(), r#""auth":"required""#);
     let mut node = Node::start(&[open("r"), open("s"), limited.created(), free.created()]);
@@ -134,7 +148,12 @@ async fn a_key_has_limits_and_quotas_of_its_own_wherever_it_goes() {
         Some(r#""key-perhour";q=2;w=3600, "key-day";q=3;w=86400, "key-month";q=5;w=2592000"#)
     );
     assert_eq!(node.client().await.get("/s", &limited.line()).await.status(), 200);
-    assert_refused(&get(&node, &limited.line()).await, 429, "rate_limited", "http_request_denied");
+    assert_refused(
+        &get(&node, &limited.line()).await,
+        429,
+        "rate_limited",
+        "http_request_denied",
+    );
     let unlimited = get(&node, &free.line()).await;
     assert_eq!((unlimited.status(), unlimited.header("ratelimit")), (200, None));
 
@@ -162,7 +181,12 @@ async fn a_request_can_cost_more_than_one() {
 
 #[tokio::test]
 async fn refusals_further_in_say_how_many_are_left_too() {
-    let node = Node::start(&[route_with("r", "/r", "nobody", r#""rateLimit":{"requests":2,"window":"1h"}"#)]);
+    let node = Node::start(&[route_with(
+        "r",
+        "/r",
+        "nobody",
+        r#""rateLimit":{"requests":2,"window":"1h"}"#,
+    )]);
     let response = get(&node, "").await;
     assert_refused(&response, 503, "no_target", "destination_unavailable");
     assert_eq!(response.header("ratelimit"), Some(r#""perhour";r=1;t=1800"#));
