@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Access, Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite,
-    RouteId, Size, UpstreamId, UpstreamUrl,
+    RouteId, Size, UpstreamId, UpstreamUrl, Validation,
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
@@ -84,6 +84,9 @@ pub struct Route {
     /// How much each of its requests counts in every limit.
     #[serde(default, skip_serializing_if = "is_default")]
     pub cost: Cost,
+    /// What a request must have and be before it is sent on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validate: Validation,
     /// When to stop asking the upstream; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -133,6 +136,7 @@ impl Route {
             auth: Auth::None,
             rate_limit: None,
             cost: Cost::default(),
+            validate: Validation::default(),
             circuit_breaker: None,
             timeout: None,
             max_body_size: None,
@@ -141,9 +145,9 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third, `access`, `cost` and most of `rateLimit` with the fourth.
+    /// to responses came with the third, `access`, `validate`, `cost` and most of `rateLimit` with the fourth.
     pub fn reader_level(&self) -> u32 {
-        if !is_default(&self.access) {
+        if !is_default(&self.access) || !is_default(&self.validate) {
             return 4;
         }
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
@@ -335,6 +339,7 @@ mod tests {
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""access":{"allow":[]}"#), 1);
         assert_eq!(level(r#""access":{"allow":["::1"]}"#), 4);
+        assert_eq!(level(r#""validate":{"body":{"schema":true}}"#), 4);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1},"cost":1"#), 1);
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1,"per":"key"}"#), 4);

@@ -24,6 +24,7 @@ use super::{
     origin::Origin,
     rate_limit::CompiledLimits,
     snapshot::{SecretMissing, Secrets, Workshop},
+    validate::CompiledValidation,
 };
 use crate::routing::Ruled;
 
@@ -36,6 +37,8 @@ pub(super) struct CompiledRoute {
     pub(super) destination: Destination,
     /// From where its requests may come, if it says so.
     pub(super) access: Option<Box<CompiledAccess>>,
+    /// What its requests must be, if it says so.
+    pub(super) validation: Option<Arc<CompiledValidation>>,
     /// What it does to messages, if it does anything.
     pub(super) edits: Option<Box<CompiledEdits>>,
     /// What it says of pages of other origins.
@@ -123,6 +126,10 @@ impl CompiledRoute {
             destination,
             access: CompiledAccess::compile(&route.access),
             edits: CompiledEdits::compile(route),
+            validation: CompiledValidation::compile(
+                route,
+                before.and_then(|before| before.validation.as_ref()),
+            ),
             cors: CompiledCors::compile(route.cors.as_ref()),
             compression: compress::compile(route.compression.as_ref()),
             limits: CompiledLimits::of_route(route.id.as_str(), route.rate_limit.as_ref(), &workshop.limiter),

@@ -1,6 +1,7 @@
 //! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
 mod denied;
+mod invalid;
 mod unreachable;
 
 use std::{
@@ -11,12 +12,14 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+pub(super) use self::invalid::Invalid;
 use super::{
     authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc, rate_limit::Exceeded,
 };
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal},
+    validation::Mistake,
 };
 
 /// Seconds after which a client may well try again, sent with every 503.
@@ -68,6 +71,8 @@ pub(super) enum Refusal {
     LimitExceeded(Box<Exceeded>),
     /// A limit that must hold cannot be asked.
     LimitUnavailable,
+    /// It is not what the route takes.
+    Invalid(Invalid),
     /// The upstream is not there, or has no target.
     NoTarget,
     /// This node has no value for the upstream's credential.
@@ -254,6 +259,7 @@ impl Refusal {
                 "How many requests may pass cannot be found out at present.",
                 "proxy_internal_error",
             ),
+            Self::Invalid(reason) => reason.words(),
             Self::NoTarget => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no_target",
@@ -316,6 +322,14 @@ impl Refusal {
         )
     }
 
+    /// What is wrong with the request, one by one.
+    fn mistakes(&self) -> Vec<Mistake> {
+        match self {
+            Self::Invalid(reason) => reason.mistakes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What a client is not told.
     fn cause(&self) -> Option<String> {
         match self {
@@ -349,8 +363,11 @@ impl Refusal {
             problem.kind = QUOTA_EXCEEDED;
             problem.violated_policies = vec![exceeded.limit.to_string()];
         }
-        let mut response = problem.into_response().map(Body::own);
+        let mut response = problem.naming(self.mistakes()).into_response().map(Body::own);
         let headers = response.headers_mut();
+        if let Self::Invalid(reason) = &self {
+            reason.advise(headers);
+        }
         if let Ok(value) = HeaderValue::try_from(format!("flexgate; error={}", words.error)) {
             headers.insert(PROXY_STATUS, value);
         }

@@ -44,6 +44,7 @@ mod repetitions;
 mod routes;
 mod settings;
 mod upstreams;
+mod validation;
 mod waiting;
 
 /// The token that opens the API in tests.

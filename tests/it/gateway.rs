@@ -24,6 +24,7 @@ mod recording;
 mod resolution;
 mod tls;
 mod tunnels;
+mod validation;
 
 use std::{
     net::SocketAddr,
