@@ -38,6 +38,7 @@ mod destinations;
 mod document;
 mod events;
 mod health;
+mod keys;
 mod nodes;
 mod outages;
 mod repetitions;
