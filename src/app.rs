@@ -3,7 +3,7 @@
 //! `up` brings its own servers and runs every role in one process; `serve` runs some roles against servers that exist.
 //! Tests start the same [`Process`].
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use tokio::{
     runtime::{Builder, Runtime},
@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     gateway::{GatewayError, TlsFilesError},
     journal::jetstream::{ConnectError, streams::ProvisionError},
+    limiter::LenderError,
     membership::identity::IdentityError,
     outcomes::outbox::OutboxError,
 };
@@ -24,6 +25,7 @@ mod checks;
 mod cluster;
 mod demo;
 mod file;
+mod limits;
 mod ports;
 mod process;
 pub mod projector;
@@ -41,7 +43,7 @@ pub use servers::Endpoints;
 const CONTROL_THREADS: usize = 2;
 /// How long `down` waits for the process that it stops.
 #[cfg(feature = "devstack")]
-const DOWN_DEADLINE: Duration = Duration::from_mins(1);
+const DOWN_DEADLINE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Why a process does not start, or does not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +94,9 @@ pub enum Error {
     /// The configuration file is refused, and there is no other configuration.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Rate limits cannot be shared.
+    #[error(transparent)]
+    Limits(#[from] LenderError),
     /// The admin token cannot be kept.
     #[error(transparent)]
     Token(#[from] crate::config::TokenError),

@@ -62,6 +62,17 @@ impl FlexGate {
         backend: u16,
         recording: Recording,
     ) -> Self {
+        Self::start_with(folder, (gateways, threads), backend, recording, &[]).await
+    }
+
+    /// The same with further variables.
+    pub async fn start_with(
+        folder: &Path,
+        (gateways, threads): (usize, usize),
+        backend: u16,
+        recording: Recording,
+        more: &[(&str, &str)],
+    ) -> Self {
         let (nats, _) = nats(folder).await;
         let certificate = Certificate::make(folder);
         let start = |role: &str, data: String| {
@@ -90,6 +101,7 @@ impl FlexGate {
                     if recording == Recording::On { "on" } else { "off" },
                 )
                 .env("FLEXGATE_LOG", "warn")
+                .envs(more.iter().copied())
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap();
@@ -189,6 +201,14 @@ pub async fn nats(folder: &Path) -> (Server, Link) {
 pub async fn postgres(folder: &Path) -> Server {
     let binary = binaries().postgres().await.unwrap();
     Server::postgres(options(folder.join("postgres"), binary))
+        .await
+        .unwrap()
+}
+
+/// Valkey, in memory.
+pub async fn valkey(folder: &Path) -> Server {
+    let binary = binaries().valkey().await.unwrap();
+    Server::valkey(options(folder.join("valkey"), binary))
         .await
         .unwrap()
 }

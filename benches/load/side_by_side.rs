@@ -154,7 +154,7 @@ fn contest<const N: usize>(
 }
 
 /// Ratios of turns that followed each other.
-fn compare(
+pub fn compare(
     what: &str,
     (one, other): (&[Measured], &[Measured]),
     of: impl Fn(&Measured) -> f64,
@@ -178,7 +178,8 @@ fn compare(
     );
 }
 
-fn median(turns: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
+/// The median of what was measured in turns.
+pub fn median(turns: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
     let mut values: Vec<f64> = turns.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -23,8 +23,7 @@ pub use self::{
     signing::Signing,
 };
 use crate::{
-    Methods, RouteId, Secret, Timestamp, policy::RateLimit, recording::is_default, route::Name,
-    settings::networks,
+    Methods, RateLimits, RouteId, Secret, Timestamp, recording::is_default, route::Name, settings::networks,
 };
 
 /// The most earlier secrets that are still valid.
@@ -70,7 +69,7 @@ pub struct Particulars {
     /// Certificates that stand for it.
     pub certificates: Vec<CertificateName>,
     /// How many requests it may send.
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     pub quotas: Quotas,
     /// What it signs requests with, if it does.
@@ -163,7 +162,7 @@ pub struct KeyTerms {
     pub certificates: Vec<CertificateName>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     pub quotas: Quotas,
@@ -208,7 +207,7 @@ struct Written {
     certificates: Vec<CertificateName>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<RateLimit>,
+    rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     quotas: Quotas,

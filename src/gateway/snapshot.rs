@@ -24,12 +24,14 @@ use super::{
     cors::CompiledCors,
     matched::Matched,
     origin::Origins,
+    rate_limit::CompiledLimits,
     signature::Signer,
     tokens::{FETCH_PAUSE, FetchDesk, Tokens},
 };
 use crate::{
     domain::{Changed, ConfigState, Keys},
     egress::Guard,
+    limiter::Limiter,
     routing::Table,
 };
 
@@ -59,6 +61,10 @@ pub struct Snapshot {
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
     pub(super) compression: Choice<Compressing>,
+    /// How many requests the settings let pass, if they say so.
+    pub(super) limits: Option<Box<CompiledLimits>>,
+    /// Where budgets are kept.
+    pub(super) limiter: Limiter,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -92,16 +98,17 @@ struct Inner {
 pub(super) struct Workshop {
     pub(super) origins: Origins,
     pub(super) secrets: Secrets,
+    pub(super) limiter: Limiter,
 }
 
 impl Published {
-    /// Nothing published yet: requests are refused until [`Published::publish`].
-    pub fn new(secrets: Secrets) -> Self {
-        Self::with_fetch_pause(secrets, FETCH_PAUSE)
+    /// Nothing published yet: requests are refused until [`Published::publish`]. The limiter keeps the budgets of limits.
+    pub fn new(secrets: Secrets, limiter: Limiter) -> Self {
+        Self::with_fetch_pause(secrets, limiter, FETCH_PAUSE)
     }
 
     /// The same, with another time that at least lies between two fetches of the keys of one provider of tokens.
-    pub fn with_fetch_pause(secrets: Secrets, pause: Duration) -> Self {
+    pub fn with_fetch_pause(secrets: Secrets, limiter: Limiter, pause: Duration) -> Self {
         Self(Arc::new(Inner {
             current: ArcSwap::from_pointee(Snapshot {
                 generation: 0,
@@ -117,6 +124,8 @@ impl Published {
                 access: None,
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
+                limits: None,
+                limiter: limiter.clone(),
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
@@ -124,6 +133,7 @@ impl Published {
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
+                limiter,
             }),
         }))
     }
@@ -171,6 +181,11 @@ impl Published {
             access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
+            limits: CompiledLimits::of_settings(
+                state.settings().value.rate_limit.as_ref(),
+                &workshop.limiter,
+            ),
+            limiter: workshop.limiter.clone(),
             matched: Matched::default(),
         };
         match changed {

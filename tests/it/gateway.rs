@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod lines;
 mod names;
+mod rate_limits;
 mod recording;
 mod resolution;
 mod signatures;
@@ -38,6 +39,7 @@ use flexgate::{
     config::SecretResolver,
     domain::{Changed, ConfigState, Stamp, evolve},
     gateway::{Gateway, Options, Published, SecretMissing, Secrets},
+    limiter::Limiter,
     sealing::SealingKeys,
 };
 use flexgate_schemas::{Event, Secret, Timestamp, secret::Purpose};
@@ -80,7 +82,7 @@ fn secrets() -> Secrets {
 }
 
 fn published() -> Published {
-    Published::new(secrets())
+    Published::new(secrets(), Limiter::alone())
 }
 
 impl Node {
@@ -91,6 +93,11 @@ impl Node {
 
     pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
         Self::start_on(published(), options, events)
+    }
+
+    /// A gateway whose budgets are kept there.
+    pub(crate) fn limited_by(options: Options, limiter: &Limiter, events: &[Event]) -> Self {
+        Self::start_on(Published::new(secrets(), limiter.clone()), options, events)
     }
 
     fn start_on(published: Published, options: Options, events: &[Event]) -> Self {
@@ -186,5 +193,8 @@ fn assert_refused(response: &Message, status: u16, code: &str, proxy_status: &st
         response.header("x-correlation-id")
     );
     assert!(problem["instance"].as_str().is_some() && problem["revision"].as_u64().is_some());
-    assert_eq!(response.header("retry-after").is_some(), status == 503);
+    assert_eq!(
+        response.header("retry-after").is_some(),
+        matches!(status, 429 | 503)
+    );
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use flexgate::{
     drain::Tasks,
     gateway::{Published, Roots, TokenKeys, TokenKeysReport},
+    limiter::Limiter,
 };
 use flexgate_schemas::{Event, Secret, secret::Purpose};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -65,7 +66,7 @@ impl Corp {
 
     /// One that may ask as often as it misses a key.
     async fn hasty(server: &KeyServer) -> Self {
-        let published = Published::with_fetch_pause(super::secrets(), Duration::ZERO);
+        let published = Published::with_fetch_pause(super::secrets(), Limiter::alone(), Duration::ZERO);
         let provider = provider(&json!({"algorithms": ["ES256"], "jwksUrl": server.url()}));
         Self::on(published, server, &provider).await
     }
