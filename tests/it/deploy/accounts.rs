@@ -55,12 +55,14 @@ impl User {
 
     /// Asks for something that is to be answered on another subject, and waits until the server has answered such a
     /// question, asked after it, where it should.
-    async fn asks(&mut self, name: &str, subject: &str, answer_to: &str) {
-        let objections = self.says(&format!("PUB {subject} {answer_to} 0\r\n\r\n")).await;
+    async fn asks(&mut self, name: &str, (subject, question): (&str, &str), answer_to: &str) {
+        let objections = self
+            .says(&format!("PUB {subject} {answer_to} {length}\r\n{question}\r\n"))
+            .await;
         assert_eq!(objections, "", "{subject}");
         let inbox = format!("_INBOX.{name}.here");
         self.says(&format!("SUB {inbox} 1\r\n")).await;
-        let question = format!("PUB {subject} {inbox} 0\r\n\r\n");
+        let question = format!("PUB {subject} {inbox} {length}\r\n{question}\r\n");
         self.0.write_all(question.as_bytes()).await.unwrap();
         let answered = async {
             let mut line = String::new();
@@ -158,15 +160,23 @@ async fn nobody_has_the_server_write_the_configuration_for_them() {
     knows(&api, 1).await;
     let before = created(&api, "a", &upstream).await;
 
-    // What the server answers would be a message of CONFIG that nobody can read.
-    for (name, subject) in [
-        ("gateway", "$JS.API.STREAM.INFO.FLEXGATE_CONFIG"),
-        ("gateway", "flexgate.outcome.node"),
-        ("projector", "$JS.API.STREAM.INFO.FLEXGATE_OUTCOMES"),
-        ("projector", "flexgate.rollup.hour.2026010100"),
+    // What the server answers, or pushes, would be a message of CONFIG that nobody can read.
+    let pushed = |stream: &str| {
+        let config = json!({ "deliver_subject": "flexgate.config.route.a", "deliver_policy": "all", "ack_policy": "none" });
+        json!({ "stream_name": stream, "config": config }).to_string()
+    };
+    let (nodes, rollups) = (pushed("KV_FLEXGATE_NODES"), pushed("FLEXGATE_ROLLUPS"));
+    for (name, subject, question) in [
+        ("gateway", "$JS.API.STREAM.INFO.FLEXGATE_CONFIG", ""),
+        ("gateway", "flexgate.outcome.node", ""),
+        ("gateway", "$JS.API.CONSUMER.CREATE.KV_FLEXGATE_NODES", &nodes),
+        ("projector", "$JS.API.STREAM.INFO.FLEXGATE_OUTCOMES", ""),
+        ("projector", "flexgate.rollup.hour.2026010100", ""),
+        ("projector", "$JS.API.CONSUMER.CREATE.FLEXGATE_ROLLUPS", &rollups),
     ] {
         let mut user = User::log_in(&nats, name).await;
-        user.asks(name, subject, "flexgate.config.route.a").await;
+        user.asks(name, (subject, question), "flexgate.config.route.a")
+            .await;
     }
     assert_eq!(
         created(&api, "b", &upstream).await,
