@@ -11,6 +11,10 @@ use flexgate::{
     devstack::{Binaries, Durability, Server, ServerOptions},
     journal::jetstream::{Link, Names, streams},
 };
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::client::Admin;
 
 /// How long anything may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,6 +66,32 @@ impl FlexGate {
         backend: u16,
         recording: Recording,
     ) -> Self {
+        let flexgate = Self::bare(folder, gateways, threads, recording, None).await;
+        flexgate.create_route(backend, &json!({}));
+        flexgate
+    }
+
+    /// Starts one gateway that records, and routes everything to a backend that has such a policy. `redis` has the budgets
+    /// of its limits.
+    pub async fn guarded(
+        folder: &Path,
+        threads: usize,
+        backend: u16,
+        redis: &Server,
+        policy: &Value,
+    ) -> Self {
+        let flexgate = Self::bare(folder, 1, threads, Recording::On, Some(redis)).await;
+        flexgate.create_route(backend, policy);
+        flexgate
+    }
+
+    async fn bare(
+        folder: &Path,
+        gateways: usize,
+        threads: usize,
+        recording: Recording,
+        redis: Option<&Server>,
+    ) -> Self {
         let (nats, _) = nats(folder).await;
         let certificate = Certificate::make(folder);
         let start = |role: &str, data: String| {
@@ -90,6 +120,7 @@ impl FlexGate {
                     if recording == Recording::On { "on" } else { "off" },
                 )
                 .env("FLEXGATE_LOG", "warn")
+                .envs(redis.map(|redis| ("REDIS_URL", redis.url())))
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap();
@@ -107,24 +138,35 @@ impl FlexGate {
             .iter()
             .chain([&admin])
             .for_each(|node| wait_for(node.port));
-        let flexgate = Self {
+        Self {
             gateways,
             admin,
             nats,
-        };
-        flexgate.create_route(&format!("http://127.0.0.1:{backend}"));
-        flexgate
+        }
     }
 
-    fn create_route(&self, upstream: &str) {
+    fn create_route(&self, backend: u16, policy: &Value) {
+        let upstream = format!("http://127.0.0.1:{backend}");
         let created = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-            .args(["routes", "create", "--path", "/*", "--upstream", upstream])
+            .args(["routes", "create", "--path", "/*", "--upstream", &upstream])
+            .args(["--data", &policy.to_string()])
             .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
             .env("FLEXGATE_ADMIN_ADDR", self.admin().to_string())
             .stdout(Stdio::null())
             .status()
             .unwrap();
         assert!(created.success(), "the route could not be made");
+    }
+
+    /// Makes an API key, and says what a client sends.
+    pub async fn create_key(&self) -> String {
+        let admin = Admin {
+            addr: self.admin(),
+            token: TOKEN.to_owned(),
+        };
+        let key = json!({ "name": "bench" });
+        let created = admin.call(Method::POST, "/api/keys?wait=nodes", Some(key)).await;
+        created.json()["secret"].as_str().unwrap().to_owned()
     }
 
     /// Where its NATS listens.
@@ -189,6 +231,14 @@ pub async fn nats(folder: &Path) -> (Server, Link) {
 pub async fn postgres(folder: &Path) -> Server {
     let binary = binaries().postgres().await.unwrap();
     Server::postgres(options(folder.join("postgres"), binary))
+        .await
+        .unwrap()
+}
+
+/// Valkey, as it comes.
+pub async fn valkey(folder: &Path) -> Server {
+    let binary = binaries().valkey().await.unwrap();
+    Server::valkey(options(folder.join("valkey"), binary))
         .await
         .unwrap()
 }
