@@ -24,6 +24,7 @@ mod events;
 pub(crate) mod health;
 mod idempotency;
 mod json;
+mod keys;
 pub(crate) mod metrics;
 mod nodes;
 pub mod openapi;
@@ -112,6 +113,7 @@ fn resources() -> Vec<Resource<Shared>> {
     let mut all = Vec::new();
     all.extend(routes::resources());
     all.extend(upstreams::resources());
+    all.extend(keys::resources());
     all.extend(settings::resources());
     all.extend(apply::resources());
     all.extend(nodes::resources());

@@ -11,6 +11,7 @@ mod entity;
 mod events;
 mod exit;
 mod invocation;
+mod keys;
 mod migrate;
 mod nodes;
 mod output;
@@ -68,6 +69,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Apply(options) => apply::apply(invocation, options),
         Command::Routes(verb) => routes::run(invocation, verb),
         Command::Upstreams(verb) => upstreams::run(invocation, verb),
+        Command::Keys(verb) => keys::run(invocation, verb),
         Command::Secrets(verb) => secrets::run(invocation, verb),
         Command::Events(verb) => events::run(invocation, verb),
         Command::Nodes(verb) => nodes::run(invocation, verb),

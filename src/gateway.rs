@@ -34,8 +34,10 @@ mod forward;
 mod forwarded;
 mod grpc;
 mod headers;
+mod held;
 mod ids;
 mod inbound_tls;
+mod judges;
 mod limit;
 mod line;
 mod listen;
@@ -52,6 +54,7 @@ mod protect;
 mod record;
 mod refusal;
 mod refuse;
+mod request_body;
 mod resolve;
 mod seat;
 mod snapshot;
@@ -61,6 +64,7 @@ mod strand;
 mod tls;
 mod trace;
 mod tunnel;
+mod validate;
 mod values;
 mod vary;
 mod via;
@@ -80,6 +84,8 @@ use tokio::{sync::watch, time::Instant};
 use self::{
     core::Phase,
     crowd::Crowd,
+    held::Shelf,
+    judges::Judges,
     listen::Listeners,
     seat::{Seat, Taken},
     tls::Tls,
@@ -162,6 +168,7 @@ impl Gateway {
         };
         let address_key = RandomState::new();
         let crowd = Crowd::new(options.client_connections_max);
+        let (shelf, judges) = (Shelf::new(), Judges::new(options.threads));
         let mut seat = |(number, listener)| Seat {
             number,
             listener,
@@ -170,6 +177,8 @@ impl Gateway {
             published: routing.clone(),
             via: Arc::clone(&via),
             crowd: Arc::clone(&crowd),
+            shelf: Arc::clone(&shelf),
+            judges: Arc::clone(&judges),
             tls: tls.clone(),
             id_key,
             address_key: address_key.clone(),

@@ -22,3 +22,5 @@ pub mod problem;
 pub mod routing;
 pub mod sealing;
 pub mod telemetry;
+mod unambiguous;
+pub mod validation;

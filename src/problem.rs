@@ -7,7 +7,8 @@ use serde::Serialize;
 
 /// What went wrong, for a person and for a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Problem {
+#[schemars(rename = "Problem")]
+pub struct Problem<M = FieldError> {
     /// Identifies the kind; `about:blank` when `code` says it all.
     #[serde(rename = "type")]
     pub kind: &'static str,
@@ -32,7 +33,7 @@ pub struct Problem {
     pub revision: Option<u64>,
     /// Each mistake of an invalid request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
+    pub errors: Vec<M>,
 }
 
 /// One mistake in a request body.
@@ -69,6 +70,23 @@ impl Problem {
         }
     }
 
+    /// With these mistakes.
+    pub fn naming<M>(self, errors: Vec<M>) -> Problem<M> {
+        Problem {
+            kind: self.kind,
+            title: self.title,
+            status: self.status,
+            detail: self.detail,
+            instance: self.instance,
+            code: self.code,
+            correlation_id: self.correlation_id,
+            revision: self.revision,
+            errors,
+        }
+    }
+}
+
+impl<M: Serialize> Problem<M> {
     /// The response that carries it.
     pub fn into_response(self) -> Response<Bytes> {
         let body = serde_json::to_vec(&self).expect("a problem has string keys only");

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use flexgate_schemas::Route;
 
-pub(crate) use fit::{decoded, parameters, values_of};
+pub(crate) use fit::{decoded, fits, fits_decoded, parameters, values_of};
 pub use host::{HostRefusal, normalize_host};
 pub use path::{NormalPath, PathRefusal, normalize};
 pub use protection::{Protection, unmet_key_protection, unmet_protection};

@@ -4,7 +4,11 @@ pub mod metrics;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt as _, registry,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{Log, LogFormat};
 
@@ -18,16 +22,21 @@ pub fn install_crypto() {
 /// Begins to log. A second call changes nothing: tests start several processes' worth of us in one.
 pub fn init(log: &Log) {
     let filter = EnvFilter::builder().parse_lossy(&log.filter); // parsed once already, in `config`
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr);
-    let begun = match log.format {
-        LogFormat::Text => lines
-            .with_ansi(log.colour && io::stderr().is_terminal())
-            .try_init(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .try_init(),
+    let lines = fmt::layer().with_writer(io::stderr);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(log.colour && io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
+    let begun = registry()
+        .with(lines)
+        .with(filter)
+        .with(filter_fn(has_no_payload))
+        .try_init();
     drop(begun);
+}
+
+/// Whether a line is none of those in which the client of NATS writes down every message, and the password that it connects
+/// with. Whoever asks for every detail does not ask for the hashes and the sealed secrets in the log.
+fn has_no_payload(line: &Metadata<'_>) -> bool {
+    !line.target().starts_with("async_nats") || *line.level() <= Level::INFO
 }

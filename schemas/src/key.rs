@@ -1,6 +1,8 @@
 //! API keys: who may send requests, by a secret of which only the hash is known.
 
+mod given;
 mod id;
+mod overlap;
 pub mod secret;
 
 use std::{collections::BTreeSet, fmt, num::NonZeroU64};
@@ -11,7 +13,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    given::GivenKey,
     id::{KeyId, KeyIdError},
+    overlap::{Overlap, OverlapError},
     secret::{SecretHash, SecretHashError},
 };
 use crate::{

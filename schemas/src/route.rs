@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Access, Authority, Compression, Cors, HostPattern, Matchers, Methods, Millis, PathPattern, Rewrite,
-    RouteId, Size, UpstreamId, UpstreamUrl,
+    RouteId, Size, UpstreamId, UpstreamUrl, Validation,
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
@@ -80,6 +80,9 @@ pub struct Route {
     /// How many requests it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
+    /// What a request must have and be before it is sent on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub validate: Validation,
     /// When to stop asking the upstream; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -128,6 +131,7 @@ impl Route {
             access: Access::default(),
             auth: Auth::None,
             rate_limit: None,
+            validate: Validation::default(),
             circuit_breaker: None,
             timeout: None,
             max_body_size: None,
@@ -136,9 +140,9 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third, `access` with the fourth.
+    /// to responses came with the third, `access` and `validate` with the fourth.
     pub fn reader_level(&self) -> u32 {
-        if !is_default(&self.access) {
+        if !is_default(&self.access) || !is_default(&self.validate) {
             return 4;
         }
         let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
@@ -324,6 +328,7 @@ mod tests {
         assert_eq!(level(r#""match":{"pathRegex":"/a.*"}"#), 3);
         assert_eq!(level(r#""access":{"allow":[]}"#), 1);
         assert_eq!(level(r#""access":{"allow":["::1"]}"#), 4);
+        assert_eq!(level(r#""validate":{"body":{"schema":true}}"#), 4);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
     }
 

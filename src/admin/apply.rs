@@ -1,7 +1,7 @@
 //! `/api/config/apply`: many changes as one commit; what `flexgate apply FILE` sends.
 
 use axum::{extract::State, response::Response};
-use flexgate_schemas::{Event, Route, Settings, Upstream, commit::Source, event::Entity};
+use flexgate_schemas::{Event, Route, Settings, Upstream, commit::Source, event::Entity, key::GivenKey};
 use http::{StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::{
     write::Write,
 };
 use crate::{
-    domain::{Command, Refusal},
+    domain::{Command, KnownKey, Refusal},
     journal::{Committed, TransactError},
 };
 
@@ -50,6 +50,9 @@ struct Configuration {
     /// The settings, if they are to be set.
     #[serde(default)]
     settings: Option<Settings>,
+    /// Keys whose secrets are known elsewhere, each once.
+    #[serde(default)]
+    keys: Vec<GivenKey>,
 }
 
 /// What came of it.
@@ -89,7 +92,7 @@ async fn apply(State(admin): State<Shared>, write: Write<BODY_MAX>) -> Result<Re
         upstreams: configuration.upstreams.clone(),
         routes: configuration.routes.clone(),
         settings: configuration.settings.clone(),
-        keys: Vec::new(),
+        keys: configuration.keys.iter().map(KnownKey::from).collect(),
     };
     let committed = write
         .transact(&admin, command, None, source)
@@ -113,7 +116,8 @@ impl Configuration {
                 self.upstreams.iter().position(|own| own.name == *name),
             ),
             Entity::Settings => "/settings".to_owned(),
-            Entity::Key(_) | Entity::Log => String::new(),
+            Entity::Key(id) => place("/keys", self.keys.iter().position(|own| own.id() == *id)),
+            Entity::Log => String::new(),
         };
         let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
         Error::Item {

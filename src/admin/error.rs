@@ -79,6 +79,9 @@ pub(super) enum Error {
     /// There are as many event streams as this process keeps.
     #[error("this process keeps as many event streams as it can: close one, or ask another process")]
     TooManyStreams,
+    /// The system gave no random bytes, of which secrets are made.
+    #[error("the system gave no random bytes: try again, or ask another process")]
+    NoRandom,
     /// The log cannot be read.
     #[error("the log cannot be read: {0}")]
     NoLog(StoreError),
@@ -120,6 +123,7 @@ impl Error {
             Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Self::NoRandom => (S::SERVICE_UNAVAILABLE, "no_random"),
             Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
             Self::Transact(TransactError::Refused(refusal)) | Self::Item { refusal, .. } => {
                 (status_of(refusal), refusal.code())

@@ -9,11 +9,12 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use flexgate_schemas::Commit;
+use flexgate_schemas::{Commit, Event as Happened, event::Entity};
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     Shared,
@@ -64,7 +65,37 @@ struct After {
 struct Message<'a> {
     generation: u64,
     revision: u64,
-    commit: &'a Commit,
+    commit: Told<'a>,
+}
+
+/// A commit, told as much of as may be known.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told<'a> {
+    Whole(&'a Commit),
+    WithoutHashes(Value),
+}
+
+/// Hashes of secrets are in the log for the nodes that check secrets, and are told to nobody else.
+fn told(commit: &Commit) -> Told<'_> {
+    let is_of_key = |happened: &Happened| matches!(happened.entity(), Entity::Key(_));
+    if !commit.events.iter().any(is_of_key) {
+        return Told::Whole(commit);
+    }
+    let mut told = serde_json::to_value(commit).expect("string keys and whole numbers only");
+    without_hashes(&mut told["events"]);
+    Told::WithoutHashes(told)
+}
+
+fn without_hashes(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.remove("sha256");
+            fields.values_mut().for_each(without_hashes);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_hashes),
+        _ => {}
+    }
 }
 
 async fn follow(
@@ -120,7 +151,7 @@ fn message(recorded: &Recorded) -> Event {
         &Message {
             generation,
             revision,
-            commit: &recorded.commit,
+            commit: told(&recorded.commit),
         },
     )
 }

@@ -1,15 +1,10 @@
 //! Reading JSON as strictly as it can be read: every mistake has a pointer (RFC 6901), and no key counts twice.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::{Map, Number, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::error::Error;
-use crate::{domain::refusal::pointer, problem::FieldError};
+use crate::{domain::refusal::pointer, problem::FieldError, unambiguous::Unambiguous};
 
 /// An object, as sent.
 pub(super) fn object(body: &[u8]) -> Result<Map<String, Value>, Error> {
@@ -52,63 +47,10 @@ pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> 
     })
 }
 
-/// A JSON value in which no object has the same key twice. (RFC 8259 4 leaves open which of them counts.)
-struct Unambiguous(Value);
-
-impl<'de> Deserialize<'de> for Unambiguous {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a JSON value")
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
-    }
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Unambiguous(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let Unambiguous(field) = entries.next_value()?;
-            if fields.contains_key(&key) {
-                return Err(de::Error::custom(format_args!("the key {key:?} is there twice")));
-            }
-            fields.insert(key, field);
-        }
-        Ok(Value::Object(fields))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fmt;
+
     use flexgate_schemas::{Route, Upstream};
 
     use super::*;

@@ -33,8 +33,32 @@ impl Paging {
     where
         K: Ord + Borrow<str>,
     {
+        self.cut_to(
+            self.limit.map_or(usize::MAX, |limit| limit.get().into()),
+            path,
+            map,
+        )
+    }
+
+    /// The same, never longer than this.
+    pub(super) fn cut_at_most<'a, K, V>(
+        &self,
+        most: u16,
+        path: &str,
+        map: &'a im::OrdMap<K, V>,
+    ) -> Page<'a, V>
+    where
+        K: Ord + Borrow<str>,
+    {
+        let limit = self.limit.map_or(most, |limit| limit.get().min(most));
+        self.cut_to(limit.into(), path, map)
+    }
+
+    fn cut_to<'a, K, V>(&self, limit: usize, path: &str, map: &'a im::OrdMap<K, V>) -> Page<'a, V>
+    where
+        K: Ord + Borrow<str>,
+    {
         let after = self.cursor.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-        let limit = self.limit.map_or(usize::MAX, |limit| limit.get().into());
         let mut rest = map.range::<_, str>((after, Bound::Unbounded));
         let page: Vec<(&K, &V)> = rest.by_ref().take(limit).collect();
         let last = page

@@ -41,8 +41,13 @@ impl Operation {
 
     /// Makes an entity of a value.
     pub(super) fn creates<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.creates_from::<Input<T>, Shown>()
+    }
+
+    /// The same, from exactly this body.
+    pub(super) fn creates_from<Body: JsonSchema, Shown: JsonSchema>(self) -> Self {
         self.writes(WRITE)
-            .takes::<Input<T>>()
+            .takes::<Body>()
             .answers::<Written<Stored<Shown>>>(201, "It was created.")
             .with(CREATE_ANSWER)
             .changed::<Shown>("It existed like this already.")
@@ -57,20 +62,33 @@ impl Operation {
 
     /// Gives an entity a new value.
     pub(super) fn replaces<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
-        self.writes(WRITE)
-            .takes::<Input<T>>()
-            .changed::<Shown>("It is as was asked.")
+        self.replaces_with::<Input<T>, Shown>()
+    }
+
+    /// The same, with exactly this body.
+    pub(super) fn replaces_with<Body: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.takes::<Body>().acts::<Shown>()
+    }
+
+    /// Does something to an entity.
+    pub(super) fn acts<Shown: JsonSchema>(self) -> Self {
+        self.writes(WRITE).changed::<Shown>("It is as was asked.")
     }
 
     /// Gives some fields of an entity new values.
     pub(super) fn amends<T: JsonSchema, Shown: JsonSchema>(self) -> Self {
+        self.amends_with::<Input<T>, Shown>()
+    }
+
+    /// The same, by a patch of exactly this body.
+    pub(super) fn amends_with<Body: JsonSchema, Shown: JsonSchema>(self) -> Self {
         self.writes(WRITE)
             .details(
                 "A JSON Merge Patch (RFC 7396): `null` takes a field away, a list replaces the whole list.",
             )
             .takes_as(
                 "application/merge-patch+json",
-                SchemaGenerator::subschema_for::<Patch<T>>,
+                SchemaGenerator::subschema_for::<Patch<Body>>,
             )
             .changed::<Shown>("It is as was asked.")
     }
@@ -135,16 +153,16 @@ impl<T: JsonSchema> JsonSchema for Input<T> {
     }
 }
 
-/// Some fields of an entity; `null` for those that are to go.
+/// Some fields of what is sent of an entity; `null` for those that are to go.
 struct Patch<T>(PhantomData<T>);
 
 impl<T: JsonSchema> JsonSchema for Patch<T> {
     fn schema_name() -> Cow<'static, str> {
-        format!("{}Patch", T::schema_name()).into()
+        format!("{}Patch", T::schema_name().trim_end_matches("Input")).into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let mut schema = Input::<T>::json_schema(generator);
+        let mut schema = T::json_schema(generator);
         let patch = schema.ensure_object();
         patch.remove("required");
         patch.insert(

@@ -15,7 +15,7 @@ use crate::{
         Finding,
         file::{Loaded, Places},
     },
-    domain::{Command, Expect, Refusal},
+    domain::{Command, Expect, KnownKey, Refusal},
     journal::{Journal, Status, TransactError, Transaction, alerts::Alerts},
 };
 
@@ -53,7 +53,7 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
         upstreams: file.upstreams.clone(),
         routes: file.routes.clone(),
         settings,
-        keys: Vec::new(),
+        keys: file.keys.iter().map(KnownKey::from).collect(),
     };
     let transaction = Transaction {
         command,

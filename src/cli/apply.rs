@@ -30,6 +30,7 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
         "upstreams": loaded.upstreams,
         "routes": loaded.routes,
         "settings": loaded.settings_to_apply(),
+        "keys": loaded.keys,
     });
     let ask = Ask::change(Method::POST, write::target("/api/config/apply", &options.how));
     let asked = run.with_admin(async |client| client.ask(ask.json(&body).within(WITHIN)).await);

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Layer;
 
-pub(super) use entities::{Data, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
+pub(super) use entities::{Data, KeyChange, KeyVerb, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
 pub(super) use secrets::{Sealing, SecretVerb};
 pub(super) use tables::{DatabaseAt, Sql, VerifyVerb};
 
@@ -87,6 +87,9 @@ pub(super) enum Command {
     /// List and change upstreams
     #[command(subcommand)]
     Upstreams(UpstreamVerb),
+    /// API keys: who may send requests to routes that ask
+    #[command(subcommand)]
+    Keys(KeyVerb),
     /// Make keys, and seal secrets with them
     #[command(subcommand)]
     Secrets(SecretVerb),

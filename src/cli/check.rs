@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::mistake,
     config::{ConfigError, Finding, file::Loaded},
-    domain::{self, Command, ConfigState, Expect, Protection, Refusal, Warning},
+    domain::{self, Command, ConfigState, Expect, KnownKey, Protection, Refusal, Warning},
 };
 
 /// The most refusals that are looked for.
@@ -58,7 +58,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
             upstreams: upstreams.clone(),
             routes: routes.clone(),
             settings: loaded.settings_to_apply().cloned(),
-            keys: Vec::new(),
+            keys: loaded.keys.iter().map(KnownKey::from).collect(),
         };
         match domain::decide(&ConfigState::default(), &command, &Expect::Any) {
             Ok(decision) if refusals.is_empty() => return Ok(surprises(loaded, &decision.warnings)),

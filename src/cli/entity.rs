@@ -1,10 +1,11 @@
-//! What is the same for routes and upstreams on the command line.
+//! What is the same for routes, upstreams and keys on the command line.
 
-use http::Method;
+use http::{HeaderMap, Method, header};
 use serde_json::{Map, Value};
 
 use super::{
     args::How,
+    client::{AdminClient, Answer},
     exit::{Exit, Failure},
     invocation::Invocation,
     write,
@@ -32,11 +33,10 @@ impl<const N: usize> Kind<N> {
     }
 
     pub(super) fn list(&self, run: &Invocation) -> Result<Exit, Failure> {
-        let answer = run.with_admin(async |client| client.get(self.path).await)?;
+        let entities = run.with_admin(async |client| self.all(&client).await)?;
         if run.output.is_json() {
-            return run.output.json(&answer.body);
+            return run.output.json(&entities);
         }
-        let entities = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
         if entities.is_empty() {
             run.output.note(&format!(
                 "there are no {}s yet: `flexgate {}s create --help`",
@@ -47,6 +47,18 @@ impl<const N: usize> Kind<N> {
             .iter()
             .map(|entity| self.columns.map(|(_, cell)| cell(entity)));
         run.output.table(self.columns.map(|(title, _)| title), rows)
+    }
+
+    /// All of them, page by page, where they come in pages.
+    async fn all(&self, client: &AdminClient) -> Result<Vec<Value>, Failure> {
+        let mut all = Vec::new();
+        let mut next = Some(self.path.to_owned());
+        while let Some(page) = next {
+            let mut answer = client.get(&page).await?;
+            all.extend(answer.body.as_array_mut().map(std::mem::take).unwrap_or_default());
+            next = next_page(&answer.headers);
+        }
+        Ok(all)
     }
 
     pub(super) fn get(&self, run: &Invocation, id: &str) -> Result<Exit, Failure> {
@@ -99,10 +111,28 @@ impl<const N: usize> Kind<N> {
         how: &How,
         done: &str,
     ) -> Result<Exit, Failure> {
-        let answer =
-            run.with_admin(async |client| write::amend(&client, method, &self.at(id), how, patch).await)?;
+        let answer = self.act(run, id, (method, ""), patch, how)?;
         write::report(&run.output, &format!("{} {id} {done}", self.noun), &answer)
     }
+
+    /// Does something to one, as it is now.
+    pub(super) fn act(
+        &self,
+        run: &Invocation,
+        id: &str,
+        (method, below): (Method, &str),
+        body: Option<&Value>,
+        how: &How,
+    ) -> Result<Answer, Failure> {
+        run.with_admin(async |client| write::amend(&client, (method, below), &self.at(id), how, body).await)
+    }
+}
+
+/// The target of `Link: <...>; rel="next"` (RFC 8288).
+fn next_page(headers: &HeaderMap) -> Option<String> {
+    let link = headers.get(header::LINK)?.to_str().ok()?;
+    let (target, _) = link.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
+    Some(target.to_owned())
 }
 
 /// A value as a cell: text without quotes, anything else as JSON, nothing as nothing.

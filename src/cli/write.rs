@@ -26,24 +26,27 @@ pub(super) fn target(path: &str, how: &How) -> String {
     }
 }
 
-/// A change of something that exists, as it is now: read first, and refused if it is changed in between.
+/// A change of something that exists, as it is now: read first, and refused if it is changed in between. What is asked for is at
+/// its path or below.
 pub(super) async fn amend(
     client: &AdminClient,
-    method: Method,
+    (method, below): (Method, &str),
     path: &str,
     how: &How,
     patch: Option<&Value>,
 ) -> Result<Answer, Failure> {
     let current = client.get(path).await?;
-    let mut ask = Ask::change(method, target(path, how));
+    let is_patch = method == Method::PATCH;
+    let mut ask = Ask::change(method, target(&format!("{path}{below}"), how));
     if let Some(tag) = current.headers.get(header::ETAG) {
         ask = ask.header(header::IF_MATCH, tag.clone());
     }
     if let Some(patch) = patch {
-        ask = ask.json(patch).header(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/merge-patch+json"),
-        );
+        ask = ask.json(patch);
+        if is_patch {
+            let media_type = HeaderValue::from_static("application/merge-patch+json");
+            ask = ask.header(header::CONTENT_TYPE, media_type);
+        }
     }
     client.ask(ask).await
 }

@@ -20,7 +20,7 @@ mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-use flexgate_schemas::{Route, Settings, Upstream};
+use flexgate_schemas::{Route, Settings, Upstream, key::GivenKey};
 
 pub use places::Places;
 
@@ -39,6 +39,8 @@ pub struct Loaded {
     /// Its routes, in the order of the file; no id twice. One without an `id` has one that is derived from what it
     /// matches: `file-` and 16 hexadecimal digits.
     pub routes: Vec<Route>,
+    /// Its keys, by the hashes of their secrets; no hash twice.
+    pub keys: Vec<GivenKey>,
     /// The cluster's settings; what the file does not say has its default.
     pub settings: Settings,
     /// What it says about the node that reads it.

@@ -2,7 +2,7 @@
 
 use flexgate_schemas::{
     Event, KeyId, Route, RouteId, Settings, Timestamp, Upstream, UpstreamId,
-    key::{KeyTerms, SecretHash},
+    key::{GivenKey, KeyTerms, SecretHash},
 };
 use serde_json::Value;
 
@@ -103,6 +103,15 @@ pub struct KnownKey {
     pub sha256: SecretHash,
     /// What it opens.
     pub terms: KeyTerms,
+}
+
+impl From<&GivenKey> for KnownKey {
+    fn from(given: &GivenKey) -> Self {
+        Self {
+            sha256: given.key,
+            terms: given.terms(),
+        }
+    }
 }
 
 impl KnownKey {

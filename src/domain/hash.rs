@@ -19,10 +19,16 @@ pub struct StateHash([u64; 4]); // the least significant first
 impl StateHash {
     /// Takes an entity in.
     pub(super) fn add<T: Serialize>(&mut self, kind: &str, id: &str, value: &T) {
+        *self = self.and(Self(digest(kind, id, value)));
+    }
+
+    /// The hash of the entities of both.
+    pub(super) fn and(mut self, other: Self) -> Self {
         let mut carry = false;
-        for (mine, theirs) in self.0.iter_mut().zip(digest(kind, id, value)) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             (*mine, carry) = mine.carrying_add(theirs, carry);
         }
+        self
     }
 
     /// Takes out an entity that was taken in.

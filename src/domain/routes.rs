@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flexgate_schemas::{
     Event, Rewrite, Route, RouteId, UpstreamId, UpstreamRef,
     event::{Entity, RouteDeleted},
+    validation,
 };
 use serde_json::{Map, Value};
 
@@ -12,10 +13,13 @@ use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
-    settings::{check_access, check_rate_limit},
+    settings::{check_access, check_length, check_rate_limit},
     upstreams::idle_policies,
 };
-use crate::routing::unmet_protection;
+use crate::{
+    routing::unmet_protection,
+    validation::{Schema, SchemaMistake},
+};
 
 impl Managed for Route {
     type Id = RouteId;
@@ -40,6 +44,7 @@ impl Managed for Route {
         check_rewrite(self)?;
         check_edits(self)?;
         check_access(&self.access)?;
+        check_validation(self, before)?;
         check_rate_limit(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
@@ -155,6 +160,29 @@ fn check_edits(route: &Route) -> Result<(), Refusal> {
         });
     }
     Ok(())
+}
+
+/// What the types of the rules for requests do not hold: the length of lists, and that a schema is one.
+fn check_validation(route: &Route, before: Option<&Route>) -> Result<(), Refusal> {
+    let rules = &route.validate;
+    if before.is_some_and(|before| before.validate == *rules) {
+        return Ok(());
+    }
+    for (pointer, length) in [
+        ("/validate/contentTypes", rules.content_types.len()),
+        ("/validate/headers", rules.headers.len()),
+        ("/validate/query", rules.query.len()),
+    ] {
+        check_length(pointer, length, validation::ENTRIES_MAX, "entries")?;
+    }
+    let Some(body) = &rules.body else { return Ok(()) };
+    match Schema::compile(&body.schema) {
+        Ok(_) => Ok(()),
+        Err(SchemaMistake { pointer, detail }) => Err(Refusal::Invalid {
+            pointer: format!("/validate/body/schema{pointer}"),
+            detail,
+        }),
+    }
 }
 
 /// The name that is nearest to what was written, if it is near enough to have been meant: two slips at most, and most

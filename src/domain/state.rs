@@ -26,6 +26,8 @@ pub struct ConfigState {
     usage: Usage,
     guard: Arc<Guard>,
     hash: StateHash,
+    /// That of the keys, apart.
+    keys_hash: StateHash,
 }
 
 /// All API keys, by id. There may be a million of them, so an id is inline, and everything else of a key in one piece of memory:
@@ -118,7 +120,22 @@ impl ConfigState {
 
     /// The hash of the content, without revisions and times.
     pub fn hash(&self) -> StateHash {
-        self.hash
+        self.hash.and(self.keys_hash)
+    }
+
+    /// Everything else, and the keys, to be written apart. See [`ConfigState::restore_key`].
+    pub fn without_keys(&self) -> (Self, &Keys) {
+        let rest = Self {
+            keys: Keys::new(),
+            keys_hash: StateHash::default(),
+            ..self.clone()
+        };
+        (rest, &self.keys)
+    }
+
+    /// Puts back a key that was written apart.
+    pub fn restore_key(&mut self, entry: Entry<ApiKey>) {
+        self.put_key(entry);
     }
 
     /// The routes that name this upstream, by id.
@@ -194,15 +211,15 @@ impl ConfigState {
 
     pub(super) fn put_key(&mut self, entry: Entry<ApiKey>) {
         let id = entry.value.id;
-        self.hash.add("key", id.as_str(), &entry.value);
+        self.keys_hash.add("key", id.as_str(), &entry.value);
         if let Some(old) = self.keys.insert(id, Arc::new(entry)) {
-            self.hash.remove("key", id.as_str(), &old.value);
+            self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
 
     pub(super) fn remove_key(&mut self, id: &KeyId) {
         if let Some(old) = self.keys.remove(id) {
-            self.hash.remove("key", id.as_str(), &old.value);
+            self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
 }
@@ -228,6 +245,7 @@ impl Default for ConfigState {
             usage: Usage::default(),
             guard: Arc::default(),
             hash,
+            keys_hash: StateHash::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
     forwarded, grpc,
     look::{Field, Look},
     record::Notes,
+    request_body::Source,
     trace,
 };
 
@@ -66,7 +67,13 @@ where
         let (head, body) = request.into_parts();
         let strand = self.client.begins(head.version);
         let mut headers = head.headers;
-        let look = Look::at(&headers);
+        let (look, notes) = match core.writer {
+            Some(_) => {
+                let (look, notes) = Notes::looking_at(&headers);
+                (look, Some(notes))
+            }
+            None => (Look::at(&headers), None),
+        };
         let theirs = look
             .has(Field::CorrelationId)
             .then(|| correlation_of(&headers))
@@ -84,16 +91,13 @@ where
         exchange.is_call = head.version == Version::HTTP_2 && grpc::is_call(&headers);
         exchange.client_address =
             forwarded::client_address(&headers, look, &self.client, &exchange.snapshot.settings);
-        exchange.notes = core
-            .writer
-            .is_some()
-            .then(|| Notes::take(&exchange, &headers, is_correlated, is_traced));
+        exchange.notes = notes.map(|notes| notes.complete(&exchange, &headers, is_correlated, is_traced));
         let exchange = Rc::new(exchange);
         let inner = self.inner.call(Arrived {
             exchange: Rc::clone(&exchange),
             headers,
             look,
-            body,
+            body: Source::Client(body),
         });
         Departing { inner, exchange }
     }

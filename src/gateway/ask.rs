@@ -17,7 +17,6 @@ pub(super) enum Answer<Next> {
     /// It knows.
     Now(Result<Next, Refusal>),
     /// It will. Dropped when the client goes away; boxed, since most requests never wait.
-    #[expect(dead_code, reason = "what asks follows")]
     Later(LocalBoxFuture<'static, Result<Next, Refusal>>),
 }
 

@@ -1,4 +1,4 @@
-//! Bodies, both ways: passed on piece by piece as the other side takes them, never gathered.
+//! Bodies of responses: passed on piece by piece as the client takes them, never gathered.
 
 use std::{
     pin::Pin,
@@ -16,7 +16,7 @@ use super::{
     encoded::Encoded,
     encoder::{Encoder, Slot},
     errand::Way,
-    exchange::{Ending, Exchange, Upload},
+    exchange::{Ending, Exchange},
     observe::Observation,
     tunnel::Tunnel,
     wire::Wire,
@@ -37,75 +37,6 @@ pub(super) enum BodyError {
 }
 
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
-
-/// The body of a request, on its way to an upstream.
-#[derive(Debug)]
-pub(super) struct RequestBody {
-    incoming: Option<Incoming>,
-    exchange: Rc<Exchange>,
-    /// Whether the request's own task drives the connection that it goes over.
-    pub(super) is_driven_here: bool,
-}
-
-impl RequestBody {
-    /// Nothing is read from the client before this is polled, which is when the head was written to an upstream: that
-    /// is also when a client that sent `Expect: 100-continue` is told to go on.
-    pub(super) fn new(incoming: Option<Incoming>, exchange: Rc<Exchange>) -> Self {
-        Self {
-            incoming,
-            exchange,
-            is_driven_here: true,
-        }
-    }
-}
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let Self {
-            incoming,
-            exchange,
-            is_driven_here,
-        } = self.get_mut();
-        let Some(incoming) = incoming else {
-            return Poll::Ready(None);
-        };
-        let polled = if *is_driven_here {
-            // A line wakes its task only for what its wire does; what the client sends has to do so itself.
-            Pin::new(incoming).poll_frame(&mut Context::from_waker(exchange.strand.task()))
-        } else {
-            Pin::new(incoming).poll_frame(cx)
-        };
-        let upload = match &polled {
-            Poll::Pending => Upload::AwaitsClient,
-            Poll::Ready(Some(Ok(frame))) => {
-                exchange.count_in(frame.data_ref().map_or(0, Bytes::len));
-                exchange.upload_moved.set(true);
-                if exchange.bytes_in() > exchange.body_max.get() {
-                    exchange.upload.set(Upload::TooLarge);
-                    return Poll::Ready(Some(Err(BodyError::TooLarge))); // which the upstream takes for no body
-                }
-                Upload::Moving
-            }
-            Poll::Ready(Some(Err(_))) => Upload::Broken,
-            Poll::Ready(None) => Upload::Over,
-        };
-        exchange.upload.set(upload);
-        polled.map_err(BodyError::Broken)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), Incoming::size_hint)
-    }
-}
 
 /// The body of a response, on its way to a client. As long as it exists, the request is not over.
 #[derive(Debug)]

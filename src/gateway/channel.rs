@@ -18,7 +18,7 @@ use hyper_util::rt::TokioTimer;
 use tokio::task::spawn_local;
 
 use super::{
-    body::RequestBody, far_end::FarEnd, line::Lost, local::Local, origin::Origin, pool::REST_TICKS,
+    far_end::FarEnd, line::Lost, local::Local, origin::Origin, pool::REST_TICKS, request_body::RequestBody,
     wire::Wire,
 };
 use crate::egress::Guard;

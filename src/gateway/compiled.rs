@@ -23,6 +23,7 @@ use super::{
     metrics::Series,
     origin::Origin,
     snapshot::{SecretMissing, Secrets, Workshop},
+    validate::CompiledValidation,
 };
 use crate::routing::Ruled;
 
@@ -35,6 +36,8 @@ pub(super) struct CompiledRoute {
     pub(super) destination: Destination,
     /// From where its requests may come, if it says so.
     pub(super) access: Option<Box<CompiledAccess>>,
+    /// What its requests must be, if it says so.
+    pub(super) validation: Option<Arc<CompiledValidation>>,
     /// What it does to messages, if it does anything.
     pub(super) edits: Option<Box<CompiledEdits>>,
     /// What it says of pages of other origins.
@@ -120,6 +123,10 @@ impl CompiledRoute {
             destination,
             access: CompiledAccess::compile(&route.access),
             edits: CompiledEdits::compile(route),
+            validation: CompiledValidation::compile(
+                route,
+                before.and_then(|before| before.validation.as_ref()),
+            ),
             cors: CompiledCors::compile(route.cors.as_ref()),
             compression: compress::compile(route.compression.as_ref()),
             series,

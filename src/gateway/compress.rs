@@ -122,13 +122,18 @@ fn may_be_coded(response: &Response<Body>, min_bytes: u64) -> bool {
         ]
         .contains(&status)
         && !headers.contains_key(CONTENT_RANGE);
-    let is_coded = |coding: &HeaderValue| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     is_whole
-        && !headers.get_all(CONTENT_ENCODING).iter().any(is_coded)
+        && !is_coded(headers)
         && !is_too_short(headers, min_bytes)
         && headers.get(CONTENT_TYPE).is_some_and(is_textual)
         && !DIGESTS.iter().any(|digest| headers.contains_key(digest))
         && !forbids_transformation(headers)
+}
+
+/// Whether a body is in some coding already.
+pub(super) fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
 }
 
 /// A length that is not known may be any.

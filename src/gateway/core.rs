@@ -23,7 +23,9 @@ use super::{
     door::{Accepted, Door, Doors},
     encoder::Encoders,
     forwarded,
+    held::Shelf,
     ids::Ids,
+    judges::Judges,
     listen,
     metrics::{CoreMetrics, count_refusal},
     pool::Pool,
@@ -62,6 +64,10 @@ pub(super) struct Core {
     pub(super) writer: Option<RefCell<Writer>>,
     /// What addresses are hashed with, should the settings ask for it. Never written down.
     pub(super) address_key: RandomState,
+    /// Where bodies are held, by all cores together.
+    pub(super) shelf: Arc<Shelf>,
+    /// Who judges bodies, for all cores together.
+    pub(super) judges: Arc<Judges>,
     crowd: Arc<Crowd>,
     connections_max: usize,
     published: Published,
@@ -87,6 +93,8 @@ pub(super) struct Parts {
     pub(super) writer: Option<Writer>,
     pub(super) address_key: RandomState,
     pub(super) crowd: Arc<Crowd>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) judges: Arc<Judges>,
     pub(super) connections_max: usize,
 }
 
@@ -102,6 +110,8 @@ impl Core {
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
+            shelf: parts.shelf,
+            judges: parts.judges,
             crowd: parts.crowd,
             connections_max: parts.connections_max,
             version: Cell::new(parts.published.version()),

@@ -15,7 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::{
-    body::{Body, RequestBody},
+    body::Body,
     channel::Share,
     compiled::CompiledTarget,
     connect::Connected,
@@ -24,6 +24,7 @@ use super::{
     line::{Line, Lost},
     look::{Field, Look},
     refusal::Refusal,
+    request_body::{RequestBody, Source},
 };
 
 /// What it takes to get an answer, beside the request itself.
@@ -97,7 +98,7 @@ impl Errand {
         match (failure, spare) {
             (Failure::Lost(Lost::Unsent(request)), _) => self.over_new_connection(*request).await,
             (Failure::Lost(Lost::Sent(error)), Some(head)) if !error.is_parse() => {
-                let again = head.map(|()| RequestBody::new(None, Rc::clone(&self.exchange)));
+                let again = head.map(|()| RequestBody::new(Source::Nothing, Rc::clone(&self.exchange)));
                 self.over_new_connection(again).await
             }
             (failure, _) => Err(self.refusal_of(failure)),

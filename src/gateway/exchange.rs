@@ -13,7 +13,6 @@ use flexgate_schemas::{
     outcome::{BODY_TOO_LARGE, CLIENT_GONE, CLIENT_STALLED, GATEWAY_GONE, UPSTREAM_GONE, UPSTREAM_STALLED},
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use hyper::body::Incoming;
 
 use super::{
     caller::Caller,
@@ -23,6 +22,7 @@ use super::{
     ids::Arrival,
     look::Look,
     record::Notes,
+    request_body::Source,
     snapshot::Held,
     strand::Strand,
 };
@@ -226,7 +226,7 @@ pub(super) struct Arrived {
     pub(super) headers: HeaderMap,
     /// What is among the headers, as they came.
     pub(super) look: Look,
-    pub(super) body: Incoming,
+    pub(super) body: Source,
 }
 
 /// A request that a route took.

@@ -14,12 +14,10 @@ use http::{
     header::{AUTHORIZATION, HOST},
     uri::PathAndQuery,
 };
-use http_body::Body as _;
-use hyper::body::Incoming;
 use tower::Service;
 
 use super::{
-    body::{Body, RequestBody},
+    body::Body,
     caller::{self, Caller},
     compiled::{Authorization, CompiledRoute, CompiledTarget},
     errand::Errand,
@@ -27,6 +25,7 @@ use super::{
     forwarded, grpc, headers,
     look::Field,
     refusal::{Refusal, Refused, refused},
+    request_body::{RequestBody, Source},
     tunnel,
 };
 use crate::routing::{HostRefusal, PathRefusal};
@@ -136,8 +135,8 @@ fn exchange_host(
     Ok(asked_for)
 }
 
-fn outgoing(exchange: &Rc<Exchange>, uri: Uri, headers: HeaderMap, body: Incoming) -> Request<RequestBody> {
-    let mut request = Request::new(RequestBody::new(Some(body), Rc::clone(exchange)));
+fn outgoing(exchange: &Rc<Exchange>, uri: Uri, headers: HeaderMap, body: Source) -> Request<RequestBody> {
+    let mut request = Request::new(RequestBody::new(body, Rc::clone(exchange)));
     *request.method_mut() = exchange.method.clone();
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_11;

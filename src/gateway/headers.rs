@@ -128,13 +128,17 @@ pub(super) fn for_http1<B: http_body::Body>(request: &mut Request<B>, takes_trai
         unmake_http2(request);
     }
     let has_body = !request.body().is_end_stream();
+    let length = request.body().size_hint().exact();
     let headers = request.headers_mut();
     if takes_trailers {
         headers.insert(CONNECTION, HeaderValue::from_static("te")); // RFC 9110 10.1.4
     }
     if has_body && !headers.contains_key(CONTENT_LENGTH) {
         // Said explicitly: without it hyper sends no body at all for a GET.
-        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        match length {
+            Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
+            None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        };
     }
 }
 
@@ -295,13 +299,19 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_a_length_is_chunked() {
+    fn a_body_without_a_length_is_chunked_unless_it_is_known_by_now() {
         let mut request = headers(&[("transfer-encoding", "Chunked")]);
         prepare(&mut request, true);
-        assert_eq!(request["transfer-encoding"], "chunked");
+        assert_eq!(names(&request), ["content-length"]);
         let mut request = headers(&[("content-length", "3")]);
         prepare(&mut request, true);
         assert_eq!(names(&request), ["content-length"]);
+        let unknown = http_body_util::StreamBody::new(futures_util::stream::empty::<
+            Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>,
+        >());
+        let mut request = Request::new(unknown);
+        for_http1(&mut request, false);
+        assert_eq!(request.headers()["transfer-encoding"], "chunked");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use flexgate_schemas::{Limits, limits::HeadSize};
 use http::HeaderName;
-use http_body::Body as _;
 
 use super::{
     arrive::CORRELATION_ID,
@@ -38,7 +37,7 @@ pub(super) fn limit_head(request: Arrived) -> Result<Arrived, Refusal> {
 }
 
 /// Refuses bodies that say how long they are and are longer than may be. The others are counted as they come, see
-/// [`super::body::RequestBody`].
+/// [`super::request_body::RequestBody`].
 pub(super) fn limit_body(request: Routed) -> Result<Routed, Refusal> {
     let exchange = &request.arrived.exchange;
     let limits = &exchange.snapshot.settings.limits;

@@ -22,7 +22,7 @@ use hyper::{
     rt::{Read, ReadBufCursor, Write},
 };
 
-use super::{body::RequestBody, far_end::FarEnd, wire::Wire};
+use super::{far_end::FarEnd, request_body::RequestBody, wire::Wire};
 
 /// The longest head of a response, and what of a body is buffered ahead of a slow client, in bytes.
 const BUFFER_BYTES_MAX: usize = 128 * 1024;

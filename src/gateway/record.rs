@@ -10,12 +10,13 @@ use flexgate_schemas::{
     Outcome,
     recording::{PathPrivacy, Privacy},
 };
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue};
 
 use super::{
     address::{self, Room},
     caller::Caller,
     exchange::Exchange,
+    look::{Field, Look},
     trace,
 };
 use crate::outcomes::outbox::Kept;
@@ -25,7 +26,7 @@ const UNROUTED: &str = "(unrouted)";
 
 /// What is recorded of the fields of a request. Taken when it arrives, since the fields go on to the upstream; a copy of a
 /// field shares its bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Notes {
     host: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
@@ -38,16 +39,31 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Takes them. The two flags say whether correlation id and trace are the client's.
-    pub(super) fn take(
+    /// Looks at the fields and takes what is recorded of them: of several lines the first.
+    pub(super) fn looking_at(headers: &HeaderMap) -> (Look, Self) {
+        let mut notes = Self::default();
+        let look = Look::showing(headers, |field, value| {
+            let note = match field {
+                Field::Host => &mut notes.host,
+                Field::UserAgent => &mut notes.user_agent,
+                _ => return,
+            };
+            if note.is_none() {
+                *note = Some(value.clone());
+            }
+        });
+        (look, notes)
+    }
+
+    /// Takes the rest. The two flags say whether correlation id and trace are the client's.
+    pub(super) fn complete(
+        self,
         exchange: &Exchange,
         headers: &HeaderMap,
         is_correlated: bool,
         is_traced: bool,
     ) -> Self {
         Self {
-            host: headers.get(header::HOST).cloned(),
-            user_agent: headers.get(header::USER_AGENT).cloned(),
             is_correlated,
             traceparent: is_traced
                 .then(|| headers.get(trace::TRACEPARENT).cloned())
@@ -57,6 +73,7 @@ impl Notes {
                 exchange.uri.query(),
                 exchange.snapshot.settings.auth.header(),
             ),
+            ..self
         }
     }
 }
@@ -83,7 +100,10 @@ pub(super) fn record(exchange: &Exchange, now: Instant) {
         upstream: route.map(|route| route.destination.name()),
         target: target.map(|target| &*target.origin.place),
         method: exchange.method.as_str(),
-        host: host.as_deref().map(without_credentials),
+        host: host.as_deref().map(|host| match route {
+            Some(_) => host, // routes take requests for a name or an address alone
+            None => without_credentials(host),
+        }),
         path: path(exchange, privacy),
         query: query(exchange, privacy),
         status: exchange.status.get().map(|status| status.as_u16()),

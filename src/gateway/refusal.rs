@@ -1,6 +1,7 @@
 //! Refusals: everything the gateway itself may answer, and the one match that puts it into words.
 
 mod denied;
+mod invalid;
 mod unreachable;
 
 use std::{
@@ -11,10 +12,12 @@ use std::{
 use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
+pub(super) use self::invalid::Invalid;
 use super::{authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc};
 use crate::{
     problem::Problem,
     routing::{HostRefusal, PathRefusal, Protection},
+    validation::Mistake,
 };
 
 /// Seconds after which a client may well try again, sent with every 503.
@@ -62,6 +65,8 @@ pub(super) enum Refusal {
     Denied(Denied),
     /// The route asks for protection that is not there.
     Unprotected(Protection),
+    /// It is not what the route takes.
+    Invalid(Invalid),
     /// The upstream is not there, or has no target.
     NoTarget,
     /// This node has no value for the upstream's credential.
@@ -241,6 +246,7 @@ impl Refusal {
                 "The route asks for protection that this gateway cannot give.",
                 "proxy_configuration_error",
             ),
+            Self::Invalid(reason) => reason.words(),
             Self::NoTarget => words(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "no_target",
@@ -303,6 +309,14 @@ impl Refusal {
         )
     }
 
+    /// What is wrong with the request, one by one.
+    fn mistakes(&self) -> Vec<Mistake> {
+        match self {
+            Self::Invalid(reason) => reason.mistakes(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What a client is not told.
     fn cause(&self) -> Option<String> {
         match self {
@@ -333,8 +347,11 @@ impl Refusal {
         problem.instance = Some(exchange.uri.path().to_owned());
         problem.correlation_id = exchange.correlation.to_str().ok().map(str::to_owned);
         problem.revision = Some(exchange.snapshot.revision);
-        let mut response = problem.into_response().map(Body::own);
+        let mut response = problem.naming(self.mistakes()).into_response().map(Body::own);
         let headers = response.headers_mut();
+        if let Self::Invalid(reason) = &self {
+            reason.advise(headers);
+        }
         if let Ok(value) = HeaderValue::try_from(format!("flexgate; error={}", words.error)) {
             headers.insert(PROXY_STATUS, value);
         }

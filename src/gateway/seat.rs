@@ -21,7 +21,9 @@ use super::{
     core::{Core, Parts, Phase},
     crowd::Crowd,
     door::{Door, Doors},
+    held::Shelf,
     ids::Ids,
+    judges::Judges,
     metrics::CoreMetrics,
     tls::Tls,
     via::Via,
@@ -37,6 +39,8 @@ pub(super) struct Seat {
     pub(super) published: Published,
     pub(super) via: Arc<Via>,
     pub(super) crowd: Arc<Crowd>,
+    pub(super) shelf: Arc<Shelf>,
+    pub(super) judges: Arc<Judges>,
     pub(super) tls: Tls,
     pub(super) id_key: IdKey,
     pub(super) address_key: RandomState,
@@ -100,6 +104,8 @@ impl Seat {
             writer,
             address_key: self.address_key,
             crowd: self.crowd,
+            shelf: self.shelf,
+            judges: self.judges,
             connections_max: self
                 .options
                 .connections_max

@@ -25,6 +25,7 @@ use super::{
     protect::protect,
     refuse::Refuse,
     step::Step,
+    validate::validate,
 };
 
 /// The stack of one client's connection: the first line sees a request first and its response last.
@@ -45,6 +46,7 @@ pub(super) fn stack(
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
         .layer(Step(authenticate)) // who they are, before it counts for whom
         .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
+        .layer(Ask(validate)) //    before anything is made of it, what a request must be; a body may have to be seen whole
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass
         .layer(Step(balance)) //    a target is chosen last, when it is sure that there will be a request

@@ -1,20 +1,19 @@
 //! The snapshot file: the fold on disk, so that a node starts without NATS.
 //!
-//! One line of header with the hash of the rest, then the fold as JSON. Written beside the old ones and renamed into
-//! place; the three newest are kept, and one that does not verify is passed over with a warning.
+//! One line of header with the hash of the rest, then the fold as JSON, then each API key in a line of its own: there may be
+//! a million, and neither who writes nor who reads has them all in memory a second time. Written beside the old ones and
+//! renamed into place; the three newest are kept, and one that does not verify is passed over with a warning.
 
 use std::{
-    fs, io,
-    io::Write as _,
+    fs,
+    io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use flexgate_schemas::{
-    Chain, ClusterId, Timestamp,
-    chain::{hex, sha256},
-};
+use aws_lc_rs::digest::{Context, SHA256};
+use flexgate_schemas::{Chain, ClusterId, Timestamp, chain::hex};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -24,8 +23,12 @@ use super::{
 };
 use crate::{domain::ConfigState, drain::Tasks};
 
-/// The shape of the file; another number is another reader's.
-const FORMAT: u32 = 1;
+/// The shape of the file. In the first one there were no keys.
+const FORMAT: u32 = 2;
+/// The length of the header, its end included. It is written last, when the hash is known, and filled up with blanks.
+const HEADER_BYTES: usize = 256;
+/// What is between the disk and us.
+const BUFFER_BYTES: usize = 64 << 10;
 /// How many files are kept.
 const KEPT: usize = 3;
 /// The shortest pause between two files.
@@ -94,28 +97,10 @@ impl Snapshots {
     /// Writes a snapshot and removes the oldest beyond three. Blocks on the disk.
     pub fn save(&self, fold: &Fold) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let body = serde_json::to_vec(&Body {
-            cluster: fold.cluster.clone(),
-            generation: fold.generation,
-            revision: fold.revision,
-            chain: fold.chain,
-            parent: fold.parent,
-            at: fold.at,
-            state: fold.state.clone(),
-            remembered: fold.remembered.iter().cloned().collect(),
-        })?;
-        let header = serde_json::to_vec(&Header {
-            format: FORMAT,
-            sha256: hex(&sha256(&body)),
-            bytes: body.len(),
-            state_hash: fold.state.hash().to_string(),
-        })?;
         let name = format!("snapshot-{:010}-{:020}.json", fold.generation, fold.revision);
         let unfinished = self.folder.join(format!("{name}.part"));
         let mut file = fs::File::create(&unfinished)?;
-        for part in [&header[..], b"\n", &body[..]] {
-            file.write_all(part)?;
-        }
+        write(&mut file, fold)?;
         file.sync_all()?;
         fs::rename(&unfinished, self.folder.join(name))?;
         fs::File::open(&self.folder)?.sync_all()?;
@@ -140,21 +125,69 @@ impl Snapshots {
     }
 }
 
+fn write(file: &mut fs::File, fold: &Fold) -> io::Result<()> {
+    file.write_all(&[b' '; HEADER_BYTES])?;
+    let (sha256, bytes) = write_rest(file, fold)?;
+    let mut header = serde_json::to_vec(&Header {
+        format: FORMAT,
+        sha256,
+        bytes,
+        state_hash: fold.state.hash().to_string(),
+    })?;
+    header.resize(HEADER_BYTES - 1, b' ');
+    header.push(b'\n');
+    file.rewind()?;
+    file.write_all(&header)
+}
+
+/// Everything but the header, of which this returns the hash and the length.
+fn write_rest(file: &mut fs::File, fold: &Fold) -> io::Result<(String, usize)> {
+    let (state, keys) = fold.state.without_keys();
+    let mut rest = BufWriter::with_capacity(BUFFER_BYTES, Hashed::of(file));
+    let body = Body {
+        cluster: fold.cluster.clone(),
+        generation: fold.generation,
+        revision: fold.revision,
+        chain: fold.chain,
+        parent: fold.parent,
+        at: fold.at,
+        state,
+        remembered: fold.remembered.iter().cloned().collect(),
+    };
+    serde_json::to_writer(&mut rest, &body)?;
+    // Every other one first: keys that come in order leave the nodes of their tree half empty, and the others fill them up.
+    let others = keys.values().skip(1).step_by(2);
+    for entry in keys.values().step_by(2).chain(others) {
+        rest.write_all(b"\n")?;
+        serde_json::to_writer(&mut rest, entry)?;
+    }
+    rest.flush()?;
+    Ok(rest.get_ref().so_far())
+}
+
 fn read(path: &Path) -> Result<Fold, Unusable> {
-    let bytes = fs::read(path)?;
-    let line = bytes
-        .iter()
-        .position(|byte| *byte == b'\n')
-        .ok_or(Unusable::Broken("it has no header"))?;
-    let (header, body) = (&bytes[..line], &bytes[line + 1..]);
-    let header: Header = serde_json::from_slice(header)?;
-    if header.format != FORMAT {
+    let mut file = BufReader::with_capacity(BUFFER_BYTES, fs::File::open(path)?);
+    let mut line = Vec::new();
+    file.read_until(b'\n', &mut line)?;
+    let header: Header = serde_json::from_slice(&line)?;
+    if !(1..=FORMAT).contains(&header.format) {
         return Err(Unusable::Broken("it was written by another version"));
     }
-    if header.bytes != body.len() || header.sha256 != hex(&sha256(body)) {
+    let mut rest = Hashed::of(io::sink());
+    let mut next = |line: &mut Vec<u8>| {
+        line.clear();
+        file.read_until(b'\n', line)?;
+        rest.write_all(line)?;
+        Ok::<_, io::Error>(!line.is_empty())
+    };
+    next(&mut line)?;
+    let mut body: Body = serde_json::from_slice(&line)?;
+    while next(&mut line)? {
+        body.state.restore_key(serde_json::from_slice(&line)?);
+    }
+    if (header.sha256, header.bytes) != rest.so_far() {
         return Err(Unusable::Broken("its content is not what was written"));
     }
-    let body: Body = serde_json::from_slice(body)?;
     if header.state_hash != body.state.hash().to_string() {
         return Err(Unusable::Broken(
             "its state does not have the hash it had when it was written",
@@ -171,6 +204,41 @@ fn read(path: &Path) -> Result<Fold, Unusable> {
         at: body.at,
         remembered: body.remembered.into_iter().collect::<Remembered>(),
     })
+}
+
+/// Counts and hashes what is written to something.
+struct Hashed<W> {
+    inner: W,
+    context: Context,
+    bytes: usize,
+}
+
+impl<W: Write> Hashed<W> {
+    fn of(inner: W) -> Self {
+        Self {
+            inner,
+            context: Context::new(&SHA256),
+            bytes: 0,
+        }
+    }
+
+    /// The hash in hexadecimal, and the number of bytes.
+    fn so_far(&self) -> (String, usize) {
+        (hex(self.context.clone().finish().as_ref()), self.bytes)
+    }
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.context.update(&bytes[..written]);
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
 }
 
 /// Writes a snapshot whenever the fold has changed, and a last one when the tasks are stopped.

@@ -1,8 +1,9 @@
 //! The outbox: outcomes on local disk, from the end of their request until the stream has them.
 //!
-//! Each core appends to a file that is memory to it ([`segment`]), and turns to the next one, made ahead by the keeper,
-//! every ten thousand outcomes. What a process wrote survives it: the next start ships what is left. The files together are
-//! bounded in bytes; at the bound the oldest goes, unsent, and what that loses is counted and can be seen in the counters.
+//! Each core appends to a file that is memory to it ([`segment`]), and when that is full, after ten thousand outcomes or
+//! more, turns to the next one, made ahead by the keeper. What a process wrote survives it: the next start ships what is
+//! left. The files together are bounded in bytes; at the bound the oldest goes, unsent, and what that loses is counted and
+//! can be seen in the counters.
 
 mod header;
 mod keeper;
@@ -28,12 +29,12 @@ use self::{
     header::Unreadable,
     keeper::Keeper,
     ledger::Ledger,
+    record::Encoder,
     segment::{Pen, Segment},
     shelf::Shelf,
 };
 pub(super) use self::{
     ledger::Place,
-    record::decode,
     segment::{Position, Reader},
 };
 
@@ -74,7 +75,7 @@ struct Inner {
     shelf: Shelf,
     id_key: IdKey,
     bytes_max: u64,
-    /// Held for moments, never while a file is touched. A core takes it every ten thousand outcomes.
+    /// Held for moments, never while a file is touched. A core takes it once a file.
     ledger: Mutex<Ledger>,
     /// The counter of each core's next outcome. Written by that core alone.
     next: Box<[AtomicU64]>,
@@ -130,6 +131,7 @@ pub struct Writer {
     inner: Arc<Inner>,
     core: u16,
     pen: Option<(Place, Pen)>,
+    encoder: Encoder,
     /// The counter of the next outcome.
     next: u64,
     /// Whether there was no room for a file. To look for some takes long: from then on the keeper does.
@@ -183,6 +185,7 @@ impl Outbox {
             inner: Arc::clone(&self.0),
             core,
             pen: None,
+            encoder: Encoder::default(),
             next: 0,
             dry: false,
         })
@@ -298,15 +301,15 @@ impl Inner {
 impl Writer {
     /// Records an outcome: from here on it survives the process. It gets the next counter; the one in it is ignored.
     ///
-    /// Copies it into memory, and no more, but for every ten-thousandth, which turns to the next file. Never fails: where
-    /// there is no room at all it is lost, and that is counted.
+    /// Writes into memory what is different from the one before, and no more, unless the file is full and it turns to the
+    /// next one. Never fails: where there is no room at all it is lost, and that is counted.
     #[inline]
     pub fn append(&mut self, outcome: &Outcome<'_>, kept: Kept) {
         if !self.pen.as_ref().is_some_and(|(_, pen)| pen.has_room()) {
             self.turn();
         }
         match &mut self.pen {
-            Some((_, pen)) => pen.write(|room| record::encode(outcome, kept, room)),
+            Some((_, pen)) => pen.write(|room| self.encoder.encode(outcome, kept, room)),
             None => {
                 self.inner.lost.fetch_add(1, Ordering::Relaxed);
             }
@@ -342,6 +345,7 @@ impl Writer {
             number: pen.segment().header().number,
         };
         pen.begin(self.next);
+        self.encoder.begin();
         lock(&self.inner.ledger).begun(place, self.next, Arc::clone(pen.segment()));
         self.pen = Some((place, pen));
         self.inner.wake_keeper();

@@ -25,20 +25,30 @@ pub(super) fn predicates_hold(matchers: &Matchers, request: &Target<'_>) -> bool
 
 fn header_holds(wanted: &HeaderMatcher, request: &Target<'_>) -> bool {
     let mut lines = request.headers.get_all(wanted.name.as_header()).iter();
-    lines.any(|line| match &wanted.wanted {
-        Wanted::Any => true,
-        Wanted::Exactly(value) => line.as_bytes() == value.as_bytes(),
-        Wanted::Matching(regex) => regex.is_match(line.as_bytes()),
-    })
+    lines.any(|line| fits(&wanted.wanted, line.as_bytes()))
 }
 
 fn parameter_holds(wanted: &QueryMatcher, request: &Target<'_>) -> bool {
     let query = request.query.unwrap_or_default();
-    values_of(query, wanted.name.as_str()).any(|value| match &wanted.wanted {
+    values_of(query, wanted.name.as_str()).any(|value| fits_decoded(&wanted.wanted, value))
+}
+
+/// Whether a value is what is wanted.
+pub(crate) fn fits(wanted: &Wanted, value: &[u8]) -> bool {
+    match wanted {
+        Wanted::Any => true,
+        Wanted::Exactly(wanted) => value == wanted.as_bytes(),
+        Wanted::Matching(regex) => regex.is_match(value),
+    }
+}
+
+/// Whether the value of a parameter, as sent, is what is wanted.
+pub(crate) fn fits_decoded(wanted: &Wanted, value: &str) -> bool {
+    match wanted {
         Wanted::Any => true,
         Wanted::Exactly(wanted) => decoded(value).eq(wanted.bytes()),
         Wanted::Matching(regex) => regex.is_match(&decoded(value).collect::<Vec<_>>()),
-    })
+    }
 }
 
 /// The parameters of a query, as sent: name and value.

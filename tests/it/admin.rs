@@ -38,12 +38,14 @@ mod destinations;
 mod document;
 mod events;
 mod health;
+mod keys;
 mod nodes;
 mod outages;
 mod repetitions;
 mod routes;
 mod settings;
 mod upstreams;
+mod validation;
 mod waiting;
 
 /// The token that opens the API in tests.

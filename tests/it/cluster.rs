@@ -1,5 +1,7 @@
 //! Whole processes: an edit on one takes effect on all, whatever dies meanwhile.
 
+mod keys;
+
 use std::{
     net::SocketAddr,
     sync::{

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
-use flexgate_schemas::{Millis, UpstreamRef, matchers::Wanted, policy::Auth};
+use flexgate_schemas::{Millis, UpstreamRef, key::SecretHash, matchers::Wanted, policy::Auth};
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
     Sources::of([Layer::variables(variables)])
@@ -188,11 +188,7 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
             .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
     );
     assert_eq!(loaded.settings.limits.max_body_size.unwrap().get(), 10 << 20);
-    let said = warnings(&loaded).join("\n");
-    assert!(
-        said.contains("security.auth"),
-        "it is taken without a word:\n{said}"
-    );
+    assert_eq!(loaded.settings.auth.header(), "x-api-key");
 }
 
 #[test]
@@ -282,6 +278,23 @@ fn a_file_says_where_requests_may_go() {
     assert!(loaded.warnings.is_empty());
     let nothing = parse("security: {auth: {type: apiKey}}");
     assert_eq!(nothing.settings_to_apply(), None);
+}
+
+#[test]
+fn a_file_says_who_has_a_key() {
+    let hash = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7"; // of hunter2
+    let text = format!(
+        "security:\n  auth:\n    type: apiKey\n    header: X-Client-Key\n    keys:\n    - key: {hash}\n      name: app\n      scopes: {{routes: [orders]}}\n    - key: ${{TOKEN_HASH}}\n"
+    );
+    let variables = [("TOKEN_HASH".to_owned(), "a".repeat(64))].into();
+    let loaded = Loaded::parse("proxy.yml", &text, &variables).unwrap();
+    assert_eq!(loaded.settings.auth.header(), "x-client-key");
+    assert_eq!(loaded.keys[0].id(), SecretHash::of(b"hunter2").derived_id());
+    let terms = loaded.keys[0].terms();
+    assert_eq!((terms.name.as_str(), terms.scopes.routes.len()), ("app", 1));
+    assert_eq!(loaded.keys[1].terms().name.as_str(), loaded.keys[1].id().as_str());
+    assert!(!loaded.source.text.contains(hash), "{}", loaded.source.text);
+    assert!(loaded.warnings.is_empty());
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod recording;
 mod resolution;
 mod tls;
 mod tunnels;
+mod validation;
 
 use std::{
     net::SocketAddr,

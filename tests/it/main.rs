@@ -20,6 +20,7 @@ mod fixtures;
 mod gateway;
 mod http2;
 mod journal;
+mod keys;
 mod outcomes;
 mod peers;
 mod program;

@@ -142,7 +142,7 @@ impl Settings {
 }
 
 /// A process of the program, killed if the test forgets it.
-pub struct Program(Child);
+pub struct Program(pub Child);
 
 impl Program {
     /// Its number.

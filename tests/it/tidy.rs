@@ -64,7 +64,7 @@ fn the_core_is_pure() {
         "std::net::Tcp",
         "std::env",
     ];
-    for module in ["src/domain", "src/routing", "src/egress"] {
+    for module in ["src/domain", "src/routing", "src/egress", "src/validation"] {
         never(module, &effects, "time, ids and the actor are arguments");
     }
 }
@@ -94,6 +94,11 @@ fn the_core_imports_nothing_above_it() {
         "src/egress",
         &[&core[..], &["crate::domain", "crate::routing"]].concat(),
         "whoever connects asks it, and it knows schemas only",
+    );
+    never(
+        "src/validation",
+        &[&core[..], &["crate::domain", "crate::routing", "crate::egress"]].concat(),
+        "whoever has a body asks it, and it knows schemas only",
     );
     never(
         "src/journal",

@@ -1,6 +1,6 @@
 //! One field of many outcomes.
 
-use std::{borrow::Cow, collections::HashMap, fmt, hash::Hash};
+use std::{borrow::Cow, collections::HashMap, fmt, hash::Hash, mem, ptr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
@@ -43,18 +43,26 @@ pub(super) struct Measured<T> {
 
 impl<T: Copy + Eq> Measured<T> {
     /// The value of the next row.
+    #[inline]
     pub(super) fn push(&mut self, value: T) {
         match &mut self.column {
-            Column::Same(same) if self.count == 0 => *same = value,
-            Column::Same(same) if *same == value => {}
-            Column::Same(same) => {
-                let mut each = vec![*same; self.count];
-                each.push(value);
-                self.column = Column::Each(each);
-            }
-            Column::Each(values) | Column::Coded { values, .. } => values.push(value), // it is never coded
+            Column::Each(values) => values.push(value),
+            Column::Same(same) if self.count > 0 && *same == value => {}
+            _ => self.begin(value),
         }
         self.count += 1;
+    }
+
+    /// The first value, or the first that is another one.
+    fn begin(&mut self, value: T) {
+        self.column = match &self.column {
+            Column::Same(same) if self.count > 0 => {
+                let mut each = vec![*same; self.count];
+                each.push(value);
+                Column::Each(each)
+            }
+            _ => Column::Same(value),
+        };
     }
 
     /// There are no more rows.
@@ -63,50 +71,91 @@ impl<T: Copy + Eq> Measured<T> {
     }
 }
 
+/// A value that is held against that of the row before.
+pub(super) trait Value: Copy + Eq + Hash {
+    /// Whether the two are the same. Texts that lie in the same place are, whatever they say: an outbox gives the same one
+    /// again as long as it does not change.
+    fn is(self, other: Self) -> bool {
+        self == other
+    }
+}
+
+impl Value for u64 {}
+impl Value for Option<u16> {}
+
+impl Value for &str {
+    fn is(self, other: Self) -> bool {
+        ptr::eq(self, other) || self == other
+    }
+}
+
+impl Value for Option<&str> {
+    fn is(self, other: Self) -> bool {
+        match (self, other) {
+            (Some(text), Some(other)) => text.is(other),
+            (text, other) => text.is_none() && other.is_none(),
+        }
+    }
+}
+
 /// A column in the making whose values repeat, as a rule.
 #[derive(Debug, Default)]
 pub(super) struct Repeating<T> {
     column: Column<T>,
+    /// How many rows that has.
     count: usize,
-    /// The place of the last row's value, once the column is coded, and those of all.
-    last: u32,
+    /// How many more rows there are, which all have the same value, and which: a value that is as the one before costs no more
+    /// than to see that.
+    run: usize,
+    last: T,
+    /// The places of all values, once the column is coded.
     places: HashMap<T, u32>,
 }
 
-impl<T: Copy + Eq + Hash> Repeating<T> {
+impl<T: Value> Repeating<T> {
     /// The value of the next row.
+    #[inline]
     pub(super) fn push(&mut self, value: T) {
-        match &mut self.column {
-            Column::Same(same) if self.count == 0 => *same = value,
-            Column::Same(same) if *same == value => {}
-            Column::Same(same) => {
-                let (values, mut rows) = (vec![*same, value], vec![0; self.count]);
-                rows.push(1);
-                self.places = HashMap::from([(*same, 0), (value, 1)]);
-                self.last = 1;
-                self.column = Column::Coded { values, rows };
-            }
-            Column::Each(values) => values.push(value),
-            Column::Coded { values, rows } => {
-                if values.get(self.last as usize) != Some(&value) {
-                    self.last = *self.places.entry(value).or_insert_with(|| {
-                        values.push(value);
-                        u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
-                    });
-                }
-                rows.push(self.last);
-            }
+        if self.run > 0 && !self.last.is(value) {
+            self.end_run();
         }
-        self.count += 1;
-        if self.count == LOOK_AHEAD {
-            self.spread_if_worth_it();
-        }
+        self.last = value;
+        self.run += 1;
     }
 
     /// There are no more rows.
     pub(super) fn finish(mut self) -> Column<T> {
+        self.end_run();
         self.spread_if_worth_it();
         self.column
+    }
+
+    /// The rows of the run go into the column.
+    fn end_run(&mut self) {
+        let (value, run) = (self.last, mem::take(&mut self.run));
+        let before = self.count;
+        self.count += run;
+        match &mut self.column {
+            Column::Same(same) if before == 0 => *same = value,
+            Column::Same(same) if same.is(value) => {}
+            Column::Same(same) => {
+                let (values, mut rows) = (vec![*same, value], vec![0; before]);
+                rows.resize(self.count, 1);
+                self.places = HashMap::from([(*same, 0), (value, 1)]);
+                self.column = Column::Coded { values, rows };
+            }
+            Column::Each(values) => values.resize(self.count, value),
+            Column::Coded { values, rows } => {
+                let place = *self.places.entry(value).or_insert_with(|| {
+                    values.push(value);
+                    u32::try_from(values.len() - 1).unwrap_or(u32::MAX)
+                });
+                rows.resize(self.count, place);
+            }
+        }
+        if before < LOOK_AHEAD && self.count >= LOOK_AHEAD {
+            self.spread_if_worth_it();
+        }
     }
 
     /// Where most rows have a value of their own, places are only in the way.
@@ -247,6 +296,8 @@ mod tests {
 
     use super::*;
 
+    impl Value for u32 {}
+
     fn measured(values: &[u32]) -> Column<u32> {
         let mut column = Measured::default();
         for value in values {
@@ -281,6 +332,13 @@ mod tests {
     fn values_that_do_not_repeat_at_first_are_not_looked_up_for_ever() {
         let values: Vec<_> = (0..64).chain([0; 1000]).collect();
         assert_eq!(repeating(&values), Column::Each(values));
+    }
+
+    #[test]
+    fn texts_are_the_same_wherever_they_lie() {
+        let (one, other) = ("GET".to_owned(), "GET".to_owned());
+        assert!(one.is(&*other) && Some(&*one).is(Some(&*other)) && None::<&str>.is(None));
+        assert!(!one.is(&one[..2]) && !Some(&*one).is(None) && !None.is(Some("")));
     }
 
     proptest! {

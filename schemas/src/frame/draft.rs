@@ -30,6 +30,7 @@ type Group<'a> = (i64, [Option<&'a str>; 4], u8);
 
 #[derive(Debug, Default)]
 struct Columns<'a> {
+    /// Only when some outcomes have no row: else it is known.
     place: Measured<u32>,
     arrival: Measured<i64>,
     after: Measured<i64>,
@@ -72,9 +73,10 @@ impl<'a> Draft<'a> {
         if self.rows == 0 {
             (self.from, self.before) = (outcome.at, outcome.at);
         }
-        let place = u32::try_from(outcome.counter.wrapping_sub(self.first)).unwrap_or(u32::MAX);
-        self.columns
-            .push(place, outcome.at.wrapping_sub(self.before), outcome);
+        if self.left_out_count > 0 {
+            self.columns.place.push(self.count()); // counters have no gaps
+        }
+        self.columns.push(outcome.at.wrapping_sub(self.before), outcome);
         self.before = outcome.at;
         self.rows += 1;
         self.note(outcome.at);
@@ -89,6 +91,9 @@ impl<'a> Draft<'a> {
             self.left_out.len() - 1
         });
         self.left_out[place].add(outcome);
+        if self.left_out_count == 0 {
+            (0..self.rows).for_each(|place| self.columns.place.push(place));
+        }
         self.left_out_count += 1;
         self.note(outcome.hour() * MICROS_PER_HOUR);
     }
@@ -162,9 +167,8 @@ impl<'a> Draft<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn push(&mut self, place: u32, after: i64, row: &Outcome<'a>) {
+    fn push(&mut self, after: i64, row: &Outcome<'a>) {
         let own = |upstream: u64| row.micros.saturating_sub(upstream);
-        self.place.push(place);
         self.arrival
             .push(row.arrival.cast_signed().wrapping_sub(row.counter.cast_signed()));
         self.after.push(after);

@@ -1,4 +1,4 @@
-//! The commands about routes and upstreams.
+//! The commands about routes, upstreams and keys.
 
 use clap::{ArgAction, Subcommand};
 
@@ -115,6 +115,70 @@ pub(in crate::cli) struct UpstreamChange {
     /// How often a failed request is tried again
     #[arg(long, value_name = "NUMBER")]
     pub(in crate::cli) retries: Option<u8>,
+    #[command(flatten)]
+    pub(in crate::cli) data: Data,
+    #[command(flatten)]
+    pub(in crate::cli) how: How,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum KeyVerb {
+    /// List all keys
+    List,
+    /// Show one key; never its secret
+    Get { id: String },
+    /// Create a key, and show its secret once
+    Create(KeyChange),
+    /// Change some of what a key opens
+    Update {
+        id: String,
+        #[command(flatten)]
+        change: KeyChange,
+    },
+    /// Give a key another secret, and show it once
+    Rotate {
+        id: String,
+        /// For how long the old secret stays valid, such as `24h`; it ends at once unless you say so
+        #[arg(long, value_name = "SPAN")]
+        overlap: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a key open nothing any more, for good
+    Revoke {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Delete a key
+    Delete {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Fields of a key. What has no option of its own goes into `--data`.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct KeyChange {
+    /// Whose it is
+    #[arg(long)]
+    pub(in crate::cli) name: Option<String>,
+    /// Whether it opens anything
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub(in crate::cli) enabled: Option<bool>,
+    /// From when on it opens nothing, such as `2027-01-01T00:00:00Z`
+    #[arg(long, value_name = "TIME")]
+    pub(in crate::cli) expires_at: Option<String>,
+    /// A route that it opens, by id; may be repeated; without one it opens all
+    #[arg(long = "route", value_name = "ID")]
+    pub(in crate::cli) routes: Vec<String>,
+    /// A method that it may be used with; may be repeated; without one any
+    #[arg(long = "method", value_name = "METHOD")]
+    pub(in crate::cli) methods: Vec<String>,
+    /// A network that it is taken from; may be repeated; without one any
+    #[arg(long = "network", value_name = "CIDR")]
+    pub(in crate::cli) networks: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) data: Data,
     #[command(flatten)]

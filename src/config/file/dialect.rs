@@ -115,8 +115,11 @@ pub(super) fn settings(file: &Node) -> Node {
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
     }
-    if let Some((key, lists)) = egress(file) {
+    if let Some((key, lists)) = part(file, &["security"], &["allowedHosts", "blockedIPs", "blockedIps"]) {
         settings.put(key, lists);
+    }
+    if let Some((key, auth)) = part(file, &["security", "auth"], &["header", "forwardCredential"]) {
+        settings.put(key, auth);
     }
     if let Some((
         _,
@@ -160,14 +163,13 @@ fn limits(file: &Node) -> Option<(Key, Node)> {
     gathered
 }
 
-/// What `security` says of where requests may go, without what else stands there.
-fn egress(file: &Node) -> Option<(Key, Node)> {
-    let (section, security) = file.entry("security")?;
-    let is_one = |key: &Key| matches!(&*key.text, "allowedHosts" | "blockedIPs" | "blockedIps");
-    let entries = security.entries().iter();
-    let lists: Vec<_> = entries.filter(|(key, _)| is_one(key)).cloned().collect();
-    (!lists.is_empty()).then(|| {
-        let node = Node::made_up(Value::Map(lists), &section.place());
-        (section.clone(), node)
+/// What a section says under these names, without what else stands there.
+fn part(file: &Node, path: &[&str], names: &[&str]) -> Option<(Key, Node)> {
+    let (section, node) = file.entry_at(path)?;
+    let is_one = |(key, _): &&(Key, Node)| names.contains(&&*key.text);
+    let entries: Vec<_> = node.entries().iter().filter(is_one).cloned().collect();
+    (!entries.is_empty()).then(|| {
+        let part = Node::made_up(Value::Map(entries), &section.place());
+        (section.clone(), part)
     })
 }

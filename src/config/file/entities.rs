@@ -1,4 +1,4 @@
-//! The upstreams and routes of a file, with the limits that stand elsewhere.
+//! The upstreams, routes and keys of a file, with the limits that stand elsewhere.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -6,7 +6,7 @@ use std::{
     ops::Range,
 };
 
-use flexgate_schemas::{Route, RouteId, Upstream, UpstreamId, policy::RateLimit};
+use flexgate_schemas::{KeyId, Route, RouteId, Upstream, UpstreamId, key::GivenKey, policy::RateLimit};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -69,6 +69,24 @@ impl Reading<'_> {
             }
         }
         routes
+    }
+
+    /// All keys of `security.auth.keys` that can be read, no hash twice.
+    pub(super) fn keys(&mut self, tree: &Node) -> Vec<GivenKey> {
+        let mut first: HashMap<KeyId, Range<usize>> = HashMap::new();
+        let mut keys = Vec::new();
+        let Some((_, auth)) = tree.entry_at(&["security", "auth"]) else {
+            return keys;
+        };
+        for item in self.items(auth, "keys") {
+            let Some(key) = self.entity::<GivenKey>(item.clone()) else {
+                continue;
+            };
+            if self.is_new(&mut first, key.id(), item, "a key with this hash") {
+                keys.push(key);
+            }
+        }
+        keys
     }
 
     fn route(&mut self, item: &Node) -> Option<Route> {

@@ -9,11 +9,7 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 7] = [
-    (
-        &["security", "auth"],
-        "API keys are not checked yet: routes with `auth` answer 503 until they are",
-    ),
+const LATER: [(&[&str], &str); 6] = [
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
     (
         &["logging", "redaction"],

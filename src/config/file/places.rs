@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use flexgate_schemas::{RouteId, UpstreamId, event::Entity};
+use flexgate_schemas::{KeyId, RouteId, UpstreamId, event::Entity, key::GivenKey};
 
 use super::{super::finding::Place, Loaded, syntax, tree::Node};
 
@@ -14,6 +14,7 @@ pub struct Places<'a> {
     tree: Option<Node>,
     routes: HashMap<&'a RouteId, usize>,
     upstreams: HashMap<&'a UpstreamId, usize>,
+    keys: HashMap<KeyId, usize>,
 }
 
 impl<'a> Places<'a> {
@@ -23,6 +24,7 @@ impl<'a> Places<'a> {
             tree: syntax::parse(&file.source, &file.source.text).ok(),
             routes: positions(file.routes.iter().map(|route| &route.id)),
             upstreams: positions(file.upstreams.iter().map(|upstream| &upstream.name)),
+            keys: positions(file.keys.iter().map(GivenKey::id)),
         }
     }
 
@@ -38,7 +40,11 @@ impl<'a> Places<'a> {
             Entity::Route(id) => tree.get("routes")?.items().get(*self.routes.get(id)?)?,
             Entity::Upstream(name) => tree.get("upstreams")?.items().get(*self.upstreams.get(name)?)?,
             Entity::Settings => tree,
-            Entity::Key(_) | Entity::Log => return None,
+            Entity::Key(id) => {
+                let (_, keys) = tree.entry_at(&["security", "auth", "keys"])?;
+                keys.items().get(*self.keys.get(id)?)?
+            }
+            Entity::Log => return None,
         };
         Some(self.follow(node, pointer.split('/').skip(1)))
     }
@@ -46,8 +52,12 @@ impl<'a> Places<'a> {
     /// Where a JSON Pointer into what is applied points: `/routes/3/upstream`.
     pub fn at(&self, pointer: &str) -> Option<Place> {
         let tree = self.tree.as_ref()?;
-        // The settings are the sections of a file, not a section of their own.
+        // The settings are the sections of a file, not a section of their own, and keys are in one.
         let pointer = pointer.strip_prefix("/settings").unwrap_or(pointer);
+        let of_key = pointer
+            .strip_prefix("/keys/")
+            .map(|rest| format!("/security/auth/keys/{rest}"));
+        let pointer = of_key.as_deref().unwrap_or(pointer);
         let mut tokens = pointer.split('/').skip(1).peekable();
         tree.entry(tokens.peek()?)?;
         Some(self.follow(tree, tokens))
@@ -76,6 +86,6 @@ impl<'a> Places<'a> {
 }
 
 /// Every item of a list that was read whole is an entity, so both have the same positions.
-fn positions<'a, K: Hash + Eq>(keys: impl Iterator<Item = &'a K>) -> HashMap<&'a K, usize> {
+fn positions<K: Hash + Eq>(keys: impl Iterator<Item = K>) -> HashMap<K, usize> {
     keys.enumerate().map(|(position, key)| (key, position)).collect()
 }

@@ -44,6 +44,7 @@ pub(super) fn read(
     let settings: Settings = reading.value(&settings).unwrap_or_default();
     let upstreams = reading.upstreams(&tree);
     let mut routes = reading.routes(&tree);
+    let keys = reading.keys(&tree);
     reading.limits_by_path(&tree, &limits, &mut routes);
     for (message, place) in later::found(&tree) {
         reading.warn(message, &place);
@@ -67,6 +68,7 @@ pub(super) fn read(
     Ok(Loaded {
         upstreams,
         routes,
+        keys,
         settings,
         node,
         warnings: findings,

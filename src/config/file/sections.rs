@@ -98,26 +98,20 @@ pub(super) struct Security {
 /// `security.auth`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "checked only, until keys are")]
+#[expect(dead_code, reason = "there is one kind")]
 pub(super) struct ApiKeys {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default)]
     kind: AuthKind,
-    header: Option<String>,
-    keys: Option<Vec<ApiKey>>,
+    header: Option<IgnoredAny>,
+    forward_credential: Option<IgnoredAny>,
+    keys: Option<IgnoredAny>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum AuthKind {
+    #[default]
     ApiKey,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[expect(dead_code, reason = "checked only, until keys are")]
-struct ApiKey {
-    key: String,
-    name: Option<String>,
 }
 
 /// `rateLimit`: where budgets are kept, the limit of all routes together, and limits by path.

@@ -6,7 +6,7 @@ use flexgate_schemas::{BootId, IdKey, NodeId, frame::Source};
 use serde::{Deserialize, Serialize};
 
 /// The version of everything that this file says. Another one is another process' to read.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Whose outcomes a segment has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,8 @@
 //! The file is mapped and shared, so that what is stored is in the page cache at once: a process that is killed loses
 //! nothing. Only one [`Pen`] writes a segment, and readers see no byte before its record's length is stored.
 
+mod reader;
+
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -25,13 +27,14 @@ use std::{
 
 use memmap2::{MmapOptions, MmapRaw};
 
+pub(in crate::outcomes) use self::reader::{Position, Reader};
 use super::{
     header::{FORMAT, Header, Unreadable},
     record,
 };
 
-/// The size of a file. Large enough that a core turns to the next one every 10,000 outcomes, small enough that two of them
-/// per core are little memory.
+/// The size of a file. Large enough that a core turns to the next one every 10,000 outcomes or more, small enough that two of
+/// them per core are little memory.
 pub(super) const BYTES: usize = 2 << 20;
 
 /// `FLEXGATE` as a number; stored last, so that a header with it is complete.
@@ -74,22 +77,6 @@ pub(super) struct Pen {
     /// Where the next record begins: a multiple of four.
     at: usize,
     /// How many records there are.
-    count: u32,
-}
-
-/// Somebody who reads a segment.
-#[derive(Debug, Clone)]
-pub(in crate::outcomes) struct Reader {
-    segment: Arc<Segment>,
-    position: Position,
-}
-
-/// Between which two records somebody is.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::outcomes) struct Position {
-    /// Where the next record begins: a multiple of four.
-    at: usize,
-    /// How many records were passed.
     count: u32,
 }
 
@@ -222,7 +209,7 @@ impl Map {
     }
 
     /// The record that begins at a position; `None` if there is none, or its length is broken.
-    fn record(&self, Position { at, count }: Position) -> Option<Record<'_>> {
+    fn record(&self, Position { at, count, whole_at }: Position) -> Option<Record<'_>> {
         if at + 4 > BYTES {
             return None;
         }
@@ -231,12 +218,14 @@ impl Map {
         if length == 0 || length > record::BYTES_MAX || end + 4 > BYTES {
             return None;
         }
+        let bytes = self.bytes(at + 8, length);
         Some(Record {
-            bytes: self.bytes(at + 8, length),
+            bytes,
             cut: self.number(at + 4),
             end: Position {
                 at: end + 4,
                 count: count + 1,
+                whole_at: if record::is_whole(bytes) { at } else { whole_at },
             },
         })
     }
@@ -307,54 +296,6 @@ impl Pen {
     pub(super) fn seal(self) -> u32 {
         self.segment.seal(self.count);
         self.count
-    }
-}
-
-impl Reader {
-    /// At the first record.
-    pub(super) fn new(segment: Arc<Segment>) -> Self {
-        let position = Position {
-            at: RECORDS_AT,
-            count: 0,
-        };
-        Self { segment, position }
-    }
-
-    /// What it reads.
-    pub(in crate::outcomes) fn segment(&self) -> &Arc<Segment> {
-        &self.segment
-    }
-
-    /// How many records were passed.
-    pub(in crate::outcomes) fn count(&self) -> u32 {
-        self.position.count
-    }
-
-    /// The records from here on, up to the first that is not there yet, or broken.
-    pub(in crate::outcomes) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let map = &self.segment.map;
-        let mut position = self.position;
-        std::iter::from_fn(move || {
-            let record = map.record(position)?;
-            position = record.end;
-            let expected = map.number(position.at - 4).load(Ordering::Relaxed);
-            (sum(record.bytes) == expected).then_some(record)
-        })
-    }
-
-    /// Goes to where one of its records ends.
-    pub(in crate::outcomes) fn go_to(&mut self, position: Position) {
-        self.position = position;
-    }
-
-    /// Passes so many records, or all there are.
-    pub(in crate::outcomes) fn pass(&mut self, records: u32) {
-        for _ in 0..records {
-            let Some(record) = self.segment.map.record(self.position) else {
-                return;
-            };
-            self.position = record.end;
-        }
     }
 }
 

@@ -17,11 +17,22 @@ fn options(folder: &Path, boot: &str) -> Options {
     }
 }
 
+/// Two that follow each other have as little in common as those of a gateway with many routes, so that files fill up.
 fn outcome(micros: u64) -> Outcome<'static> {
+    let (route, path) = match micros % 2 {
+        0 => ("0199b0c2-7d11-7a53-b0c9-3a2f1b6f8e10", "/users/48151623/orders"),
+        _ => (
+            "0199b0c2-80aa-7c41-9f02-5b7d1c9e2f44",
+            "/articles/2718/comments/latest",
+        ),
+    };
     Outcome {
         at: 1_800_000_000_000_000,
+        route: Some(route),
+        target: Some(&route[24..]),
         method: "GET",
-        path: "/users/1",
+        host: Some(&path[1..]),
+        path,
         status: Some(200),
         micros,
         ..Outcome::default()
@@ -34,10 +45,9 @@ fn waiting(outbox: &Outbox) -> Vec<(u64, u64)> {
     for line in outbox.lines() {
         let mut after = None;
         while let Some((place, reader)) = outbox.claim(line, after) {
-            let first = reader.segment().first().unwrap_or_default();
-            for (counter, record) in (first..).zip(reader.records()) {
-                let (outcome, _) = decode(counter, record.bytes).unwrap();
-                found.push((counter, outcome.micros));
+            let mut outcomes = reader.outcomes();
+            while let Some(recorded) = outcomes.read() {
+                found.push((recorded.outcome.counter, recorded.outcome.micros));
             }
             after = Some(place.number);
         }
@@ -53,6 +63,15 @@ fn numbered(range: Range<u64>) -> Vec<(u64, u64)> {
 fn append(writer: &mut Writer, range: Range<u64>) {
     for number in range {
         writer.append(&outcome(number), Kept::Row);
+    }
+}
+
+/// Waits until the keeper has made a file ahead. For that it may let the oldest go, and from then on it lets none go.
+fn spare_is_made(outbox: &Outbox) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !lock(&outbox.0.ledger).without_spare().is_empty() {
+        assert!(Instant::now() < until, "the keeper finds no room");
+        thread::yield_now();
     }
 }
 
@@ -73,6 +92,59 @@ fn what_is_appended_waits_in_order_over_as_many_files_as_it_takes() {
     append(&mut writer, 0..150_000);
     assert_eq!(waiting(&outbox), numbered(0..150_000));
     assert_eq!((outbox.depth().outcomes, outbox.depth().lost), (150_000, 0));
+}
+
+#[test]
+fn who_begins_in_the_middle_of_a_file_reads_what_follows() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(options(folder.path(), "b1")).unwrap();
+    append(&mut outbox.writer(0).unwrap(), 0..300);
+    let (_, reader) = outbox.claim((Place::OWN, 0), None).unwrap();
+    let read = |reader: &Reader| {
+        let (mut outcomes, mut read) = (reader.outcomes(), Vec::new());
+        while let Some(recorded) = outcomes.read() {
+            let expected = Outcome {
+                counter: recorded.outcome.counter,
+                ..outcome(recorded.outcome.counter)
+            };
+            assert_eq!(*recorded.outcome, expected);
+            read.push((recorded.outcome.counter, recorded.outcome.micros));
+        }
+        read
+    };
+    for passed in [0, 1, 63, 64, 65, 127, 128, 200, 299, 300] {
+        let mut passing = reader.clone();
+        passing.pass(passed);
+        assert_eq!(read(&passing), numbered(passed.into()..300));
+        let mut going = reader.clone();
+        if let Some(last) = reader.records().take(passed as usize).last() {
+            going.go_to(last.end);
+        }
+        assert_eq!(read(&going), numbered(passed.into()..300));
+    }
+}
+
+#[test]
+fn what_is_written_meanwhile_is_read_as_it_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(options(folder.path(), "b1")).unwrap();
+    let mut writer = outbox.writer(0).unwrap();
+    append(&mut writer, 0..1);
+    let (_, mut reader) = outbox.claim((Place::OWN, 0), None).unwrap();
+    let writing = thread::spawn(move || append(&mut writer, 1..10_000));
+    let mut next = 0;
+    while next < 10_000 {
+        let (mut outcomes, mut end) = (reader.outcomes(), None);
+        while let Some(recorded) = outcomes.read() {
+            assert_eq!((recorded.outcome.counter, recorded.outcome.micros), (next, next));
+            next += 1;
+            end = Some(recorded.end);
+        }
+        if let Some(end) = end {
+            reader.go_to(end);
+        }
+    }
+    writing.join().unwrap();
 }
 
 #[test]
@@ -166,6 +238,7 @@ fn beyond_the_bound_the_oldest_go_and_that_shows() {
     .unwrap();
     let mut writer = outbox.writer(0).unwrap();
     append(&mut writer, 0..300_000);
+    spare_is_made(&outbox);
     let depth = outbox.depth();
     let left = waiting(&outbox);
     assert!(depth.bytes <= bytes_max, "{depth:?}");
@@ -261,11 +334,7 @@ fn a_core_without_room_records_again_as_soon_as_there_is_some() {
             .map_or(after, |(place, _)| Some(place.number));
     }
     outbox.unclaim();
-    let until = Instant::now() + Duration::from_secs(10);
-    while !lock(&outbox.0.ledger).without_spare().is_empty() {
-        assert!(Instant::now() < until, "the keeper finds no room");
-        thread::yield_now();
-    }
+    spare_is_made(&outbox);
     append(&mut writer, 0..1);
     // What else is lost does not matter: to make the next file ahead, the keeper lets another one go at any moment.
     let last = waiting(&outbox).last().map(|(counter, _)| counter + 1);

@@ -10,7 +10,7 @@ use std::{
 
 use flexgate_schemas::frame::{self, Draft, OUTCOMES_MAX, PAYLOAD_BYTES_MAX, Sealed};
 
-use crate::outcomes::outbox::{Kept, Position, Reader, decode};
+use crate::outcomes::outbox::{Kept, Position, Reader};
 
 /// A frame that is ready to be sent.
 #[derive(Debug)]
@@ -52,25 +52,25 @@ struct Taken<'r> {
 }
 
 /// The outcomes of one frame: those that were cut together before, or up to `limit` until the next such cut; never more than
-/// `half`, and none from the first on that cannot be read, if there is one: its sum should have shown that.
+/// `half`.
 fn take(reader: &Reader, limit: usize, half: usize) -> Option<Taken<'_>> {
-    let first = reader.segment().first()? + u64::from(reader.count());
-    let mut records = (first..).zip(reader.records()).peekable();
-    let begins = records.peek()?.1.cut;
+    let begins = reader.records().next()?.cut;
     let noted = begins.load(Ordering::Acquire) as usize;
     let count_max = if noted > 0 { noted } else { limit }.min(half);
-    let (mut draft, mut end) = (Draft::new(first), None);
-    for (counter, record) in records.take(count_max) {
-        let begins_another = record.cut.load(Ordering::Acquire) > 0 && end.is_some();
+    let (mut draft, mut end) = (Draft::new(reader.counter()?), None);
+    let mut outcomes = reader.outcomes();
+    while (draft.count() as usize) < count_max
+        && let Some(recorded) = outcomes.read()
+    {
+        let begins_another = recorded.cut.load(Ordering::Acquire) > 0 && end.is_some();
         if noted == 0 && begins_another {
             break;
         }
-        match decode(counter, record.bytes) {
-            Some((outcome, Kept::Row)) => draft.add(&outcome),
-            Some((outcome, Kept::Counted)) => draft.leave_out(&outcome),
-            None => break,
+        match recorded.kept {
+            Kept::Row => draft.add(recorded.outcome),
+            Kept::Counted => draft.leave_out(recorded.outcome),
         }
-        end = Some(record.end);
+        end = Some(recorded.end);
     }
     Some(Taken {
         draft,

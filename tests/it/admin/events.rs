@@ -11,7 +11,7 @@ use super::{Api, TOKEN};
 use crate::{client::Connection, fixtures::PATIENCE};
 
 /// An open stream.
-struct Stream {
+pub(super) struct Stream {
     _connection: Connection,
     headers: http::HeaderMap,
     body: Incoming,
@@ -20,14 +20,14 @@ struct Stream {
 
 /// One event of it.
 #[derive(Debug)]
-struct Event {
+pub(super) struct Event {
     name: String,
     id: String,
-    data: Value,
+    pub(super) data: Value,
 }
 
 impl Api {
-    async fn stream(&self, last_event_id: Option<&str>) -> Stream {
+    pub(super) async fn stream(&self, last_event_id: Option<&str>) -> Stream {
         let request = Request::builder()
             .uri("/api/stream/events")
             .header("host", "localhost")
@@ -55,7 +55,7 @@ impl Api {
 
 impl Stream {
     /// The next event; `None` when the stream has ended.
-    async fn next(&mut self) -> Option<Event> {
+    pub(super) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());

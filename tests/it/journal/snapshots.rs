@@ -1,7 +1,14 @@
 //! Starting without a log.
 
 use super::*;
-use flexgate::journal::snapshot::{self, Snapshots};
+use flexgate::{
+    domain::{Stamp, evolve},
+    journal::{
+        Fold,
+        snapshot::{self, Snapshots},
+    },
+};
+use flexgate_schemas::{ApiKey, Event, Timestamp, key::SecretHash};
 use std::fs;
 
 fn reader<S: Store>(store: S, snapshots: &Snapshots) -> Running {
@@ -42,6 +49,41 @@ async fn a_node_starts_from_its_snapshot_while_the_log_is_away_and_catches_up_la
     let view = restarted.ready().await;
     assert!(restarted.has("b") && !view.from_snapshot);
     assert_eq!(view.state().hash(), running.journal.view().state().hash());
+}
+
+#[test]
+fn a_snapshot_has_the_keys_and_is_altered_if_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let snapshots = Snapshots::in_folder(folder.path());
+    let mut fold = Fold {
+        generation: 1,
+        ..Fold::default()
+    };
+    for number in 0..25_u8 {
+        let stamp = Stamp {
+            revision: number.into(),
+            at: Timestamp::default(),
+        };
+        let sha256 = SecretHash::of(&[number]);
+        let terms = serde_json::from_str(r#"{"name":"app"}"#).unwrap();
+        let key = ApiKey::new(sha256.derived_id(), sha256, terms);
+        evolve(&mut fold.state, &Event::KeyCreated(key.into()), &stamp);
+    }
+    snapshots.save(&fold).unwrap();
+    let loaded = snapshots.load().unwrap();
+    assert_eq!(loaded.state, fold.state);
+    assert_eq!(loaded.state.hash(), fold.state.hash());
+    let file = fs::read_dir(folder.path())
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let written = fs::read_to_string(&file).unwrap();
+    fs::write(&file, written.replacen("app", "apq", 1)).unwrap();
+    assert!(snapshots.load().is_none());
+    fs::write(&file, written.trim_end_matches('}')).unwrap();
+    assert!(snapshots.load().is_none());
 }
 
 #[tokio::test]

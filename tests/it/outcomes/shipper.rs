@@ -216,9 +216,15 @@ async fn an_outbox_that_overflows_raises_one_alert() {
     shipping.stop().await;
 }
 
+/// What it calls itself is another thing each time, so that files fill up.
 fn outcome(number: u64) -> Outcome<'static> {
+    let user_agents = [
+        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.1 Mobile",
+    ];
     Outcome {
         micros: number,
+        user_agent: Some(user_agents[usize::from(number.is_multiple_of(2))]),
         ..plain()
     }
 }

@@ -1,0 +1,311 @@
+//! `/api/keys`: who may send requests, to routes that ask. A secret is in the answer that makes it, and nowhere else ever.
+
+use axum::{extract::State, response::Response};
+use chrono::Utc;
+use flexgate_schemas::{
+    ApiKey, Event, KeyId, Timestamp,
+    commit::Source,
+    key::{KeyTerms, Overlap, SecretHash, secret},
+};
+use http::{HeaderValue, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    Shared,
+    entity::{self, Stored},
+    error::Error,
+    json,
+    operation::{Operation, Resource},
+    page::Paging,
+    params::Id,
+    read::Read,
+    write::Write,
+};
+use crate::{
+    domain::{Command, Entry},
+    journal::Committed,
+};
+
+const TAG: &str = "Keys";
+const PATH: &str = "/api/keys";
+/// The fields of a key that only answers have, beside those of every entity.
+const ANSWERED_ONLY: [&str; 4] = ["rotatedAt", "revokedAt", "previousUntil", "secret"];
+
+/// What can be done with keys.
+pub(super) fn resources() -> [Resource<Shared>; 4] {
+    let once = "The answer has the `secret`, once: what is kept is its hash. The answer to a repetition with the same \
+                `Idempotency-Key` does not have it.";
+    [
+        Resource::at(PATH, TAG)
+            .get(
+                list,
+                Operation::new("listKeys", "All keys, by id")
+                    .details("At most 1,000 in a page.")
+                    .lists::<Shown>(),
+            )
+            .post(
+                create,
+                Operation::new("createKey", "Create a key")
+                    .details(once)
+                    .creates_from::<Input, Shown>(),
+            ),
+        Resource::at("/api/keys/{id}", TAG)
+            .get(fetch, Operation::new("getKey", "One key").fetches::<Shown>())
+            .put(
+                replace,
+                Operation::new("putKey", "Replace what a key opens")
+                    .details("Its secrets stay, and so does that it is revoked.")
+                    .replaces_with::<Input, Shown>(),
+            )
+            .patch(
+                amend,
+                Operation::new("patchKey", "Change some of what a key opens").amends_with::<Input, Shown>(),
+            )
+            .delete(
+                delete,
+                Operation::new("deleteKey", "Delete a key")
+                    .details(
+                        "Whoever has it is a stranger from then on. A key that is revoked is still told so.",
+                    )
+                    .deletes(),
+            ),
+        Resource::at("/api/keys/{id}/rotate", TAG).post(
+            rotate,
+            Operation::new("rotateKey", "Give a key another secret")
+                .details(once)
+                .replaces_with::<Rotation, Shown>(),
+        ),
+        Resource::at("/api/keys/{id}/revoke", TAG).post(
+            revoke,
+            Operation::new("revokeKey", "Let a key open nothing any more, for good").acts::<Shown>(),
+        ),
+    ]
+}
+
+/// A key as it is answered: everything but its hashes.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "ApiKey")]
+struct Shown {
+    /// Its identity, and no secret.
+    id: KeyId,
+    #[serde(flatten)]
+    terms: KeyTerms,
+    /// When it got its newest secret, if that is not its first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rotated_at: Option<Timestamp>,
+    /// Since when it opens nothing, for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked_at: Option<Timestamp>,
+    /// Until when earlier secrets are valid, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    previous_until: Vec<Timestamp>,
+    /// What its client sends; only in the answer to the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+}
+
+/// What is sent of a key: what people decide about it. What only answers have may be sent back.
+struct Input;
+
+impl JsonSchema for Input {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ApiKeyInput".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let mut schema = KeyTerms::json_schema(generator);
+        for field in ["id"].iter().chain(&ANSWERED_ONLY).chain(&entity::ANSWERED_ONLY) {
+            schema.ensure_object()["properties"][*field] =
+                serde_json::json!({ "description": "Ignored: only answers have it.", "readOnly": true });
+        }
+        schema
+    }
+}
+
+/// How a key gets another secret.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Rotation {
+    /// For how long the secrets that it has stay valid; absent: they end now.
+    #[serde(default)]
+    overlap: Option<Overlap>,
+}
+
+/// A secret that was just made.
+struct Fresh {
+    text: String,
+    hash: SecretHash,
+}
+
+impl Fresh {
+    fn of(id: KeyId) -> Result<Self, Error> {
+        let text = secret::made_of(id, &random()?);
+        let hash = SecretHash::of(text.as_bytes());
+        Ok(Self { text, hash })
+    }
+}
+
+fn random() -> Result<[u8; 32], Error> {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::NoRandom)?;
+    Ok(bytes)
+}
+
+impl Shown {
+    fn of(key: &ApiKey) -> Self {
+        let own = key.particulars();
+        Self {
+            id: key.id,
+            terms: key.terms(),
+            rotated_at: own.rotated_at,
+            revoked_at: own.revoked_at,
+            previous_until: own.previous.iter().map(|earlier| earlier.until).collect(),
+            secret: None,
+        }
+    }
+}
+
+fn shown(entry: &Entry<ApiKey>) -> Stored<Shown> {
+    Stored {
+        value: Shown::of(&entry.value),
+        revision: entry.revision,
+        created_at: entry.created_at,
+        updated_at: entry.updated_at,
+    }
+}
+
+async fn list(read: Read<Paging>) -> Response {
+    let page = read.query.cut_at_most(PAGE_MAX, PATH, read.view.state().keys());
+    let page_shown: Vec<_> = page.entries.into_iter().map(|entry| shown(entry)).collect();
+    read.answer_page(&page_shown, page.next)
+}
+
+/// The most keys of a page: a million in one answer would be 200 MB.
+const PAGE_MAX: u16 = 1000;
+
+async fn fetch(Id(id): Id<KeyId>, read: Read) -> Result<Response, Error> {
+    let entry = read.view.state().key(&id).ok_or_else(|| missing(&id))?;
+    Ok(read.answer(entry.revision, &shown(entry)))
+}
+
+async fn create(State(admin): State<Shared>, write: Write) -> Result<Response, Error> {
+    let terms = terms(write.body.object()?, None)?;
+    let id = KeyId::made_of(&random()?);
+    let fresh = Fresh::of(id)?;
+    let command = Command::CreateKey {
+        id,
+        sha256: fresh.hash,
+        terms,
+    };
+    act(&admin, &write, &id, command, Some(fresh)).await
+}
+
+async fn replace(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let terms = terms(write.body.object()?, Some(&id))?;
+    act(&admin, &write, &id, Command::PutKey { id, terms }, None).await
+}
+
+async fn amend(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let patch = sent(write.body.patch()?, Some(&id))?.into();
+    act(&admin, &write, &id, Command::PatchKey { id, patch }, None).await
+}
+
+async fn delete(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let committed = transact(&admin, &write, &id, Command::DeleteKey(id)).await?;
+    Ok(write.answer_gone(&admin, &committed).await)
+}
+
+async fn rotate(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let rotation = if write.body.bytes.is_empty() {
+        Rotation::default()
+    } else {
+        write.body.value()?
+    };
+    let fresh = Fresh::of(id)?;
+    let now = Utc::now();
+    let command = Command::RotateKey {
+        id,
+        sha256: fresh.hash,
+        at: now.into(),
+        until: rotation
+            .overlap
+            .map_or(now, |overlap| now + overlap.duration())
+            .into(),
+    };
+    act(&admin, &write, &id, command, Some(fresh)).await
+}
+
+async fn revoke(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let at = Utc::now().into();
+    act(&admin, &write, &id, Command::RevokeKey { id, at }, None).await
+}
+
+/// What was sent, without what only answers have. The identity may be repeated, not changed.
+fn sent(mut fields: Map<String, Value>, addressed: Option<&KeyId>) -> Result<Map<String, Value>, Error> {
+    entity::strip(&mut fields);
+    fields.retain(|name, _| !ANSWERED_ONLY.contains(&&**name));
+    match (fields.remove("id"), addressed) {
+        (None, _) => Ok(fields),
+        (Some(said), Some(id)) if said == id.as_str() => Ok(fields),
+        (Some(_), _) => Err(json::invalid(
+            "/id",
+            "nobody chooses the id of a key: leave it out",
+        )),
+    }
+}
+
+fn terms(fields: Map<String, Value>, addressed: Option<&KeyId>) -> Result<KeyTerms, Error> {
+    json::value(sent(fields, addressed)?)
+}
+
+async fn transact(admin: &Shared, write: &Write, id: &KeyId, command: Command) -> Result<Committed, Error> {
+    let current = admin.journal.view().state().key(id).map(|entry| entry.revision);
+    write.transact(admin, command, current, Source::Api).await
+}
+
+/// Does it, and answers with what became of the key: as the log has it, so that a repetition is answered like the request
+/// itself, but without the secret, which only the request itself has made.
+async fn act(
+    admin: &Shared,
+    write: &Write,
+    id: &KeyId,
+    command: Command,
+    fresh: Option<Fresh>,
+) -> Result<Response, Error> {
+    let committed = transact(admin, write, id, command).await?;
+    let carried = committed.events.iter().find_map(|event| match event {
+        Event::KeyCreated(key) => Some((key, true)),
+        Event::KeyUpdated(key) => Some((key, false)),
+        _ => None,
+    });
+    let view = admin.journal.view();
+    let entry = |id: &KeyId| view.state().key(id);
+    let Some((key, created)) = carried else {
+        let stored = shown(entry(id).ok_or_else(|| missing(id))?);
+        return Ok(write.answer(admin, &committed, stored, None).await);
+    };
+    let before = entry(&key.id).filter(|_| !created);
+    let mut stored = Stored {
+        value: Shown::of(key),
+        revision: committed.revision,
+        created_at: before.map_or(committed.at, |entry| entry.created_at),
+        updated_at: committed.at,
+    };
+    let fresh = fresh.filter(|fresh| fresh.hash.matches(&key.sha256));
+    let has_secret = fresh.is_some();
+    stored.value.secret = fresh.map(|fresh| fresh.text);
+    let location = created.then(|| format!("{PATH}/{}", key.id));
+    let mut response = write.answer(admin, &committed, stored, location).await;
+    if has_secret {
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    Ok(response)
+}
+
+fn missing(id: &KeyId) -> Error {
+    Error::Missing(format!("nothing is at {PATH}/{id}"))
+}
