@@ -14,7 +14,7 @@ run: servers ## FlexGate with a demo backend; Ctrl-C stops everything
 test: servers python ## every test, against real servers
 	cargo test --workspace
 
-peers: ## nginx, varnishtest and slowhttptest, for the tests that need them
+peers: ## nginx, redis-server, varnishtest and slowhttptest, for the tests that need them
 	@.ci/peers
 
 check: tools ## format, lints, licences, banned crates, sources, scripts

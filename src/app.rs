@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     gateway::{GatewayError, TlsFilesError},
     journal::jetstream::{ConnectError, streams::ProvisionError},
+    limiter::LenderError,
     membership::identity::IdentityError,
     outcomes::outbox::OutboxError,
 };
@@ -24,6 +25,7 @@ mod checks;
 mod cluster;
 mod demo;
 mod file;
+mod limits;
 mod ports;
 mod process;
 pub mod projector;
@@ -91,6 +93,9 @@ pub enum Error {
     /// The configuration file is refused, and there is no other configuration.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Rate limits cannot be shared.
+    #[error(transparent)]
+    Limits(#[from] LenderError),
     /// The admin token cannot be kept.
     #[error(transparent)]
     Token(#[from] crate::config::TokenError),

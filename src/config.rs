@@ -5,6 +5,7 @@
 //! No other module reads the environment.
 
 mod addresses;
+mod budgets;
 mod environment;
 mod escape;
 pub mod file;
@@ -28,6 +29,7 @@ use flexgate_projections::Retention;
 use flexgate_schemas::NodeId;
 
 pub use addresses::Listen;
+pub use budgets::Budgets;
 pub use environment::{Layer, Sources, colour_is_welcome};
 pub use escape::escape;
 pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
@@ -61,7 +63,9 @@ pub struct Config {
     pub tls: Option<tls::Tls>,
     /// NATS, PostgreSQL, Redis.
     pub servers: Servers,
-    /// What the names of streams and subjects begin with.
+    /// Where the budgets of rate limits are kept.
+    pub budgets: Budgets,
+    /// What the names of streams and subjects begin with, and of keys in Redis.
     pub streams: StreamPrefix,
     /// How many connections clients may have.
     pub connections: Connections,
@@ -152,6 +156,7 @@ impl Config {
             listen,
             tls,
             servers,
+            budgets: budgets::read(&mut reader, &node),
             streams: reader.parsed("FLEXGATE_STREAM_PREFIX").unwrap_or_default(),
             connections: Connections {
                 max: reader.parsed("FLEXGATE_CONNECTIONS_MAX"),

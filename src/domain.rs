@@ -32,8 +32,6 @@ pub use refusal::Refusal;
 pub use state::{Changed, ConfigState, Entry, Keys, Stamp};
 pub use warning::Warning;
 
-pub use crate::routing::{Protection, unmet_key_protection, unmet_protection};
-
 /// The most routes there may be.
 pub const ROUTES_MAX: usize = 1_000_000;
 /// The most upstreams there may be.

@@ -14,6 +14,7 @@ pub mod egress;
 pub mod gateway;
 pub mod health;
 pub mod journal;
+pub mod limiter;
 pub mod listener;
 pub mod membership;
 pub mod ops;

@@ -5,7 +5,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -44,6 +47,7 @@ struct Shared {
     /// Counts changes, so that waiters look again.
     changed: watch::Sender<u64>,
     lowest_reader: watch::Sender<Option<(u32, NodeId)>>,
+    alive: Arc<AtomicUsize>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +112,7 @@ impl Members {
             known: Mutex::default(),
             changed: watch::Sender::new(0),
             lowest_reader: watch::Sender::new(None),
+            alive: Arc::default(),
         };
         Self {
             shared: Arc::new(shared),
@@ -119,6 +124,11 @@ impl Members {
     /// All members, by id.
     pub fn list(&self) -> Vec<Member> {
         self.known().values().map(Known::member).collect()
+    }
+
+    /// How many members are not lost, kept up to date.
+    pub fn alive(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.shared.alive)
     }
 
     /// The lowest schema level that a member reads, and whose.
@@ -223,6 +233,7 @@ impl Members {
         known
             .values_mut()
             .for_each(|known| known.looks_since = known.looks_since.saturating_add(1));
+        self.count(&known);
         known
             .values()
             .map(Known::member)
@@ -238,6 +249,7 @@ impl Members {
     fn note_change(&self) {
         let lowest = {
             let known = self.known();
+            self.count(&known);
             let level = |known: &Known| (known.heartbeat.reader_level, known.heartbeat.node.clone());
             known.values().map(level).min()
         };
@@ -247,6 +259,11 @@ impl Members {
             modified
         });
         self.shared.changed.send_modify(|count| *count += 1);
+    }
+
+    fn count(&self, known: &BTreeMap<NodeId, Known>) {
+        let alive = known.values().filter(|known| !known.is_lost()).count();
+        self.shared.alive.store(alive, Ordering::Relaxed);
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<NodeId, Known>> {
@@ -261,7 +278,11 @@ impl Known {
             heartbeat: self.heartbeat.clone(),
             revision: self.serving.1,
             silent_ms: u64::try_from(silent.as_millis()).unwrap_or(u64::MAX),
-            lost: self.looks_since > LOOKS_UNTIL_LOST,
+            lost: self.is_lost(),
         }
+    }
+
+    fn is_lost(&self) -> bool {
+        self.looks_since > LOOKS_UNTIL_LOST
     }
 }

@@ -31,6 +31,10 @@ pub struct Problem<M = FieldError> {
     /// The revision by which it was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
+    /// The limits that a request would have gone beyond.
+    #[serde(rename = "violated-policies", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(skip)]
+    pub violated_policies: Vec<String>,
     /// Each mistake of an invalid request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<M>,
@@ -66,6 +70,7 @@ impl Problem {
             code,
             correlation_id: None,
             revision: None,
+            violated_policies: Vec::new(),
             errors: Vec::new(),
         }
     }
@@ -80,6 +85,7 @@ impl Problem {
             instance: self.instance,
             code: self.code,
             correlation_id: self.correlation_id,
+            violated_policies: self.violated_policies,
             revision: self.revision,
             errors,
         }

@@ -11,8 +11,8 @@ use flexgate::{
     devstack::{Binaries, Durability, Server, ServerOptions},
     journal::jetstream::{Link, Names, streams},
 };
-use http::Method;
-use serde_json::{Value, json};
+use http::{Method, StatusCode};
+use serde_json::Value;
 
 use crate::client::Admin;
 
@@ -66,31 +66,16 @@ impl FlexGate {
         backend: u16,
         recording: Recording,
     ) -> Self {
-        let flexgate = Self::bare(folder, gateways, threads, recording, None).await;
-        flexgate.create_route(backend, &json!({}));
-        flexgate
+        Self::start_with(folder, (gateways, threads), backend, recording, &[]).await
     }
 
-    /// Starts one gateway that records, and routes everything to a backend that has such a policy. `redis` has the budgets
-    /// of its limits.
-    pub async fn guarded(
+    /// The same with further variables.
+    pub async fn start_with(
         folder: &Path,
-        threads: usize,
+        (gateways, threads): (usize, usize),
         backend: u16,
-        redis: &Server,
-        policy: &Value,
-    ) -> Self {
-        let flexgate = Self::bare(folder, 1, threads, Recording::On, Some(redis)).await;
-        flexgate.create_route(backend, policy);
-        flexgate
-    }
-
-    async fn bare(
-        folder: &Path,
-        gateways: usize,
-        threads: usize,
         recording: Recording,
-        redis: Option<&Server>,
+        more: &[(&str, &str)],
     ) -> Self {
         let (nats, _) = nats(folder).await;
         let certificate = Certificate::make(folder);
@@ -120,7 +105,7 @@ impl FlexGate {
                     if recording == Recording::On { "on" } else { "off" },
                 )
                 .env("FLEXGATE_LOG", "warn")
-                .envs(redis.map(|redis| ("REDIS_URL", redis.url())))
+                .envs(more.iter().copied())
                 .stdin(Stdio::null())
                 .spawn()
                 .unwrap();
@@ -138,18 +123,18 @@ impl FlexGate {
             .iter()
             .chain([&admin])
             .for_each(|node| wait_for(node.port));
-        Self {
+        let flexgate = Self {
             gateways,
             admin,
             nats,
-        }
+        };
+        flexgate.create_route(&format!("http://127.0.0.1:{backend}"));
+        flexgate
     }
 
-    fn create_route(&self, backend: u16, policy: &Value) {
-        let upstream = format!("http://127.0.0.1:{backend}");
+    fn create_route(&self, upstream: &str) {
         let created = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-            .args(["routes", "create", "--path", "/*", "--upstream", &upstream])
-            .args(["--data", &policy.to_string()])
+            .args(["routes", "create", "--path", "/*", "--upstream", upstream])
             .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
             .env("FLEXGATE_ADMIN_ADDR", self.admin().to_string())
             .stdout(Stdio::null())
@@ -158,15 +143,17 @@ impl FlexGate {
         assert!(created.success(), "the route could not be made");
     }
 
-    /// Makes an API key, and says what a client sends.
-    pub async fn create_key(&self) -> String {
+    /// Asks the admin API to make something.
+    pub async fn create(&self, path: &str, what: Value) -> Value {
         let admin = Admin {
             addr: self.admin(),
             token: TOKEN.to_owned(),
         };
-        let key = json!({ "name": "bench" });
-        let created = admin.call(Method::POST, "/api/keys?wait=nodes", Some(key)).await;
-        created.json()["secret"].as_str().unwrap().to_owned()
+        let created = admin
+            .call(Method::POST, &format!("{path}?wait=nodes"), Some(what))
+            .await;
+        assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+        created.json()
     }
 
     /// Where its NATS listens.
@@ -235,7 +222,7 @@ pub async fn postgres(folder: &Path) -> Server {
         .unwrap()
 }
 
-/// Valkey, as it comes.
+/// Valkey, in memory.
 pub async fn valkey(folder: &Path) -> Server {
     let binary = binaries().valkey().await.unwrap();
     Server::valkey(options(folder.join("valkey"), binary))

@@ -1,6 +1,7 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
-//! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh.
+//! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
+//! `... -- limits` what a limit costs, and what it costs while Redis dies.
 
 #![expect(
     clippy::print_stdout,
@@ -16,6 +17,7 @@ mod client;
 mod cluster;
 mod edits;
 mod lag;
+mod limits;
 mod nginx;
 mod projector;
 mod side_by_side;
@@ -38,6 +40,8 @@ fn main() {
         runtime.block_on(edits::run());
     } else if asked("projector") {
         runtime.block_on(projector::run());
+    } else if asked("limits") {
+        limits::run();
     } else if asked("lag") {
         runtime.block_on(lag::run());
     } else {

@@ -103,18 +103,25 @@ fn everything_on(runtime: &Runtime, folder: &Path, backend: u16) {
     let folder = folder.join("guarded");
     std::fs::create_dir(&folder).unwrap();
     let redis = runtime.block_on(cluster::valkey(&folder));
-    let policy = json!({
-        "auth": "required",
-        "rateLimit": { "requests": 1_000_000_000, "window": "1s", "per": "key" },
-        "circuitBreaker": { "enabled": true },
-        "validate": { "headers": [{ "name": "user-agent" }], "contentTypes": ["application/json"] },
+    let variables = [("REDIS_URL", redis.url())];
+    let (flexgate, key) = runtime.block_on(async {
+        let flexgate = FlexGate::start_with(&folder, (1, WORKERS), backend, Recording::On, &variables).await;
+        let route = json!({
+            "path": "/guarded/*",
+            "upstream": format!("http://127.0.0.1:{backend}"),
+            "auth": "required",
+            "rateLimit": { "requests": 2_000_000, "window": "1s", "per": "key" },
+            "circuitBreaker": { "enabled": true },
+            "validate": { "contentTypes": ["application/json"], "headers": [{ "name": "user-agent" }] },
+        });
+        flexgate.create("/api/routes", route).await;
+        let key = flexgate.create("/api/keys", json!({ "name": "bench" })).await;
+        (flexgate, key["secret"].as_str().unwrap().to_owned())
     });
-    let flexgate = runtime.block_on(FlexGate::guarded(&folder, WORKERS, backend, &redis, &policy));
-    let key = runtime.block_on(flexgate.create_key());
     let nginx = GuardedNginx::start(&folder, backend, &key);
     let with_key = |name, port, pids| Contestant {
         asked: Asked {
-            url: format!("http://127.0.0.1:{port}/bench"),
+            url: format!("http://127.0.0.1:{port}/guarded/bench"),
             fields: vec![format!("X-API-Key: {key}"), "User-Agent: bench".to_owned()],
         },
         name,
@@ -140,12 +147,8 @@ fn start(runtime: &Runtime, folder: &Path, backend: u16, recording: Recording) -
 }
 
 fn contestant(name: &'static str, url: String, pids: Vec<u32>) -> Contestant {
-    let fields = Vec::new();
-    Contestant {
-        name,
-        asked: Asked { url, fields },
-        pids,
-    }
+    let asked = Asked::at(url);
+    Contestant { name, asked, pids }
 }
 
 /// Gives each its turns, prints what they came to, and returns them.
@@ -186,7 +189,7 @@ fn contest<const N: usize>(what: &str, load: Load, contestants: &[Contestant; N]
 }
 
 /// Ratios of turns that followed each other.
-fn compare(
+pub fn compare(
     what: &str,
     (one, other): (&[Measured], &[Measured]),
     of: impl Fn(&Measured) -> f64,
@@ -210,7 +213,8 @@ fn compare(
     );
 }
 
-fn median(turns: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
+/// The median of what was measured in turns.
+pub fn median(turns: &[Measured], of: impl Fn(&Measured) -> f64) -> f64 {
     let mut values: Vec<f64> = turns.iter().map(of).collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -61,6 +61,14 @@ pub struct Asked {
     pub fields: Vec<String>,
 }
 
+impl Asked {
+    /// With no fields of ours.
+    pub fn at(url: String) -> Self {
+        let fields = Vec::new();
+        Self { url, fields }
+    }
+}
+
 /// Asks for something for a while.
 pub fn run(load: Load, asked: &Asked, pids: &[u32], turn: Duration) -> Measured {
     let (before, busy_before) = (cpu_seconds(pids), busy_seconds());

@@ -19,7 +19,7 @@ pub use self::{
     secret::{SecretHash, SecretHashError},
 };
 use crate::{
-    Methods, RouteId, Timestamp, policy::RateLimit, recording::is_default, route::Name, settings::networks,
+    Methods, RateLimits, RouteId, Timestamp, recording::is_default, route::Name, settings::networks,
 };
 
 /// The most earlier secrets that are still valid.
@@ -61,7 +61,7 @@ pub struct Particulars {
     /// From where.
     pub networks: Vec<IpNet>,
     /// How many requests it may send.
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     pub quotas: Quotas,
 }
@@ -146,7 +146,7 @@ pub struct KeyTerms {
     pub networks: Vec<IpNet>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     pub quotas: Quotas,
@@ -187,7 +187,7 @@ struct Written {
     networks: Vec<IpNet>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<RateLimit>,
+    rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     quotas: Quotas,

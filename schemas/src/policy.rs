@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::span::{self, Millis};
+use crate::span::Millis;
 
 /// Whether a request must say who sends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -24,22 +24,6 @@ impl Auth {
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::None
     }
-}
-
-/// At most so many requests in a window of time.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RateLimit {
-    /// How many requests, at least 1.
-    #[serde(alias = "max")]
-    pub requests: NonZeroU32,
-    /// In which time.
-    #[serde(alias = "windowMs", serialize_with = "span::as_text")]
-    pub window: Millis,
-    /// The `detail` of the refusal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
-    pub message: Option<Box<str>>,
 }
 
 /// When to stop asking an upstream that fails.
@@ -205,17 +189,6 @@ impl HealthCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_limit_is_read_in_both_dialects() {
-        let api: RateLimit = serde_json::from_str(r#"{"requests":100,"window":"60s"}"#).unwrap();
-        let file: RateLimit = serde_json::from_str(r#"{"max":100,"windowMs":60000}"#).unwrap();
-        assert_eq!(api, file);
-        assert_eq!(
-            serde_json::to_string(&api).unwrap(),
-            r#"{"requests":100,"window":"60s"}"#
-        );
-    }
 
     #[test]
     fn a_breakers_threshold_is_a_percentage_in_both_dialects() {

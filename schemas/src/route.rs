@@ -11,7 +11,8 @@ use crate::{
     edits::{Edits, HeaderEdits},
     ids::IdError,
     matchers::ParameterName,
-    policy::{Auth, CircuitBreaker, RateLimit, Retries},
+    policy::{Auth, CircuitBreaker, Retries},
+    rate_limit::{Cost, RateLimits},
     recording::is_default,
     url::UrlError,
 };
@@ -79,7 +80,10 @@ pub struct Route {
     pub auth: Auth,
     /// How many requests it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
+    /// How much each of its requests counts in every limit.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cost: Cost,
     /// What a request must have and be before it is sent on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub validate: Validation,
@@ -131,6 +135,7 @@ impl Route {
             access: Access::default(),
             auth: Auth::None,
             rate_limit: None,
+            cost: Cost::default(),
             validate: Validation::default(),
             circuit_breaker: None,
             timeout: None,
@@ -140,7 +145,7 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third, `access` and `validate` with the fourth.
+    /// to responses came with the third, `access`, `validate`, `cost` and most of `rateLimit` with the fourth.
     pub fn reader_level(&self) -> u32 {
         if !is_default(&self.access) || !is_default(&self.validate) {
             return 4;
@@ -149,7 +154,13 @@ impl Route {
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
         let responses = self.cors.is_some() || self.compression.is_some();
         let is_new = is_regex || edits || responses || self.max_body_size.is_some();
-        if is_new { 3 } else { 1 }
+        let limits = self.rate_limit.as_ref().map_or(1, RateLimits::reader_level);
+        let own = match (is_default(&self.cost), is_new) {
+            (false, _) => 4,
+            (true, true) => 3,
+            (true, false) => 1,
+        };
+        own.max(limits)
     }
 
     /// What it matches, without the names of path segments.
@@ -289,7 +300,7 @@ mod tests {
                 "enabled":true,"rateLimit":{"requests":100,"window":"60s"},"circuitBreaker":{"enabled":true,"threshold":5}}"#,
         )
         .unwrap();
-        assert_eq!(route.rate_limit.unwrap().window.get(), 60_000);
+        assert_eq!(route.rate_limit.unwrap().as_slice()[0].window.get(), 60_000);
     }
 
     #[test]
@@ -330,6 +341,9 @@ mod tests {
         assert_eq!(level(r#""access":{"allow":["::1"]}"#), 4);
         assert_eq!(level(r#""validate":{"body":{"schema":true}}"#), 4);
         assert_eq!(level(r#""match":{"query":[{"name":"x","regex":"1|2"}]}"#), 3);
+        assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1},"cost":1"#), 1);
+        assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1,"per":"key"}"#), 4);
+        assert_eq!(level(r#""cost":2"#), 4);
     }
 
     #[test]

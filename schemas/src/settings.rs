@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::{
     Access, Authentication, Compression, Cors, Limits, Millis, Security,
-    policy::RateLimit,
+    rate_limit::{RateLimitFields, RateLimits},
     recording::{Logging, Privacy, is_default},
 };
 
@@ -40,7 +40,10 @@ pub struct Settings {
     pub access: Access,
     /// How many requests all routes together take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
+    /// What responses say of limits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate_limit_fields: RateLimitFields,
     /// How much clients may send, and how long they may take about it.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Limits,
@@ -65,8 +68,12 @@ impl Settings {
     pub const CONNECT_TIMEOUT: Millis = Millis::new(5_000);
 
     /// The lowest schema level that can read them: the first one knows neither `logging` nor `privacy`, the second no
-    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access` and no `auth`.
+    /// `limits` and no `security`, neither `cors` nor `compression`, the third no `access`, no `auth` and not most of `rateLimit`.
     pub fn reader_level(&self) -> u32 {
+        let limits = self.rate_limit.as_ref().map_or(1, RateLimits::reader_level);
+        if limits > 1 || !is_default(&self.rate_limit_fields) {
+            return 4;
+        }
         let responses = self.cors.is_some() || self.compression.is_some();
         if !is_default(&self.access) || !is_default(&self.auth) {
             4
@@ -132,6 +139,9 @@ mod tests {
         assert_eq!(level(r#"{"access":{}}"#), 1);
         assert_eq!(level(r#"{"access":{"deny":["::1"]}}"#), 4);
         assert_eq!(level(r#"{"logging":{"sampling":{"successRate":0.1}}}"#), 2);
+        assert_eq!(level(r#"{"rateLimit":{"requests":1,"window":1}}"#), 1);
+        assert_eq!(level(r#"{"rateLimit":{"requests":1,"window":1,"burst":2}}"#), 4);
+        assert_eq!(level(r#"{"rateLimitFields":{"legacy":true}}"#), 4);
         assert_eq!(level(r#"{"security":{"blockedIPs":[]}}"#), 1);
         assert_eq!(level(r#"{"security":{"blockedIPs":["10.0.0.1"]}}"#), 3);
         assert_eq!(level(r#"{"security":{"allowedHosts":[]}}"#), 3);

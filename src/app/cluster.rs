@@ -53,7 +53,8 @@ impl Cluster {
             control.clone(),
         ));
         let members = Members::new(link.clone(), names.clone());
-        if config.roles.admin {
+        // Admin waits for the others; a gateway must know how many share a limit when nobody can tell it any more.
+        if config.roles.admin || config.roles.gateway {
             control.spawn(membership::listen(
                 members.clone(),
                 alerts.clone(),

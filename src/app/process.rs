@@ -10,7 +10,9 @@ use std::{
 use axum::Router;
 use tokio::net::TcpListener;
 
-use super::{Endpoints, Error, certificates, checks, cluster::Cluster, file, ports::PortClaims, projector};
+use super::{
+    Endpoints, Error, certificates, checks, cluster::Cluster, file, limits, ports::PortClaims, projector,
+};
 use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config, RunRecord, SecretResolver},
@@ -95,7 +97,8 @@ impl Process {
         recorded.keep(&control);
 
         let cluster = Cluster::join(config, endpoints, &identity, &control).await?;
-        let published = Published::new(secrets(config.secrets.clone()));
+        let limiter = limits::limiter((config, endpoints), &identity, &cluster, &control)?;
+        let published = Published::new(secrets(config.secrets.clone()), limiter);
         let journal = cluster
             .follow(
                 config,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::mistake,
     config::{ConfigError, Finding, file::Loaded},
-    domain::{self, Command, ConfigState, Expect, KnownKey, Protection, Refusal, Warning},
+    domain::{self, Command, ConfigState, Expect, KnownKey, Refusal, Warning},
 };
 
 /// The most refusals that are looked for.
@@ -116,14 +116,6 @@ fn surprises(loaded: &Loaded, warnings: &[Warning]) -> Vec<Finding> {
 fn subject(warning: &Warning) -> (Entity, &'static str) {
     match warning {
         Warning::Shadowed { route, .. } => (Entity::Route(route.clone()), "path"),
-        Warning::FailsClosed {
-            entity,
-            protection: Protection::RateLimit | Protection::GlobalRateLimit | Protection::KeyRateLimit,
-        } => (entity.clone(), "rateLimit"),
-        Warning::FailsClosed {
-            entity,
-            protection: Protection::KeyQuotas,
-        } => (entity.clone(), "quotas"),
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
         Warning::Prohibited {
             entity: entity @ Entity::Route(_),

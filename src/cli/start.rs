@@ -55,6 +55,7 @@ impl From<app::Error> for Failure {
             | Error::Token(_)
             | Error::Streams(_) => Exit::Failed,
             Error::Identity(_) | Error::Port(_) => Exit::Conflict,
+            Error::Limits(_) => Exit::Invalid,
             Error::Nats(_) | Error::Unreachable(_) => Exit::Unreachable,
             Error::File(_) | Error::Certificates(_) => Exit::Invalid,
             Error::NoRole => Exit::Usage,

@@ -25,6 +25,7 @@ use flexgate_schemas::{Route, Settings, Upstream, key::GivenKey};
 pub use places::Places;
 
 use super::{
+    budgets::Budgets,
     finding::{ConfigError, Finding, SourceText},
     log::LogFormat,
     servers::ServerUrl,
@@ -62,6 +63,8 @@ pub struct NodeOverrides {
     pub tls: Option<TlsSection>,
     /// `rateLimit.redis.url`, or the old `redis` section.
     pub redis: Option<ServerUrl>,
+    /// `rateLimit.backend`.
+    pub budgets: Option<Budgets>,
     /// `logging.level`, as a filter.
     pub log_level: Option<String>,
     /// `logging.format`.

@@ -14,9 +14,8 @@ use super::{
     draft::Draft,
     entity::{Listed, Managed},
     patch::{self, respell_policies},
-    settings::{check_length, check_rate_limit},
+    settings::{check_length, check_rate_limits},
 };
-use crate::routing::unmet_key_protection;
 
 /// How many routes that are not there a warning names.
 const ROUTES_NAMED: usize = 3;
@@ -56,19 +55,11 @@ impl Managed for ApiKey {
             NETWORKS_MAX,
             "networks; join neighbours into larger ones",
         )?;
-        check_rate_limit(own.rate_limit.as_ref())
+        check_rate_limits(own.rate_limit.as_ref())
     }
 
     fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
-        let protection = unmet_key_protection(self);
-        let fails_closed = protection.map(|protection| Warning::FailsClosed {
-            entity: Self::entity(&self.id),
-            protection,
-        });
-        fails_closed
-            .into_iter()
-            .chain(missing_routes(self, after))
-            .collect()
+        missing_routes(self, after).into_iter().collect()
     }
 }
 

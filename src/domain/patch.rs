@@ -52,7 +52,11 @@ pub(super) fn respell(patch: &mut Map<String, Value>, alias: &str, written: &str
 
 /// Does the same for the policies that routes and upstreams share.
 pub(super) fn respell_policies(patch: &mut Map<String, Value>) {
-    if let Some(Value::Object(limit)) = patch.get_mut("rateLimit") {
+    let limits = match patch.get_mut("rateLimit") {
+        Some(Value::Array(several)) => several.iter_mut().collect(),
+        only => Vec::from_iter(only),
+    };
+    for limit in limits.into_iter().filter_map(Value::as_object_mut) {
         respell(limit, "max", "requests");
         respell(limit, "windowMs", "window");
     }

@@ -13,13 +13,10 @@ use super::{
     ConfigState, Entry, ROUTES_MAX, Refusal, Warning, destinations,
     entity::{Listed, Managed},
     patch::{respell, respell_policies},
-    settings::{check_access, check_length, check_rate_limit},
+    settings::{check_access, check_length, check_rate_limits},
     upstreams::idle_policies,
 };
-use crate::{
-    routing::unmet_protection,
-    validation::{Schema, SchemaMistake},
-};
+use crate::validation::{Schema, SchemaMistake};
 
 impl Managed for Route {
     type Id = RouteId;
@@ -45,7 +42,7 @@ impl Managed for Route {
         check_edits(self)?;
         check_access(&self.access)?;
         check_validation(self, before)?;
-        check_rate_limit(self.rate_limit.as_ref())?;
+        check_rate_limits(self.rate_limit.as_ref())?;
         destinations::check(self, before, after.guard())?;
         if let UpstreamRef::Named(name) = &self.upstream
             && after.upstream(name).is_none()
@@ -69,11 +66,6 @@ impl Managed for Route {
             route: self.id.clone(),
             by: by.id.clone(),
         });
-        let protection = unmet_protection(self, &after.settings().value);
-        let fails_closed = protection.map(|protection| Warning::FailsClosed {
-            entity: Self::entity(&self.id),
-            protection,
-        });
         let idle = idle_policies(self.retries.as_ref(), self.circuit_breaker.as_ref(), None);
         let not_acted_on = idle.map(|policy| Warning::NotActedOn {
             entity: Self::entity(&self.id),
@@ -81,7 +73,6 @@ impl Managed for Route {
         });
         shadowed
             .into_iter()
-            .chain(fails_closed)
             .chain(not_acted_on)
             .chain(destinations::warnings(self, after.guard()))
             .collect()

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Access, Event, Security, Settings, access, event::Entity, policy::RateLimit, security::ENTRIES_MAX,
+    Access, Event, RateLimit, RateLimits, Security, Settings, access, event::Entity, rate_limit::Algorithm,
+    security::ENTRIES_MAX,
 };
 
 use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
-use crate::routing::Protection;
 
 /// The most networks whose word is taken for where a request comes from.
 const TRUSTED_PROXIES_MAX: usize = 1024;
@@ -17,6 +17,8 @@ const NEIGHBOURS: &str = "networks; join neighbours into larger ones";
 const SUFFIXES: &str = "hosts; `*.` and a suffix stands for all names below it";
 /// The longest text of a refusal, in characters.
 const MESSAGE_CHARS_MAX: usize = 512;
+/// The longest that a bucket may take to fill, in milliseconds: a year.
+const FILL_MILLIS_MAX: u64 = 366 * 24 * 3600 * 1000;
 
 impl Managed for Settings {
     type Id = ();
@@ -42,21 +44,14 @@ impl Managed for Settings {
         check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
         check_lists(&self.security)?;
         check_access(&self.access)?;
-        check_rate_limit(self.rate_limit.as_ref())
+        check_rate_limits(self.rate_limit.as_ref())
     }
 
     fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
-        let fails_closed = self.rate_limit.iter().map(|_| Warning::FailsClosed {
-            entity: Entity::Settings,
-            protection: Protection::GlobalRateLimit,
-        });
         let contradictions = after.guard().blocked_though_listed();
         let contradictions =
             contradictions.map(|(address, network)| Warning::BlockedThoughListed { address, network });
-        fails_closed
-            .chain(contradictions)
-            .chain(destinations::kept_back(after))
-            .collect()
+        contradictions.chain(destinations::kept_back(after)).collect()
     }
 }
 
@@ -88,14 +83,40 @@ pub(super) fn check_length(pointer: &str, length: usize, most: usize, advice: &s
     })
 }
 
-/// What the type of a limit does not hold: the length of its text.
-pub(super) fn check_rate_limit(limit: Option<&RateLimit>) -> Result<(), Refusal> {
-    let message = limit.and_then(|limit| limit.message.as_ref());
-    if message.is_some_and(|message| message.chars().count() > MESSAGE_CHARS_MAX) {
-        return Err(Refusal::Invalid {
-            pointer: "/rateLimit/message".to_owned(),
-            detail: format!("a message has at most {MESSAGE_CHARS_MAX} characters"),
-        });
+/// What the types of limits do not hold: the length of a text, and what of two fields goes together.
+pub(super) fn check_rate_limits(limits: Option<&RateLimits>) -> Result<(), Refusal> {
+    let limits = limits.map(RateLimits::as_slice).unwrap_or_default();
+    for (place, limit) in limits.iter().enumerate() {
+        let place = if limits.len() > 1 {
+            format!("/{place}")
+        } else {
+            String::new()
+        };
+        if let Some((field, detail)) = wrong_of(limit) {
+            return Err(Refusal::Invalid {
+                pointer: format!("/rateLimit{place}/{field}"),
+                detail,
+            });
+        }
     }
     Ok(())
+}
+
+fn wrong_of(limit: &RateLimit) -> Option<(&'static str, String)> {
+    let message = limit.message.as_ref();
+    if message.is_some_and(|message| message.chars().count() > MESSAGE_CHARS_MAX) {
+        let detail = format!("a message has at most {MESSAGE_CHARS_MAX} characters");
+        return Some(("message", detail));
+    }
+    let burst = limit.burst?;
+    if limit.algorithm == Algorithm::SlidingWindow {
+        let detail = "a sliding window has no burst: never more than `requests` pass in any window";
+        return Some(("burst", detail.to_owned()));
+    }
+    let window = u64::from(limit.window.get());
+    let fills_in = window.saturating_mul(burst.get().into()) / u64::from(limit.requests.get());
+    (fills_in > FILL_MILLIS_MAX).then(|| {
+        let detail = "after a burst like that it would take more than a year until there can be another";
+        ("burst", detail.to_owned())
+    })
 }

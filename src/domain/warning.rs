@@ -6,7 +6,7 @@ use flexgate_schemas::{KeyId, RouteId, UpstreamId, event::Entity, security::Host
 use ipnet::IpNet;
 
 use super::refusal::first_of;
-use crate::{egress::Prohibited, routing::Protection};
+use crate::egress::Prohibited;
 
 /// Something the caller may have meant otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,14 +20,6 @@ pub enum Warning {
         route: RouteId,
         /// The one that leaves it nothing.
         by: RouteId,
-    },
-    /// Protection that this build does not give: the gateway lets nobody pass.
-    #[error("{entity} asks for {protection}, which this version cannot enforce: its requests are refused")]
-    FailsClosed {
-        /// The route, or the settings, which mean every route.
-        entity: Entity,
-        /// What it asks for.
-        protection: Protection,
     },
     /// A policy that this build keeps but does nothing about. Requests pass without it.
     #[error("`{policy}` of {entity} is stored, but this version does not act on it yet")]
@@ -90,7 +82,6 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Shadowed { .. } => "route_shadowed",
-            Self::FailsClosed { .. } => "fails_closed",
             Self::NotActedOn { .. } => "policy_not_acted_on",
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeepsFrom { .. } => "keeps_requests_from",

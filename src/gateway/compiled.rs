@@ -22,6 +22,7 @@ use super::{
     edits::CompiledEdits,
     metrics::Series,
     origin::Origin,
+    rate_limit::CompiledLimits,
     snapshot::{SecretMissing, Secrets, Workshop},
     validate::CompiledValidation,
 };
@@ -44,6 +45,8 @@ pub(super) struct CompiledRoute {
     pub(super) cors: Choice<CompiledCors>,
     /// What it says of compression.
     pub(super) compression: Choice<Compressing>,
+    /// How many requests it takes, if it says so.
+    pub(super) limits: Option<Box<CompiledLimits>>,
     /// Chosen by the first request; the next version of the route goes on with it.
     series: Arc<OnceLock<Series>>,
 }
@@ -129,6 +132,7 @@ impl CompiledRoute {
             ),
             cors: CompiledCors::compile(route.cors.as_ref()),
             compression: compress::compile(route.compression.as_ref()),
+            limits: CompiledLimits::of_route(route.id.as_str(), route.rate_limit.as_ref(), &workshop.limiter),
             series,
         }
     }
@@ -220,7 +224,7 @@ fn credential(secret: &Secret, secrets: &Secrets) -> Result<Authorization, Secre
 fn targets<'u>(
     weighted: impl Iterator<Item = (&'u UpstreamUrl, u64)>,
     transport: (Protocol, Option<&UpstreamTls>),
-    Workshop { origins, secrets }: &mut Workshop,
+    Workshop { origins, secrets, .. }: &mut Workshop,
 ) -> (Box<[Arc<CompiledTarget>]>, u64) {
     let mut share_end = 0;
     let mut target = |(url, weight): (&UpstreamUrl, u64)| {

@@ -26,6 +26,7 @@ use super::{
     held::Shelf,
     ids::Ids,
     judges::Judges,
+    key_limits::KeyLimits,
     listen,
     metrics::{CoreMetrics, count_refusal},
     pool::Pool,
@@ -59,6 +60,8 @@ pub(super) struct Core {
     pub(super) connector: Connector,
     pub(super) metrics: CoreMetrics,
     pub(super) encoders: Encoders,
+    /// The limits of the keys that come here.
+    pub(super) key_limits: KeyLimits,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -107,6 +110,7 @@ impl Core {
             connector: parts.connector,
             metrics: parts.metrics,
             encoders: Encoders::default(),
+            key_limits: KeyLimits::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,

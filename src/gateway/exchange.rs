@@ -21,6 +21,8 @@ use super::{
     edits::Changes,
     ids::Arrival,
     look::Look,
+    rate_fields::Told,
+    rate_limit::CompiledLimits,
     record::Notes,
     request_body::Source,
     snapshot::Held,
@@ -50,6 +52,10 @@ pub(super) struct Exchange {
     pub(super) notes: Option<Notes>,
     /// The route that took it.
     pub(super) route: OnceCell<Arc<CompiledRoute>>,
+    /// How much its key lets pass, if that is limited.
+    pub(super) key_limits: OnceCell<Rc<CompiledLimits>>,
+    /// Where the limits stand that it is under, once they were asked.
+    pub(super) limited: OnceCell<Told>,
     /// Who sent it, as soon as that is proved; also of a request that is refused all the same.
     pub(super) caller: OnceCell<Caller>,
     /// Where it went last.
@@ -123,6 +129,8 @@ impl Exchange {
             is_call: false,
             notes: None,
             route: OnceCell::new(),
+            key_limits: OnceCell::new(),
+            limited: OnceCell::new(),
             caller: OnceCell::new(),
             target: OnceCell::new(),
             attempts: Cell::new(0),

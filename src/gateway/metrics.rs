@@ -12,7 +12,7 @@ use std::{
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use super::exchange::Exchange;
+use super::{exchange::Exchange, refusal::Refusal};
 
 /// The most routes with series of their own; those after share the label `other`, so that the number of series stays
 /// bounded whatever is configured.
@@ -105,6 +105,8 @@ pub(super) struct CoreMetrics {
     served: Arc<AtomicU64>,
     /// By [`Series`].
     routes: RefCell<Vec<Option<Box<Tally>>>>,
+    /// By what became of requests that are under a limit: passed, refused, refused for want of Redis.
+    limited: [Tallied; 3],
     opened: Tallied,
     reused: Tallied,
     connections: Gauge,
@@ -118,6 +120,9 @@ impl CoreMetrics {
         Self {
             served,
             routes: RefCell::default(),
+            limited: ["passed", "refused", "unavailable"].map(|decision| {
+                Tallied::new(counter!("flexgate_rate_limit_decisions_total", "decision" => decision))
+            }),
             opened: Tallied::new(counter!("flexgate_upstream_connections_opened_total")),
             reused: Tallied::new(counter!("flexgate_upstream_connections_reused_total")),
             connections: gauge!("flexgate_http_connections", "core" => core.clone()),
@@ -153,6 +158,16 @@ impl CoreMetrics {
         }
     }
 
+    /// A request was held against its limits, and refused or not.
+    pub(super) fn count_limited(&self, refusal: Option<&Refusal>) {
+        self.limited[match refusal {
+            None => 0,
+            Some(Refusal::LimitUnavailable) => 2,
+            Some(_) => 1,
+        }]
+        .increment();
+    }
+
     /// A request goes over a line that was used before.
     pub(super) fn count_reused_line(&self) {
         self.reused.increment();
@@ -169,6 +184,7 @@ impl CoreMetrics {
         let routes = self.routes.borrow();
         let requests = routes.iter().flatten().flat_map(|tally| &tally.requests);
         requests
+            .chain(&self.limited)
             .chain([&self.opened, &self.reused])
             .for_each(Tallied::flush);
         self.connections.set(as_gauge(clients));

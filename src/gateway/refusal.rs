@@ -13,15 +13,19 @@ use flexgate_schemas::Methods;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 pub(super) use self::invalid::Invalid;
-use super::{authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc};
+use super::{
+    authenticate::Denied, body::Body, connect::ConnectError, exchange::Exchange, grpc, rate_limit::Exceeded,
+};
 use crate::{
     problem::Problem,
-    routing::{HostRefusal, PathRefusal, Protection},
+    routing::{HostRefusal, PathRefusal},
     validation::Mistake,
 };
 
 /// Seconds after which a client may well try again, sent with every 503.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+/// The type of problem that the draft of `RateLimit` has for it.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Why the gateway answers a request itself.
@@ -63,8 +67,10 @@ pub(super) enum Refusal {
     MethodNotAllowed(Methods),
     /// The one who sends it may not.
     Denied(Denied),
-    /// The route asks for protection that is not there.
-    Unprotected(Protection),
+    /// A limit has nothing left for it.
+    LimitExceeded(Box<Exceeded>),
+    /// A limit that must hold cannot be asked.
+    LimitUnavailable,
     /// It is not what the route takes.
     Invalid(Invalid),
     /// The upstream is not there, or has no target.
@@ -239,12 +245,19 @@ impl Refusal {
                 "http_request_error",
             ),
             Self::Denied(denied) => denied::words(*denied),
-            Self::Unprotected(_) => words(
+            Self::LimitExceeded(exceeded) => words(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limited",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+                &exceeded.message,
+                "http_request_denied",
+            ),
+            Self::LimitUnavailable => words(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "policy_unavailable",
-                "Policy unavailable",
-                "The route asks for protection that this gateway cannot give.",
-                "proxy_configuration_error",
+                "rate_limit_unavailable",
+                "Rate limit unavailable",
+                "How many requests may pass cannot be found out at present.",
+                "proxy_internal_error",
             ),
             Self::Invalid(reason) => reason.words(),
             Self::NoTarget => words(
@@ -320,7 +333,6 @@ impl Refusal {
     /// What a client is not told.
     fn cause(&self) -> Option<String> {
         match self {
-            Self::Unprotected(protection) => Some(format!("{protection} is not built yet")),
             Self::Unreachable(error) => Some(error.to_string()),
             Self::Terminated(Some(error)) => Some(match error.source() {
                 Some(source) => format!("{error}: {source}"),
@@ -347,6 +359,10 @@ impl Refusal {
         problem.instance = Some(exchange.uri.path().to_owned());
         problem.correlation_id = exchange.correlation.to_str().ok().map(str::to_owned);
         problem.revision = Some(exchange.snapshot.revision);
+        if let Self::LimitExceeded(exceeded) = &self {
+            problem.kind = QUOTA_EXCEEDED;
+            problem.violated_policies = vec![exceeded.limit.to_string()];
+        }
         let mut response = problem.naming(self.mistakes()).into_response().map(Body::own);
         let headers = response.headers_mut();
         if let Self::Invalid(reason) = &self {
@@ -357,6 +373,9 @@ impl Refusal {
         }
         if words.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Self::LimitExceeded(exceeded) = &self {
+            headers.insert(header::RETRY_AFTER, exceeded.again.into());
         }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

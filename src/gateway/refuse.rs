@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 use super::{
     body::Body,
     exchange::{Arrived, Exchange},
+    rate_fields,
     refusal::Refusal,
 };
 
@@ -70,8 +71,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        this.inner
-            .poll(cx)
-            .map(|result| Ok(result.unwrap_or_else(|refusal| refusal.into_response(this.exchange))))
+        let exchange = this.exchange;
+        this.inner.poll(cx).map(|result| {
+            let mut response = result.unwrap_or_else(|refusal| refusal.into_response(exchange));
+            rate_fields::describe(exchange, response.headers_mut()); // of a refusal, too, whatever it is for
+            Ok(response)
+        })
     }
 }

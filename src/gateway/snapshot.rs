@@ -21,10 +21,12 @@ use super::{
     cors::CompiledCors,
     matched::Matched,
     origin::Origins,
+    rate_limit::CompiledLimits,
 };
 use crate::{
     domain::{Changed, ConfigState, Keys},
     egress::Guard,
+    limiter::Limiter,
     routing::Table,
 };
 
@@ -48,6 +50,10 @@ pub struct Snapshot {
     pub(super) cors: Choice<CompiledCors>,
     /// What they say of compression.
     pub(super) compression: Choice<Compressing>,
+    /// How many requests the settings let pass, if they say so.
+    pub(super) limits: Option<Box<CompiledLimits>>,
+    /// Where budgets are kept.
+    pub(super) limiter: Limiter,
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
@@ -80,11 +86,12 @@ struct Inner {
 pub(super) struct Workshop {
     pub(super) origins: Origins,
     pub(super) secrets: Secrets,
+    pub(super) limiter: Limiter,
 }
 
 impl Published {
-    /// Nothing published yet: requests are refused until [`Published::publish`].
-    pub fn new(secrets: Secrets) -> Self {
+    /// Nothing published yet: requests are refused until [`Published::publish`]. The limiter keeps the budgets of limits.
+    pub fn new(secrets: Secrets, limiter: Limiter) -> Self {
         Self(Arc::new(Inner {
             current: ArcSwap::from_pointee(Snapshot {
                 generation: 0,
@@ -97,12 +104,15 @@ impl Published {
                 access: None,
                 cors: Choice::Unsaid,
                 compression: Choice::Unsaid,
+                limits: None,
+                limiter: limiter.clone(),
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
+                limiter,
             }),
         }))
     }
@@ -134,6 +144,11 @@ impl Published {
             access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
             compression: compress::compile(state.settings().value.compression.as_ref()),
+            limits: CompiledLimits::of_settings(
+                state.settings().value.rate_limit.as_ref(),
+                &workshop.limiter,
+            ),
+            limiter: workshop.limiter.clone(),
             matched: Matched::default(),
         };
         match changed {

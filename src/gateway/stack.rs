@@ -22,7 +22,7 @@ use super::{
     limit::{limit_body, limit_head},
     matching::route,
     observe::Observe,
-    protect::protect,
+    rate_limit::within_limits,
     refuse::Refuse,
     step::Step,
     validate::validate,
@@ -45,7 +45,7 @@ pub(super) fn stack(
         .layer(Step(admit_to_route)) // from where a request comes costs nothing to know
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
         .layer(Step(authenticate)) // who they are, before it counts for whom
-        .layer(Ask(protect)) //     what the route asks for and cannot have must fail before anything is sent
+        .layer(Ask(within_limits)) // who has had enough is not worth any work beyond that
         .layer(Ask(validate)) //    before anything is made of it, what a request must be; a body may have to be seen whole
         .layer(Around(compress)) // sees responses as the edits leave them
         .layer(Around(edit)) //     values are made of the request as it came, for one that may pass

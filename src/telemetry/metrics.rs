@@ -44,7 +44,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Every metric there is. Its name ends in its unit.
-const DESCRIBED: [(Kind, &str, Unit, &str); 26] = [
+const DESCRIBED: [(Kind, &str, Unit, &str); 31] = [
     (
         Gauge,
         "flexgate_build_info",
@@ -122,6 +122,36 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 26] = [
         "flexgate_commits_total",
         Unit::Count,
         "Transactions of this process, by result",
+    ),
+    (
+        Counter,
+        "flexgate_rate_limit_decisions_total",
+        Unit::Count,
+        "Requests under a limit, by what became of them: passed, refused, or unavailable where Redis is and must be asked",
+    ),
+    (
+        Counter,
+        "flexgate_rate_limit_lease_calls_total",
+        Unit::Count,
+        "Calls that asked Redis for tokens, renewed a lease or gave it back",
+    ),
+    (
+        Counter,
+        "flexgate_rate_limit_fallbacks_total",
+        Unit::Count,
+        "Requests that waited for Redis in vain and were decided without it",
+    ),
+    (
+        Counter,
+        "flexgate_rate_limit_redis_failures_total",
+        Unit::Count,
+        "How often Redis was lost",
+    ),
+    (
+        Gauge,
+        "flexgate_rate_limit_redis_connections",
+        Unit::Count,
+        "1 while budgets are shared through Redis, 0 while this node limits by its share",
     ),
     (
         Counter,

@@ -96,9 +96,7 @@ fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
         stdout.starts_with("readme-full.yml is valid: 2 upstreams, 2 routes"),
         "{stdout}"
     );
-    for place in ["[readme-full.yml:48:5]", "[readme-full.yml:31:10]"] {
-        assert!(stderr.contains(place), "{place}\n{stderr}");
-    }
+    assert!(stderr.contains("[readme-full.yml:31:10]"), "{stderr}");
 }
 
 #[test]

@@ -170,7 +170,12 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
 
     let loaded = config.file.unwrap();
     assert_eq!(loaded.settings.timeout, Some(Millis::new(30_000)));
-    assert_eq!(loaded.settings.rate_limit.as_ref().unwrap().requests.get(), 1000);
+    assert_eq!(
+        loaded.settings.rate_limit.as_ref().unwrap().as_slice()[0]
+            .requests
+            .get(),
+        1000
+    );
     let sampling = &loaded.settings.logging.sampling;
     assert_eq!(
         (sampling.success_rate.into(), sampling.error_rate.into()),
@@ -195,7 +200,12 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
 fn the_readmes_quick_start_is_read() {
     let loaded = parse(include_str!("config/readme-quickstart.yml"));
     assert_eq!(loaded.upstreams[0].retries.as_ref().unwrap().attempts, 3);
-    assert_eq!(loaded.routes[0].rate_limit.as_ref().unwrap().window.get(), 60_000);
+    assert_eq!(
+        loaded.routes[0].rate_limit.as_ref().unwrap().as_slice()[0]
+            .window
+            .get(),
+        60_000
+    );
 }
 
 #[test]
@@ -318,7 +328,9 @@ fn limits_by_path_reach_the_routes_they_are_for() {
          rateLimit:\n  perRoute:\n  - {path: /expensive/*, max: 10, windowMs: 60000, message: heavily limited}\n",
     );
     assert_eq!(
-        loaded.routes[0].rate_limit.as_ref().unwrap().message.as_deref(),
+        loaded.routes[0].rate_limit.as_ref().unwrap().as_slice()[0]
+            .message
+            .as_deref(),
         Some("heavily limited")
     );
     assert!(loaded.routes[1].rate_limit.is_none());

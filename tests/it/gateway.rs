@@ -19,6 +19,7 @@ mod keys;
 mod limits;
 mod lines;
 mod names;
+mod rate_limits;
 mod recording;
 mod resolution;
 mod tls;
@@ -36,6 +37,7 @@ use flexgate::{
     config::SecretResolver,
     domain::{Changed, ConfigState, Stamp, evolve},
     gateway::{Gateway, Options, Published, SecretMissing},
+    limiter::Limiter,
     sealing::SealingKeys,
 };
 use flexgate_schemas::{Event, Secret, Timestamp, secret::Purpose};
@@ -67,14 +69,19 @@ pub(crate) static SEALING: LazyLock<Arc<SealingKeys>> = LazyLock::new(|| {
 
 /// The secrets that test nodes have are `${TOKEN}`, files, and what was sealed with [`SEALING`].
 fn published() -> Published {
+    published_with(Limiter::alone())
+}
+
+fn published_with(limiter: Limiter) -> Published {
     let variables = [("TOKEN".to_owned(), "Bearer of-the-gateway".to_owned())];
     let resolver = SecretResolver::new(variables.into(), Some(Arc::clone(&SEALING)));
-    Published::new(Arc::new(move |secret: &Secret, purpose: Purpose<'_>| {
+    let secrets = move |secret: &Secret, purpose: Purpose<'_>| {
         let resolved = resolver.resolve(secret, purpose);
         resolved
             .map(|value| value.expose().clone())
             .map_err(|error| SecretMissing(error.to_string()))
-    }))
+    };
+    Published::new(Arc::new(secrets), limiter)
 }
 
 impl Node {
@@ -84,7 +91,12 @@ impl Node {
     }
 
     pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
-        let published = published();
+        Self::limited_by(options, &Limiter::alone(), events)
+    }
+
+    /// A gateway whose budgets are kept there.
+    pub(crate) fn limited_by(options: Options, limiter: &Limiter, events: &[Event]) -> Self {
+        let published = published_with(limiter.clone());
         let gateway = Gateway::start(options, &published).unwrap();
         let mut node = Self {
             gateway,
@@ -177,5 +189,8 @@ fn assert_refused(response: &Message, status: u16, code: &str, proxy_status: &st
         response.header("x-correlation-id")
     );
     assert!(problem["instance"].as_str().is_some() && problem["revision"].as_u64().is_some());
-    assert_eq!(response.header("retry-after").is_some(), status == 503);
+    assert_eq!(
+        response.header("retry-after").is_some(),
+        matches!(status, 429 | 503)
+    );
 }

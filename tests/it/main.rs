@@ -25,6 +25,7 @@ mod outcomes;
 mod peers;
 mod program;
 mod projections;
+mod rate_limits;
 mod renewal;
 mod restart;
 mod tables;

@@ -130,6 +130,25 @@ fn imports_flow_one_way() {
         "a request reads memory, and writes to the outbox",
     );
     never(
+        "src/limiter",
+        &[
+            "crate::gateway",
+            "crate::journal",
+            "crate::domain",
+            "crate::admin",
+            "crate::app",
+            "crate::config",
+        ],
+        "the gateway asks it",
+    );
+    for pure in ["bucket", "window", "period", "share"] {
+        never(
+            &format!("src/limiter/{pure}"),
+            &["async ", "tokio", "Instant", "Utc::now", "redis"],
+            "how requests are counted is pure",
+        );
+    }
+    never(
         "src/outcomes",
         &[
             "crate::gateway",

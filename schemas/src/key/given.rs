@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{KeyTerms, NETWORKS_MAX, Quotas, Scopes, SecretHash};
-use crate::{KeyId, Timestamp, policy::RateLimit, recording::is_default, route::Name, settings::networks};
+use crate::{KeyId, RateLimits, Timestamp, recording::is_default, route::Name, settings::networks};
 
 /// A key by the hash of its secret, from which its id follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +31,7 @@ pub struct GivenKey {
     pub networks: Vec<IpNet>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     pub quotas: Quotas,

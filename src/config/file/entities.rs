@@ -6,13 +6,13 @@ use std::{
     ops::Range,
 };
 
-use flexgate_schemas::{KeyId, Route, RouteId, Upstream, UpstreamId, key::GivenKey, policy::RateLimit};
+use flexgate_schemas::{KeyId, PathPattern, RateLimit, Route, RouteId, Upstream, UpstreamId, key::GivenKey};
 use serde::de::DeserializeOwned;
 
 use super::{
     dialect, identity,
     reading::Reading,
-    sections::{PathLimit, RateLimits},
+    sections::RateLimits,
     tree::{Key, Node, Value},
 };
 
@@ -136,28 +136,28 @@ impl Reading<'_> {
             return;
         };
         for item in list.items() {
-            let Some(limit) = self.value::<PathLimit>(item) else {
+            let mut limit = item.clone();
+            let Some((_, path)) = limit.take("path") else {
+                let help = "write the path of a route".to_owned();
+                self.mistake("missing field `path`", &item.place(), Some(help));
+                continue;
+            };
+            let (Some(path), Some(limit)) =
+                (self.value::<PathPattern>(&path), self.value::<RateLimit>(&limit))
+            else {
                 continue;
             };
             let mut met = routes
                 .iter_mut()
-                .filter(|route| route.path.shape() == limit.path.shape())
+                .filter(|route| route.path.shape() == path.shape())
                 .peekable();
             if met.peek().is_none() {
                 let help = "give the limit to a route, or write the path of one".to_owned();
-                self.mistake(
-                    format!("no route has the path {}", limit.path),
-                    &item.place(),
-                    Some(help),
-                );
+                self.mistake(format!("no route has the path {path}"), &item.place(), Some(help));
                 continue;
             }
             for route in met {
-                route.rate_limit.get_or_insert_with(|| RateLimit {
-                    requests: limit.requests,
-                    window: limit.window,
-                    message: limit.message.clone(),
-                });
+                route.rate_limit.get_or_insert_with(|| limit.clone().into());
             }
         }
     }

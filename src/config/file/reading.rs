@@ -216,6 +216,7 @@ impl Reading<'_> {
             port: proxy.port,
             tls: proxy.tls,
             redis: self.redis(tree, limits),
+            budgets: limits.backend,
             log_level: logging.level.map(sections::Level::filter),
             log_format: logging.format.map(Into::into),
         }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use flexgate_schemas::Millis;
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
-use super::super::{log::LogFormat, tls::TlsSection};
+use super::super::{budgets::Budgets, log::LogFormat, tls::TlsSection};
 
 /// The sections a file may have.
 pub(super) const NAMES: [&str; 15] = [
@@ -119,36 +119,16 @@ enum AuthKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct RateLimits {
     pub(super) enabled: Option<bool>,
-    pub(super) backend: Option<Backend>,
+    pub(super) backend: Option<Budgets>,
     pub(super) redis: Option<RedisUrl>,
     pub(super) global: Option<IgnoredAny>,
     pub(super) per_route: Option<Vec<IgnoredAny>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) enum Backend {
-    Redis,
-    #[serde(alias = "local")]
-    Memory,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RedisUrl {
     pub(super) url: String,
-}
-
-/// One item of `rateLimit.perRoute`: a limit, and the path it is for.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct PathLimit {
-    pub(super) path: flexgate_schemas::PathPattern,
-    #[serde(alias = "max")]
-    pub(super) requests: std::num::NonZeroU32,
-    #[serde(alias = "windowMs")]
-    pub(super) window: Millis,
-    pub(super) message: Option<Box<str>>,
 }
 
 /// `redis` of the old files.

@@ -6,7 +6,7 @@ use flexgate_schemas::{
 use serde_json::json;
 
 use super::*;
-use crate::domain::{KnownKey, Protection, Warning};
+use crate::domain::KnownKey;
 
 fn id() -> KeyId {
     "7Kx2mPq9RtZa".parse().unwrap()
@@ -187,21 +187,6 @@ fn scopes_that_name_no_route_are_warned_of() {
         ]
     );
     assert_eq!(decision.warnings[0].code(), "scoped_routes_missing");
-}
-
-#[test]
-fn limits_that_nobody_enforces_yet_are_warned_of() {
-    for (fields, protection) in [
-        (
-            json!({ "rateLimit": { "requests": 1, "window": "1s" } }),
-            Protection::KeyRateLimit,
-        ),
-        (json!({ "quotas": { "month": 1 } }), Protection::KeyQuotas),
-    ] {
-        let decision = when(&ConfigState::default(), creation(fields)).unwrap();
-        let entity = Entity::Key(id());
-        assert_eq!(decision.warnings, [Warning::FailsClosed { entity, protection }]);
-    }
 }
 
 #[test]

@@ -2,7 +2,7 @@ use flexgate_schemas::{RouteId, event::Entity};
 use serde_json::json;
 
 use super::*;
-use crate::{domain::Warning, routing::Protection};
+use crate::domain::Warning;
 
 fn id(id: &str) -> RouteId {
     id.parse().unwrap()
@@ -279,24 +279,6 @@ fn a_route_that_can_never_match_is_made_with_a_warning() {
 
     let disabled = Command::CreateRoute(route("users", json!({ "enabled": false })));
     assert_eq!(when(&state, disabled).unwrap().warnings, []);
-}
-
-#[test]
-fn protection_that_is_not_given_yet_is_warned_of() {
-    for (fields, protection) in [
-        (
-            json!({ "rateLimit": { "requests": 1, "window": "1s" } }),
-            Some(Protection::RateLimit),
-        ),
-        (json!({ "auth": "required" }), None),
-    ] {
-        let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();
-        let expected = protection.map(|protection| Warning::FailsClosed {
-            entity: entity("users"),
-            protection,
-        });
-        assert_eq!(decision.warnings, Vec::from_iter(expected));
-    }
 }
 
 #[test]

@@ -33,20 +33,6 @@ fn settings_are_replaced_whole() {
 }
 
 #[test]
-fn a_global_limit_is_warned_of_in_the_settings_and_in_every_route() {
-    let limited = settings(json!({ "rateLimit": { "requests": 1, "window": "1s" } }));
-    let mut state = given_backend();
-    let decision = when(&state, Command::PutSettings(limited)).unwrap();
-    let expected =
-        "asks for the global `rateLimit`, which this version cannot enforce: its requests are refused";
-    assert_eq!(warnings(&decision), [format!("the settings {expected}")]);
-
-    happen(&mut state, &decision.events, 2);
-    let decision = when(&state, Command::CreateRoute(route("users", json!({})))).unwrap();
-    assert_eq!(warnings(&decision), [format!("route \"users\" {expected}")]);
-}
-
-#[test]
 fn a_caller_who_has_not_seen_the_last_settings_is_refused() {
     let command = Command::PutSettings(settings(json!({ "timeout": "5s" })));
     assert!(decide(&ConfigState::default(), &command, &Expect::Revision(0)).is_ok());
@@ -64,4 +50,26 @@ fn too_many_trusted_networks_are_refused() {
         when(&ConfigState::default(), command).unwrap_err().pointer(),
         Some("/trustedProxies")
     );
+}
+
+#[test]
+fn limits_that_cannot_be_meant_are_refused_where_they_stand() {
+    let check = |limits: serde_json::Value, pointer: Option<&str>| {
+        let put = Command::PutSettings(settings(json!({ "rateLimit": limits })));
+        let refusal = when(&given_backend(), put).err();
+        assert_eq!(refusal.as_ref().and_then(Refusal::pointer), pointer, "{limits}");
+    };
+    check(json!({ "requests": 1, "window": "1s", "burst": 1000 }), None);
+    check(
+        json!({ "requests": 1, "window": "24h", "burst": 367 }),
+        Some("/rateLimit/burst"),
+    );
+    let sliding = json!({ "requests": 1, "window": "1s", "burst": 1, "algorithm": "slidingWindow" });
+    check(sliding.clone(), Some("/rateLimit/burst"));
+    check(
+        json!([{ "requests": 1, "window": "1m" }, sliding]),
+        Some("/rateLimit/1/burst"),
+    );
+    let long = json!({ "requests": 1, "window": "1s", "message": "x".repeat(513) });
+    check(long, Some("/rateLimit/message"));
 }

@@ -64,9 +64,9 @@ async fn a_body_that_is_not_json_is_400_with_the_place() {
 #[tokio::test]
 async fn an_unknown_field_is_refused_with_a_pointer() {
     let api = Api::with_backend().await;
-    let route = json!({ "path": "/", "upstream": "backend", "rateLimit": { "requests": 1, "window": 1, "burst": 2 } });
+    let route = json!({ "path": "/", "upstream": "backend", "rateLimit": { "requests": 1, "window": 1, "brust": 2 } });
     let problem = api.post("/api/routes", route).await.problem(400, "invalid");
-    assert_eq!(problem["errors"][0]["pointer"], "/rateLimit/burst");
+    assert_eq!(problem["errors"][0]["pointer"], "/rateLimit/brust");
     assert!(
         problem["errors"][0]["detail"]
             .as_str()

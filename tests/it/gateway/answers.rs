@@ -113,31 +113,6 @@ async fn the_path_is_forwarded_in_the_form_it_was_matched_in() {
 }
 
 #[tokio::test]
-async fn a_route_that_asks_for_protection_fails_closed() {
-    let backend = Upstream::replying(200).start().await;
-    let mut node = Node::start(&[
-        route("open", "/open", &backend.url()),
-        route_with(
-            "limit",
-            "/limit",
-            &backend.url(),
-            r#""rateLimit":{"requests":1,"window":"1s"}"#,
-        ),
-    ]);
-    let response = node.get("/limit").await;
-    assert_refused(&response, 503, "policy_unavailable", "proxy_configuration_error");
-    assert_eq!(node.get("/open").await.status(), 200);
-    node.change(&[settings(r#"{"rateLimit":{"requests":1,"window":"1s"}}"#)]);
-    assert_refused(
-        &node.get("/open").await,
-        503,
-        "policy_unavailable",
-        "proxy_configuration_error",
-    );
-    assert_eq!(backend.seen().len(), 1);
-}
-
-#[tokio::test]
 async fn an_upstream_that_is_not_there_is_no_target() {
     let node = Node::start(&[route("a", "/a", "nobody")]);
     assert_refused(&node.get("/a").await, 503, "no_target", "destination_unavailable");

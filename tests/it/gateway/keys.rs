@@ -38,11 +38,11 @@ impl Key {
         Event::KeyCreated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
-    fn updated(&self) -> Event {
+    pub(super) fn updated(&self) -> Event {
         Event::KeyUpdated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         format!("x-api-key: {}\r\n", self.secret)
     }
 }
@@ -301,15 +301,6 @@ async fn a_key_of_any_form_is_known_by_its_hash() {
         backend.last().header("x-flexgate-key"),
         Some(hash.derived_id().as_str())
     );
-}
-
-#[tokio::test]
-async fn limits_of_a_key_that_nobody_enforces_keep_its_requests_out() {
-    let backend = Upstream::replying(200).start().await;
-    let key = Key::new(1).with(json!({ "quotas": { "day": 1000 } }));
-    let node = Node::start(&[private(&backend), key.created()]);
-    let refused = get(&node, "/private/a", &key.line()).await;
-    assert_refused(&refused, 503, "policy_unavailable", "proxy_configuration_error");
 }
 
 #[tokio::test]
