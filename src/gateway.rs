@@ -64,6 +64,7 @@ mod stack;
 mod step;
 mod strand;
 mod tls;
+mod tokens;
 mod trace;
 mod tunnel;
 mod validate;
@@ -98,6 +99,7 @@ pub use self::{
     options::{Options, TlsListen},
     snapshot::{Published, SecretMissing, Secrets, Snapshot},
     tls::Roots,
+    tokens::{TokenKeys, TokenKeysReport},
 };
 
 /// What names the addresses of the two listeners.

@@ -44,10 +44,12 @@ pub enum Dependency {
     Outcomes,
     /// Where outcomes wait for the stream, as far as this process records any.
     Outbox,
+    /// The keys that providers of tokens publish, as far as this process checks tokens.
+    Tokens,
 }
 
 /// How many dependencies there are.
-const CHECKS: usize = 6;
+const CHECKS: usize = 7;
 
 /// What is known of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]

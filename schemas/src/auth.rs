@@ -6,7 +6,10 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{matchers::FieldName, recording::is_default};
+use crate::{TokenProvider, matchers::FieldName, recording::is_default};
+
+/// The most providers of tokens.
+pub const PROVIDERS_MAX: usize = 16;
 
 /// Where credentials are looked for, and what becomes of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +21,10 @@ pub struct Authentication {
     /// Send the credential on to the upstream, where it was checked.
     #[serde(default, skip_serializing_if = "is_default")]
     pub forward_credential: bool,
+    /// Who may vouch for clients with tokens: `Authorization: Bearer`. Nobody: such a token is the upstream's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = PROVIDERS_MAX))]
+    pub jwt: Vec<TokenProvider>,
 }
 
 impl Authentication {

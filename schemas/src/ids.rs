@@ -96,6 +96,11 @@ id!(
     "an upstream name"
 );
 id!(
+    /// A provider of tokens: its name, after which those are named that it vouches for.
+    ProviderId,
+    "the name of a token provider"
+);
+id!(
     /// A commit, chosen by whoever appends it, so that a retry can be recognised.
     CommitId,
     "a commit id"

@@ -17,7 +17,7 @@ use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config, RunRecord, SecretResolver},
     drain::Tasks,
-    gateway::{self, Gateway, Published, SecretMissing},
+    gateway::{self, Gateway, Published, Roots, SecretMissing, TokenKeys, TokenKeysReport},
     health::{Check, Dependency, Health},
     journal::{Journal, Status},
     listener,
@@ -115,6 +115,7 @@ impl Process {
             wait_for_a_table(&journal).await;
             let outbox = cluster.record(config, &identity, &health, &shipping)?;
             let via = via(&journal, &identity);
+            keep_token_keys(config, &published, &health, &control);
             let gateway = start_gateway(config, (takes_over, via), (&published, outbox), &control)?;
             cluster.report(&gateway, &journal, &identity, &membership);
             Some((gateway, claims))
@@ -275,6 +276,22 @@ fn start_gateway(
         ..defaults
     };
     Ok(Gateway::start(options, published)?)
+}
+
+/// Keeps what tokens are verified with, and says how that goes.
+fn keep_token_keys(config: &Config, published: &Published, health: &Health, control: &Tasks) {
+    let keys = TokenKeys::new(published, &config.name_servers, &Roots::default());
+    let health = health.clone();
+    keys.keep(control, move |report| {
+        let check = match report {
+            TokenKeysReport::Unused => Check::Off("no provider publishes keys".into()),
+            TokenKeysReport::Fresh => Check::Up,
+            TokenKeysReport::Stale { provider, reason } => {
+                Check::Down(format!("{provider}: {reason}").into())
+            }
+        };
+        health.report(Dependency::Tokens, check);
+    });
 }
 
 /// Serves on an address. While a process that drains still has it, that is tried until it has gone: the data plane does

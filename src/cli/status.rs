@@ -9,7 +9,7 @@ use super::{
 };
 
 /// What is shown, and where it is in the answer, as a JSON Pointer.
-const LINES: [(&str, &str); 14] = [
+const LINES: [(&str, &str); 15] = [
     ("version", "/version"),
     ("cluster", "/cluster"),
     ("generation", "/journal/generation"),
@@ -24,6 +24,7 @@ const LINES: [(&str, &str); 14] = [
     ("projections", "/checks/projections"),
     ("outcomes", "/checks/outcomes"),
     ("outbox", "/checks/outbox"),
+    ("tokens", "/checks/tokens"),
 ];
 
 pub(super) fn show(run: &Invocation) -> Result<Exit, Failure> {

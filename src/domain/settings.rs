@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Access, Event, RateLimit, RateLimits, Security, Settings, access, event::Entity, rate_limit::Algorithm,
-    security::ENTRIES_MAX,
+    Access, Event, RateLimit, RateLimits, Security, Settings, TokenProvider, access, auth::PROVIDERS_MAX,
+    event::Entity, rate_limit::Algorithm, security::ENTRIES_MAX,
 };
 
 use super::{ConfigState, Entry, Refusal, Warning, destinations, entity::Managed};
@@ -43,6 +43,7 @@ impl Managed for Settings {
         let trusted = self.trusted_proxies.len();
         check_length("/trustedProxies", trusted, TRUSTED_PROXIES_MAX, NEIGHBOURS)?;
         check_lists(&self.security)?;
+        check_providers(&self.auth.jwt)?;
         check_access(&self.access)?;
         check_rate_limits(self.rate_limit.as_ref())
     }
@@ -60,6 +61,26 @@ fn check_lists(security: &Security) -> Result<(), Refusal> {
     check_length("/security/allowedHosts", allowed, ENTRIES_MAX, SUFFIXES)?;
     let blocked = security.blocked_ips.len();
     check_length("/security/blockedIPs", blocked, ENTRIES_MAX, NEIGHBOURS)
+}
+
+/// A token is told apart by its issuer, and a caller by the name of the provider.
+fn check_providers(providers: &[TokenProvider]) -> Result<(), Refusal> {
+    check_length("/auth/jwt", providers.len(), PROVIDERS_MAX, "providers")?;
+    for (place, provider) in providers.iter().enumerate() {
+        let before = &providers[..place];
+        let field = if before.iter().any(|one| one.issuer == provider.issuer) {
+            "issuer"
+        } else if before.iter().any(|one| one.name == provider.name) {
+            "name"
+        } else {
+            continue;
+        };
+        return Err(Refusal::Invalid {
+            pointer: format!("/auth/jwt/{place}/{field}"),
+            detail: format!("another provider has the same {field}"),
+        });
+    }
+    Ok(())
 }
 
 /// What the type of lists of clients does not hold: their length.

@@ -1,19 +1,22 @@
 //! Who sends a request, and whether they may.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, rc::Rc};
 
 use flexgate_schemas::{
     ApiKey, RouteId,
     key::{SecretHash, secret},
     policy::Auth,
 };
+use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::Method;
 
 use super::{
+    ask::Answer,
     caller::Caller,
-    credential::{self, Credential},
+    credential::{Credential, Wanted},
     exchange::{Arrived, Exchange, Routed},
     refusal::Refusal,
+    tokens::{Found, TokenCaller, TokenFault},
 };
 use crate::domain::Keys;
 
@@ -37,6 +40,10 @@ pub(super) enum Denied {
     Network,
     /// The key opens other routes or methods.
     Scope,
+    /// The token is not good.
+    Token(TokenFault),
+    /// The token is good, and lacks a claim that is asked for.
+    Claim,
 }
 
 /// What is asked of a key.
@@ -49,12 +56,68 @@ struct Asked<'a> {
     method: &'a Method,
 }
 
-/// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
-pub(super) fn authenticate(mut request: Routed) -> Result<Routed, Refusal> {
-    let auth = request.route.route.auth;
-    if auth == Auth::None {
-        return Ok(request);
+impl<'a> Asked<'a> {
+    fn of(exchange: &'a Exchange, route: &'a RouteId) -> Self {
+        Self {
+            at: exchange.arrival.at.div_euclid(1000),
+            from: exchange.client_address,
+            route,
+            method: &exchange.method,
+        }
     }
+}
+
+/// What is known of a request so far.
+enum Ruling {
+    /// It may pass.
+    Passes,
+    /// It may not.
+    Refused(Refusal),
+    /// Somebody has to be waited for, who may refuse it. After that it is ruled anew, and if that has come no further, refused.
+    Waits(LocalBoxFuture<'static, Result<(), Refusal>>, Refusal),
+}
+
+impl From<Denied> for Ruling {
+    fn from(denied: Denied) -> Self {
+        Self::Refused(Refusal::Denied(denied))
+    }
+}
+
+impl From<Result<(), Denied>> for Ruling {
+    fn from(verdict: Result<(), Denied>) -> Self {
+        verdict.map_or_else(Self::from, |()| Self::Passes)
+    }
+}
+
+/// Takes out what only we say of clients, before anything is decided by it.
+#[expect(clippy::unnecessary_wraps, reason = "a step may refuse, this one does not")]
+pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
+    for field in &request.exchange.snapshot.tokens.fields {
+        request.headers.remove(field);
+    }
+    Ok(request)
+}
+
+/// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
+pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
+    if request.route.route.auth == Auth::None {
+        return Answer::Now(Ok(request));
+    }
+    match rule(&mut request) {
+        Ruling::Passes => Answer::Now(Ok(request)),
+        Ruling::Refused(refusal) => Answer::Now(Err(refusal)),
+        Ruling::Waits(until, otherwise) => Answer::Later(Box::pin(async move {
+            until.await?;
+            match rule(&mut request) {
+                Ruling::Passes => Ok(request),
+                Ruling::Refused(refusal) => Err(refusal),
+                Ruling::Waits(..) => Err(otherwise),
+            }
+        })),
+    }
+}
+
+fn rule(request: &mut Routed) -> Ruling {
     let Arrived {
         exchange,
         headers,
@@ -62,16 +125,22 @@ pub(super) fn authenticate(mut request: Routed) -> Result<Routed, Refusal> {
         ..
     } = &mut request.arrived;
     let settings = &exchange.snapshot.settings.auth;
-    match credential::of(headers, *look, settings.header()) {
-        Credential::None if auth == Auth::Optional => return Ok(request),
-        Credential::None => return Err(Refusal::Denied(Denied::NoCredential)),
-        Credential::Several => return Err(Refusal::Denied(Denied::Invalid)),
-        Credential::Key(sent) => by_key(exchange, &request.route.route.id, sent).map_err(Refusal::Denied)?,
+    let wanted = Wanted {
+        field: settings.header(),
+        tokens: !exchange.snapshot.tokens.is_empty(),
+    };
+    let route = &request.route.route;
+    let ruling = match wanted.in_request(headers, *look) {
+        Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
+        Credential::None => Denied::NoCredential.into(),
+        Credential::Several => Denied::Invalid.into(),
+        Credential::Key(sent) => by_key(exchange, &route.id, sent).into(),
+        Credential::Token(token) => by_token(exchange, &route.id, token),
+    };
+    if matches!(ruling, Ruling::Passes) && !settings.forward_credential {
+        wanted.strip(headers, *look);
     }
-    if !settings.forward_credential {
-        credential::strip(headers, *look, settings.header());
-    }
-    Ok(request)
+    ruling
 }
 
 /// By an API key. Whose it is, is known from the moment when its secret is: also of a request that is refused all the same.
@@ -80,16 +149,45 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
         return Err(Denied::Invalid);
     }
     let hash = SecretHash::of(sent);
-    let asked = Asked {
-        at: exchange.arrival.at.div_euclid(1000),
-        from: exchange.client_address,
-        route,
-        method: &exchange.method,
-    };
+    let asked = Asked::of(exchange, route);
     let key = find(&exchange.snapshot.keys, sent, &hash).filter(|key| proves(key, &hash, asked.at));
     let key = key.ok_or(Denied::Invalid)?;
     exchange.caller.get_or_init(|| Caller::with(key));
     verdict(key, &asked)
+}
+
+/// By a token of somebody who vouches for the client.
+fn by_token(exchange: &Exchange, route: &RouteId, token: &str) -> Ruling {
+    let known = &exchange.client.core.known_tokens;
+    let now = exchange.arrival.at.div_euclid(1_000_000);
+    match exchange.snapshot.tokens.find(known, token, now) {
+        Found::Caller(caller) => vouched(exchange, route, caller).into(),
+        Found::Missing(fetched, otherwise) => {
+            let refusal = match *otherwise {
+                Found::Fault(fault) => Refusal::Denied(Denied::Token(fault)),
+                _ => Refusal::NoTokenKeys,
+            };
+            Ruling::Waits(fetched.map(Ok).boxed_local(), refusal)
+        }
+        Found::Fault(fault) => Denied::Token(fault).into(),
+        Found::NoKeys => Ruling::Refused(Refusal::NoTokenKeys),
+    }
+}
+
+fn vouched(exchange: &Exchange, route: &RouteId, caller: Rc<TokenCaller>) -> Result<(), Denied> {
+    let lacks = caller.lacks;
+    let key = match &caller.key {
+        None => None,
+        Some(id) => {
+            let entry = exchange.snapshot.keys.get(id);
+            Some(&entry.ok_or(Denied::Token(TokenFault::Key))?.value)
+        }
+    };
+    exchange.caller.get_or_init(|| Caller::Token(caller));
+    if lacks {
+        return Err(Denied::Claim);
+    }
+    key.map_or(Ok(()), |key| verdict(key, &Asked::of(exchange, route)))
 }
 
 /// The key that this may be a secret of: the one that it names, else the one that its hash does.

@@ -31,6 +31,7 @@ use super::{
     metrics::{CoreMetrics, count_refusal},
     pool::Pool,
     snapshot::{Held, Published},
+    tokens::KnownTokens,
     via::Via,
 };
 use crate::outcomes::outbox::Writer;
@@ -62,6 +63,7 @@ pub(super) struct Core {
     pub(super) encoders: Encoders,
     /// The limits of the keys that come here.
     pub(super) key_limits: KeyLimits,
+    pub(super) known_tokens: KnownTokens,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -111,6 +113,7 @@ impl Core {
             metrics: parts.metrics,
             encoders: Encoders::default(),
             key_limits: KeyLimits::default(),
+            known_tokens: KnownTokens::default(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,

@@ -12,44 +12,68 @@ pub(super) enum Credential<'h> {
     None,
     /// What may be an API key.
     Key(&'h [u8]),
+    /// What may be a token of a provider.
+    Token(&'h str),
     /// More than one: whoever has added the other, it is not clear which of them is meant.
     Several,
 }
 
-/// Finds it: in the field for API keys, else as a bearer token that looks like one of ours. Other tokens are the upstream's.
-pub(super) fn of<'h>(headers: &'h HeaderMap, look: Look, field: &HeaderName) -> Credential<'h> {
-    match only(headers.get_all(field).iter().map(HeaderValue::as_bytes)) {
-        Credential::None if look.has(Field::Authorization) => only(bearers(headers)),
-        found => found,
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'s> {
+    /// The field for API keys.
+    pub(super) field: &'s HeaderName,
+    /// Whether somebody may vouch for clients with tokens. If not, those that are not ours are the upstream's.
+    pub(super) tokens: bool,
+}
+
+impl Wanted<'_> {
+    /// Finds it: in the field for API keys, else in `Authorization`.
+    pub(super) fn in_request(self, headers: &HeaderMap, look: Look) -> Credential<'_> {
+        let keys = headers.get_all(self.field).iter();
+        match only(keys.map(|value| Credential::Key(value.as_bytes()))) {
+            Credential::None if look.has(Field::Authorization) => only(self.authorizations(headers)),
+            found => found,
+        }
+    }
+
+    /// Takes it out, wherever it is.
+    pub(super) fn strip(self, headers: &mut HeaderMap, look: Look) {
+        headers.remove(self.field);
+        if look.has(Field::Authorization) && self.authorizations(headers).next().is_some() {
+            headers.remove(AUTHORIZATION);
+        }
+    }
+
+    /// What is for us in `Authorization`.
+    fn authorizations(self, headers: &HeaderMap) -> impl Iterator<Item = Credential<'_>> {
+        let lines = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
+        lines.filter_map(move |line| {
+            let space = line.iter().position(|byte| *byte == b' ')?;
+            let (scheme, rest) = line.split_at(space);
+            let rest = rest.trim_ascii();
+            scheme
+                .eq_ignore_ascii_case(b"bearer")
+                .then(|| self.bearer(rest))
+                .flatten()
+        })
+    }
+
+    /// A bearer token (RFC 6750 2.1): one of ours, or one of a provider, which has three parts (RFC 7515 3.1).
+    fn bearer(self, token: &[u8]) -> Option<Credential<'_>> {
+        if secret::is_ours(token) {
+            return Some(Credential::Key(token));
+        }
+        let text = str::from_utf8(token).ok().filter(|_| self.tokens)?;
+        (text.split('.').count() == 3).then_some(Credential::Token(text))
     }
 }
 
-fn only<'h>(mut found: impl Iterator<Item = &'h [u8]>) -> Credential<'h> {
+fn only<'h>(mut found: impl Iterator<Item = Credential<'h>>) -> Credential<'h> {
     match (found.next(), found.next()) {
         (None, _) => Credential::None,
-        (Some(only), None) => Credential::Key(only),
+        (Some(only), None) => only,
         (Some(_), Some(_)) => Credential::Several,
-    }
-}
-
-/// Our own tokens among those of `Authorization: Bearer` (RFC 6750 2.1).
-fn bearers(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let lines = headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes);
-    lines
-        .filter_map(|line| {
-            let (scheme, token) = line.split_at_checked("bearer ".len())?;
-            scheme
-                .eq_ignore_ascii_case(b"bearer ")
-                .then(|| token.trim_ascii())
-        })
-        .filter(|token| secret::is_ours(token))
-}
-
-/// Takes it out, wherever it is.
-pub(super) fn strip(headers: &mut HeaderMap, look: Look, field: &HeaderName) {
-    headers.remove(field);
-    if look.has(Field::Authorization) && bearers(headers).next().is_some() {
-        headers.remove(AUTHORIZATION);
     }
 }
 
@@ -57,7 +81,15 @@ pub(super) fn strip(headers: &mut HeaderMap, look: Look, field: &HeaderName) {
 mod tests {
     use super::*;
 
-    const FIELD: HeaderName = HeaderName::from_static("x-api-key");
+    static FIELD: HeaderName = HeaderName::from_static("x-api-key");
+    static WANTED: Wanted<'_> = Wanted {
+        field: &FIELD,
+        tokens: false,
+    };
+    const WITH_TOKENS: Wanted<'_> = Wanted {
+        tokens: true,
+        ..WANTED
+    };
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -71,7 +103,8 @@ mod tests {
     fn a_credential_is_found_where_it_may_be_and_nowhere_else() {
         let check = |lines: &[(&'static str, &str)], expected: Credential<'_>| {
             let headers = headers(lines);
-            assert_eq!(of(&headers, Look::at(&headers), &FIELD), expected, "{lines:?}");
+            let found = WANTED.in_request(&headers, Look::at(&headers));
+            assert_eq!(found, expected, "{lines:?}");
         };
         check(&[], Credential::None);
         check(&[("x-api-key", "a")], Credential::Key(b"a"));
@@ -98,12 +131,30 @@ mod tests {
         let check = |lines: &[(&'static str, &str)], left: usize| {
             let mut headers = headers(lines);
             let look = Look::at(&headers);
-            strip(&mut headers, look, &FIELD);
+            WANTED.strip(&mut headers, look);
             assert_eq!(headers.len(), left, "{lines:?}");
         };
         check(&[("x-api-key", "a"), ("x-api-key", "b")], 0);
         check(&[("x-api-key", "a"), ("authorization", "Bearer fg_b")], 0);
         check(&[("x-api-key", "a"), ("authorization", "Bearer eyJ.e30.x")], 1);
         check(&[("authorization", "Basic YTpi")], 1);
+    }
+
+    #[test]
+    fn a_token_is_a_credential_where_somebody_vouches_with_tokens() {
+        let check = |line: &str, expected: Credential<'_>| {
+            let headers = headers(&[("authorization", line)]);
+            let look = Look::at(&headers);
+            assert_eq!(WITH_TOKENS.in_request(&headers, look), expected, "{line}");
+            let mut stripped = headers.clone();
+            WITH_TOKENS.strip(&mut stripped, look);
+            assert_eq!(stripped.is_empty(), expected != Credential::None, "{line}");
+        };
+        check("Bearer eyJ.e30.x", Credential::Token("eyJ.e30.x"));
+        check("bearer  .. ", Credential::Token(".."));
+        check("Bearer fg_a.b.c", Credential::Key(b"fg_a.b.c"));
+        check("Bearer opaque", Credential::None);
+        check("Bearer a.b.c.d.e", Credential::None);
+        check("DPoP eyJ.e30.x", Credential::None);
     }
 }

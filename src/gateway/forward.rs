@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::{
     body::Body,
-    caller::{self, Caller},
+    caller,
     compiled::{Authorization, CompiledRoute, CompiledTarget},
     errand::Errand,
     exchange::{Arrived, Exchange, Forwarded, Targeted},
@@ -78,8 +78,8 @@ fn prepare(targeted: Targeted) -> Result<(Errand, Request<RequestBody>), Refusal
     if look.has(Field::Key) {
         headers.remove(caller::KEY); // nobody but us says who the client is
     }
-    if let Some((name, value)) = exchange.caller.get().and_then(Caller::field) {
-        headers.insert(name, value);
+    if let Some(caller) = exchange.caller.get() {
+        caller.tell(&mut headers);
     }
     if exchange.version == Version::HTTP_2 && look.has(Field::Cookie) {
         headers::join_cookies(&mut headers);

@@ -67,6 +67,8 @@ pub(super) enum Refusal {
     MethodNotAllowed(Methods),
     /// The one who sends it may not.
     Denied(Denied),
+    /// This node has never had the keys that the token would be verified with.
+    NoTokenKeys,
     /// A limit has nothing left for it.
     LimitExceeded(Box<Exceeded>),
     /// A limit that must hold cannot be asked.
@@ -245,6 +247,13 @@ impl Refusal {
                 "http_request_error",
             ),
             Self::Denied(denied) => denied::words(*denied),
+            Self::NoTokenKeys => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "token_keys_unavailable",
+                "Keys unavailable",
+                "The keys of the token's issuer are not available.",
+                "proxy_configuration_error",
+            ),
             Self::LimitExceeded(exceeded) => words(
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limited",

@@ -55,20 +55,7 @@ pub(super) enum ResolveError {
 impl Resolver {
     /// A resolver that asks these name servers, or those of the system if none are given. Needs a runtime.
     pub(super) fn new(name_servers: &[SocketAddr]) -> Self {
-        let builder = if name_servers.is_empty() {
-            TokioResolver::builder_tokio()
-        } else {
-            let servers = name_servers.iter().map(|server| name_server(*server)).collect();
-            let config = ResolverConfig::from_name_servers(servers);
-            Ok(TokioResolver::builder_with_config(
-                config,
-                TokioRuntimeProvider::default(),
-            ))
-        };
-        let names = builder.and_then(|mut builder| {
-            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-            builder.build()
-        });
+        let names = system(name_servers);
         if let Err(error) = &names {
             tracing::warn!(%error, "no name can be resolved: the system's resolver configuration cannot be read");
         }
@@ -140,6 +127,24 @@ impl Resolver {
         }
         known.insert(origin.host.clone(), Rc::clone(resolved));
     }
+}
+
+/// What asks these name servers, or those of the system if none are given. Needs a runtime.
+pub(super) fn system(name_servers: &[SocketAddr]) -> Result<TokioResolver, NetError> {
+    let builder = if name_servers.is_empty() {
+        TokioResolver::builder_tokio()
+    } else {
+        let servers = name_servers.iter().map(|server| name_server(*server)).collect();
+        let config = ResolverConfig::from_name_servers(servers);
+        Ok(TokioResolver::builder_with_config(
+            config,
+            TokioRuntimeProvider::default(),
+        ))
+    };
+    builder.and_then(|mut builder| {
+        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        builder.build()
+    })
 }
 
 fn name_server(address: SocketAddr) -> NameServerConfig {

@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,7 @@ use super::{
     matched::Matched,
     origin::Origins,
     rate_limit::CompiledLimits,
+    tokens::{FETCH_PAUSE, FetchDesk, Tokens},
 };
 use crate::{
     domain::{Changed, ConfigState, Keys},
@@ -42,6 +44,8 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// All of them, as the configuration has them: a million are shared, not copied.
     pub(super) keys: Keys,
+    /// What tokens are checked by. The same one as before, by its address, as long as nothing about that has changed.
+    pub(super) tokens: Arc<Tokens>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) guard: Arc<Guard>,
     /// From where requests may come, if the settings say so.
@@ -78,6 +82,7 @@ struct Inner {
     current: ArcSwap<Snapshot>,
     /// How often `current` was stored.
     version: AtomicU64,
+    desk: Arc<FetchDesk>,
     /// Held while a snapshot is built, so that two publishers take turns.
     workshop: Mutex<Workshop>,
 }
@@ -92,6 +97,11 @@ pub(super) struct Workshop {
 impl Published {
     /// Nothing published yet: requests are refused until [`Published::publish`]. The limiter keeps the budgets of limits.
     pub fn new(secrets: Secrets, limiter: Limiter) -> Self {
+        Self::with_fetch_pause(secrets, limiter, FETCH_PAUSE)
+    }
+
+    /// The same, with another time that at least lies between two fetches of the keys of one provider of tokens.
+    pub fn with_fetch_pause(secrets: Secrets, limiter: Limiter, pause: Duration) -> Self {
         Self(Arc::new(Inner {
             current: ArcSwap::from_pointee(Snapshot {
                 generation: 0,
@@ -100,6 +110,7 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
                 keys: Keys::new(),
+                tokens: Arc::default(),
                 guard: Arc::default(),
                 access: None,
                 cors: Choice::Unsaid,
@@ -109,12 +120,26 @@ impl Published {
                 matched: Matched::default(),
             }),
             version: AtomicU64::new(0),
+            desk: Arc::new(FetchDesk::new(pause)),
             workshop: Mutex::new(Workshop {
                 origins: Origins::default(),
                 secrets,
                 limiter,
             }),
         }))
+    }
+
+    fn tokens(&self, settings: &Settings, before: &Snapshot, secrets: &Secrets) -> Arc<Tokens> {
+        if settings.auth.jwt == before.settings.auth.jwt {
+            return Arc::clone(&before.tokens);
+        }
+        let desk = &self.0.desk;
+        Arc::new(Tokens::compile(&settings.auth.jwt, &before.tokens, secrets, desk))
+    }
+
+    /// Where keys of providers of tokens are asked for.
+    pub(super) fn desk(&self) -> Arc<FetchDesk> {
+        Arc::clone(&self.0.desk)
     }
 
     /// What requests that come now are routed by.
@@ -140,6 +165,7 @@ impl Published {
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
             keys: state.keys().clone(),
+            tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
             access: CompiledAccess::compile(&state.settings().value.access),
             cors: CompiledCors::compile(state.settings().value.cors.as_ref()),
@@ -178,6 +204,9 @@ impl Published {
         }
         self.0.current.store(Arc::new(next));
         self.0.version.fetch_add(1, Ordering::Release); // after the store: whoever sees it sees the snapshot
+        if !Arc::ptr_eq(&before.tokens, &self.0.current.load().tokens) {
+            self.0.desk.wake();
+        }
         workshop.origins.forget_unused();
     }
 }

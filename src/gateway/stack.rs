@@ -11,7 +11,7 @@ use super::{
     around::Around,
     arrive::Arrive,
     ask::Ask,
-    authenticate::authenticate,
+    authenticate::{authenticate, disown},
     balance::balance,
     body::Body,
     client::Client,
@@ -41,10 +41,11 @@ pub(super) fn stack(
         .layer(Refuse) //           inside of here a refusal is an error, outside it is a response like any other
         .layer(Step(admit)) //      whoever is denied learns nothing, not even what there is
         .layer(Step(limit_head)) // what is too long is not looked into
+        .layer(Step(disown)) //     nor is anything decided by what only we say of clients
         .layer(Step(route)) //      everything further in is configured by the route
         .layer(Step(admit_to_route)) // from where a request comes costs nothing to know
         .layer(Step(limit_body)) // nor is anything else done for a body that will not be taken
-        .layer(Step(authenticate)) // who they are, before it counts for whom
+        .layer(Ask(authenticate)) // who they are, before it counts for whom
         .layer(Ask(within_limits)) // who has had enough is not worth any work beyond that
         .layer(Ask(validate)) //    before anything is made of it, what a request must be; a body may have to be seen whole
         .layer(Around(compress)) // sees responses as the edits leave them

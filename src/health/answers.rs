@@ -66,6 +66,8 @@ pub struct Checks {
     /// Where outcomes wait for the stream, where this process records any. `DOWN`: they are lost, or the stream does not get
     /// them.
     pub outbox: Verdict,
+    /// The keys that providers of tokens publish, where this process checks tokens. `DOWN`: they are old, or were never there.
+    pub tokens: Verdict,
 }
 
 /// Why a check is not `UP`, by its name.
@@ -89,12 +91,15 @@ pub struct Reasons {
     /// Where outcomes wait for the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox: Option<Box<str>>,
+    /// The keys that providers of tokens publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Box<str>>,
 }
 
 impl Checks {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: &[Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes, outbox] =
+        let [database, redis, jetstream, projections, outcomes, outbox, tokens] =
             checks.each_ref().map(Check::verdict);
         Self {
             database,
@@ -103,6 +108,7 @@ impl Checks {
             projections,
             outcomes,
             outbox,
+            tokens,
         }
     }
 }
@@ -110,7 +116,7 @@ impl Checks {
 impl Reasons {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: [Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes, outbox] = checks.map(Check::reason);
+        let [database, redis, jetstream, projections, outcomes, outbox, tokens] = checks.map(Check::reason);
         Self {
             database,
             redis,
@@ -118,6 +124,7 @@ impl Reasons {
             projections,
             outcomes,
             outbox,
+            tokens,
         }
     }
 

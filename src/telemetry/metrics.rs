@@ -44,7 +44,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Every metric there is. Its name ends in its unit.
-const DESCRIBED: [(Kind, &str, Unit, &str); 31] = [
+const DESCRIBED: [(Kind, &str, Unit, &str); 33] = [
     (
         Gauge,
         "flexgate_build_info",
@@ -98,6 +98,18 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 31] = [
         "flexgate_gateway_refusals_total",
         Unit::Count,
         "Requests that the gateway answered itself, and connections that it gave up before there was one, by code",
+    ),
+    (
+        Counter,
+        "flexgate_token_key_fetches_total",
+        Unit::Count,
+        "Fetches of the keys that a provider of tokens publishes, by provider and result",
+    ),
+    (
+        Gauge,
+        "flexgate_token_keys_age_seconds",
+        Unit::Seconds,
+        "How old the keys of a provider of tokens were when they were to be fetched last, by provider",
     ),
     (
         Gauge,

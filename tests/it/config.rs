@@ -389,6 +389,18 @@ fn cors_is_read_where_the_old_files_have_it() {
 }
 
 #[test]
+fn providers_of_tokens_are_read_and_their_secrets_stay_references() {
+    let loaded = parse(
+        "security:\n  auth:\n    jwt:\n    - name: corp\n      issuer: https://id.${STAGE:-test}\n      audiences: [orders]\n\
+         \x20     algorithms: [HS256]\n      keys: [{secret: '${JWT_SECRET}'}]\n",
+    );
+    let provider = serde_json::to_value(&loaded.settings.auth.jwt[0]).unwrap();
+    assert_eq!(provider["issuer"], "https://id.test");
+    assert_eq!(provider["keys"][0]["secret"], "${JWT_SECRET}");
+    assert!(loaded.warnings.is_empty());
+}
+
+#[test]
 fn numbers_are_text_where_text_is_asked_for_and_aliases_are_followed() {
     let loaded = parse(
         "upstreams:\n- &base {name: 8080, url: 'http://a', timeout: 7s}\n- {<<: *base, name: b}\n\

@@ -23,6 +23,7 @@ mod rate_limits;
 mod recording;
 mod resolution;
 mod tls;
+mod tokens;
 mod tunnels;
 mod validation;
 
@@ -36,7 +37,7 @@ use std::{
 use flexgate::{
     config::SecretResolver,
     domain::{Changed, ConfigState, Stamp, evolve},
-    gateway::{Gateway, Options, Published, SecretMissing},
+    gateway::{Gateway, Options, Published, SecretMissing, Secrets},
     limiter::Limiter,
     sealing::SealingKeys,
 };
@@ -68,20 +69,19 @@ pub(crate) static SEALING: LazyLock<Arc<SealingKeys>> = LazyLock::new(|| {
 });
 
 /// The secrets that test nodes have are `${TOKEN}`, files, and what was sealed with [`SEALING`].
-fn published() -> Published {
-    published_with(Limiter::alone())
-}
-
-fn published_with(limiter: Limiter) -> Published {
+fn secrets() -> Secrets {
     let variables = [("TOKEN".to_owned(), "Bearer of-the-gateway".to_owned())];
     let resolver = SecretResolver::new(variables.into(), Some(Arc::clone(&SEALING)));
-    let secrets = move |secret: &Secret, purpose: Purpose<'_>| {
+    Arc::new(move |secret: &Secret, purpose: Purpose<'_>| {
         let resolved = resolver.resolve(secret, purpose);
         resolved
             .map(|value| value.expose().clone())
             .map_err(|error| SecretMissing(error.to_string()))
-    };
-    Published::new(Arc::new(secrets), limiter)
+    })
+}
+
+fn published() -> Published {
+    Published::new(secrets(), Limiter::alone())
 }
 
 impl Node {
@@ -91,12 +91,15 @@ impl Node {
     }
 
     pub(crate) fn start_with(options: Options, events: &[Event]) -> Self {
-        Self::limited_by(options, &Limiter::alone(), events)
+        Self::start_on(published(), options, events)
     }
 
     /// A gateway whose budgets are kept there.
     pub(crate) fn limited_by(options: Options, limiter: &Limiter, events: &[Event]) -> Self {
-        let published = published_with(limiter.clone());
+        Self::start_on(Published::new(secrets(), limiter.clone()), options, events)
+    }
+
+    fn start_on(published: Published, options: Options, events: &[Event]) -> Self {
         let gateway = Gateway::start(options, &published).unwrap();
         let mut node = Self {
             gateway,

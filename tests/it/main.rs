@@ -30,5 +30,6 @@ mod renewal;
 mod restart;
 mod tables;
 mod tidy;
+mod token_provider;
 mod upstream;
 mod wire;

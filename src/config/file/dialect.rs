@@ -118,7 +118,11 @@ pub(super) fn settings(file: &Node) -> Node {
     if let Some((key, lists)) = part(file, &["security"], &["allowedHosts", "blockedIPs", "blockedIps"]) {
         settings.put(key, lists);
     }
-    if let Some((key, auth)) = part(file, &["security", "auth"], &["header", "forwardCredential"]) {
+    if let Some((key, auth)) = part(
+        file,
+        &["security", "auth"],
+        &["header", "forwardCredential", "jwt"],
+    ) {
         settings.put(key, auth);
     }
     if let Some((

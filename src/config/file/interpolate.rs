@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, ops::Range};
 use super::tree::{Node, Value};
 
 /// Keys whose values stay references.
-const SECRET_KEYS: [&str; 1] = ["authorization"];
+const SECRET_KEYS: [&str; 2] = ["authorization", "secret"];
 /// Keys below which values may have variables of the request.
 const TEMPLATE_KEYS: [&str; 3] = ["set", "add", "to"];
 

@@ -104,6 +104,7 @@ pub(super) struct ApiKeys {
     kind: AuthKind,
     header: Option<IgnoredAny>,
     forward_credential: Option<IgnoredAny>,
+    jwt: Option<IgnoredAny>,
     keys: Option<IgnoredAny>,
 }
 

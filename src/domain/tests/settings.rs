@@ -73,3 +73,23 @@ fn limits_that_cannot_be_meant_are_refused_where_they_stand() {
     let long = json!({ "requests": 1, "window": "1s", "message": "x".repeat(513) });
     check(long, Some("/rateLimit/message"));
 }
+
+#[test]
+fn two_providers_of_tokens_have_neither_the_same_issuer_nor_the_same_name() {
+    let provider = |name: &str, issuer: &str| {
+        json!({
+            "name": name, "issuer": issuer, "audiences": ["a"], "algorithms": ["RS256"], "jwksUrl": "https://a",
+        })
+    };
+    let verdict = |second: Value| {
+        let jwt = json!({ "auth": { "jwt": [provider("a", "x"), second] } });
+        when(&ConfigState::default(), Command::PutSettings(settings(jwt))).map(drop)
+    };
+    let same = |field: &str| Refusal::Invalid {
+        pointer: format!("/auth/jwt/1/{field}"),
+        detail: format!("another provider has the same {field}"),
+    };
+    assert_eq!(verdict(provider("b", "y")), Ok(()));
+    assert_eq!(verdict(provider("b", "x")), Err(same("issuer")));
+    assert_eq!(verdict(provider("a", "y")), Err(same("name")));
+}

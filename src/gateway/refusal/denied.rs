@@ -6,7 +6,7 @@ use super::{super::authenticate::Denied, Words};
 
 /// Nothing of a credential, and nothing of a key to those who do not have it.
 pub(super) fn words(denied: Denied) -> Words {
-    let unauthorized = |code, title, detail| {
+    let unauthorized = |code, title, detail: &str| {
         Words::new(
             StatusCode::UNAUTHORIZED,
             code,
@@ -37,6 +37,12 @@ pub(super) fn words(denied: Denied) -> Words {
             "Network not allowed",
             "The API key is not taken from this address.",
         ),
+        Denied::Token(fault) => unauthorized("invalid_token", "Invalid token", &fault.to_string()),
+        Denied::Claim => forbidden(
+            "insufficient_scope",
+            "Insufficient scope",
+            "The token lacks a claim that is asked for here, or the value that it should have.",
+        ),
         Denied::Scope => forbidden(
             "scope_denied",
             "Out of scope",
@@ -50,7 +56,10 @@ pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, field: &HeaderN
     let error = match denied {
         Denied::NoCredential => "",
         Denied::Network | Denied::Scope => return,
-        Denied::Invalid | Denied::Revoked | Denied::Disabled | Denied::Expired => ", error=\"invalid_token\"",
+        Denied::Claim => ", error=\"insufficient_scope\"",
+        Denied::Invalid | Denied::Revoked | Denied::Disabled | Denied::Expired | Denied::Token(_) => {
+            ", error=\"invalid_token\""
+        }
     };
     let challenges = [
         format!("Bearer realm=\"flexgate\"{error}"),
