@@ -10,7 +10,10 @@ use std::{collections::HashSet, ops::Deref, sync::Arc};
 use axum::{Router, extract::FromRef, middleware};
 use tokio::sync::Semaphore;
 
-use crate::{drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members};
+use crate::{
+    drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
+    sealing::SealingKeys,
+};
 
 mod apply;
 mod auth;
@@ -56,6 +59,8 @@ pub struct Admin {
     pub members: Members,
     /// How this process is.
     pub health: Health,
+    /// What seals the secrets that are made here, if this process was given keys for that.
+    pub sealing: Option<Arc<SealingKeys>>,
     /// What opens it.
     pub token: Token,
     /// What `/metrics` answers.

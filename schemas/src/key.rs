@@ -4,6 +4,7 @@ mod given;
 mod id;
 mod overlap;
 pub mod secret;
+pub mod signing;
 
 use std::{collections::BTreeSet, fmt, num::NonZeroU64};
 
@@ -17,9 +18,10 @@ pub use self::{
     id::{KeyId, KeyIdError},
     overlap::{Overlap, OverlapError},
     secret::{SecretHash, SecretHashError},
+    signing::Signing,
 };
 use crate::{
-    Methods, RateLimits, RouteId, Timestamp, recording::is_default, route::Name, settings::networks,
+    Methods, RateLimits, RouteId, Secret, Timestamp, recording::is_default, route::Name, settings::networks,
 };
 
 /// The most earlier secrets that are still valid.
@@ -64,6 +66,8 @@ pub struct Particulars {
     pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
     pub quotas: Quotas,
+    /// What it signs requests with, if it does.
+    pub signing: Option<Box<Signing>>,
 }
 
 static NOTHING_PARTICULAR: Particulars = Particulars {
@@ -81,6 +85,7 @@ static NOTHING_PARTICULAR: Particulars = Particulars {
         day: None,
         month: None,
     },
+    signing: None,
 };
 
 /// A secret that a newer one has replaced, and that is valid for a while all the same.
@@ -191,6 +196,9 @@ struct Written {
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     quotas: Quotas,
+    /// What it signs requests with, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signing: Option<Box<Signing>>,
 }
 
 impl ApiKey {
@@ -268,12 +276,34 @@ impl ApiKey {
         }
     }
 
+    /// The same key, which signs with this secret from now on, and until then perhaps with those that it had.
+    #[must_use]
+    pub fn signing_with(&self, secret: Secret, at: Timestamp, until: Timestamp) -> Self {
+        self.changed(|own| {
+            let signing = match own.signing.take() {
+                Some(before) => before.rotated(secret, at, until),
+                None => Signing {
+                    secret,
+                    previous: Vec::new(),
+                },
+            };
+            own.signing = Some(Box::new(signing));
+        })
+    }
+
+    /// The same key, which signs nothing.
+    #[must_use]
+    pub fn unsigned(&self) -> Self {
+        self.changed(|own| own.signing = None)
+    }
+
     /// The same key, which opens nothing any more. It stays as it was if that is so already.
     #[must_use]
     pub fn revoked(&self, at: Timestamp) -> Self {
         self.changed(|own| {
             own.revoked_at.get_or_insert(at);
             own.previous.clear();
+            own.signing = None;
         })
     }
 
@@ -298,6 +328,7 @@ impl From<Written> for ApiKey {
             networks: written.networks,
             rate_limit: written.rate_limit,
             quotas: written.quotas,
+            signing: written.signing,
         };
         Self {
             id: written.id,
@@ -325,6 +356,7 @@ impl From<ApiKey> for Written {
             networks: own.networks,
             rate_limit: own.rate_limit,
             quotas: own.quotas,
+            signing: own.signing,
         }
     }
 }

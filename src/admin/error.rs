@@ -82,6 +82,11 @@ pub(super) enum Error {
     /// The system gave no random bytes, of which secrets are made.
     #[error("the system gave no random bytes: try again, or ask another process")]
     NoRandom,
+    /// There is nothing to seal a secret with.
+    #[error(
+        "this process has no key to seal a secret with: give it, and every gateway, what `flexgate secrets key` prints as FLEXGATE_SECRET_KEY"
+    )]
+    NoSealing,
     /// The log cannot be read.
     #[error("the log cannot be read: {0}")]
     NoLog(StoreError),
@@ -124,6 +129,7 @@ impl Error {
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::NoRandom => (S::SERVICE_UNAVAILABLE, "no_random"),
+            Self::NoSealing => (S::CONFLICT, "no_sealing_key"),
             Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
             Self::Transact(TransactError::Refused(refusal)) | Self::Item { refusal, .. } => {
                 (status_of(refusal), refusal.code())

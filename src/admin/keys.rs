@@ -3,9 +3,9 @@
 use axum::{extract::State, response::Response};
 use chrono::Utc;
 use flexgate_schemas::{
-    ApiKey, Event, KeyId, Timestamp,
+    ApiKey, Event, KeyId, Secret, Timestamp,
     commit::Source,
-    key::{KeyTerms, Overlap, SecretHash, secret},
+    key::{KeyTerms, Overlap, SecretHash, secret, signing},
 };
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
@@ -31,10 +31,17 @@ use crate::{
 const TAG: &str = "Keys";
 const PATH: &str = "/api/keys";
 /// The fields of a key that only answers have, beside those of every entity.
-const ANSWERED_ONLY: [&str; 4] = ["rotatedAt", "revokedAt", "previousUntil", "secret"];
+const ANSWERED_ONLY: [&str; 6] = [
+    "rotatedAt",
+    "revokedAt",
+    "previousUntil",
+    "secret",
+    "signing",
+    "signingSecret",
+];
 
 /// What can be done with keys.
-pub(super) fn resources() -> [Resource<Shared>; 4] {
+pub(super) fn resources() -> [Resource<Shared>; 5] {
     let once = "The answer has the `secret`, once: what is kept is its hash. The answer to a repetition with the same \
                 `Idempotency-Key` does not have it.";
     [
@@ -77,6 +84,19 @@ pub(super) fn resources() -> [Resource<Shared>; 4] {
                 .details(once)
                 .replaces_with::<Rotation, Shown>(),
         ),
+        Resource::at("/api/keys/{id}/signing", TAG)
+            .post(
+                sign,
+                Operation::new("signKey", "Let a key sign requests, with another secret if it does already")
+                    .details(
+                        "The answer has the `signingSecret`, once. It is kept sealed, which takes a FLEXGATE_SECRET_KEY.",
+                    )
+                    .replaces_with::<Rotation, Shown>(),
+            )
+            .delete(
+                unsign,
+                Operation::new("unsignKey", "Let a key sign nothing any more").acts::<Shown>(),
+            ),
         Resource::at("/api/keys/{id}/revoke", TAG).post(
             revoke,
             Operation::new("revokeKey", "Let a key open nothing any more, for good").acts::<Shown>(),
@@ -102,6 +122,12 @@ struct Shown {
     /// Until when earlier secrets are valid, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     previous_until: Vec<Timestamp>,
+    /// Whether it signs requests.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    signing: bool,
+    /// What its client signs with; only in the answer to the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signing_secret: Option<String>,
     /// What its client sends; only in the answer to the request that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -133,17 +159,50 @@ struct Rotation {
     overlap: Option<Overlap>,
 }
 
-/// A secret that was just made.
-struct Fresh {
+/// A secret that was just made, and what is kept of it.
+struct Fresh<K> {
     text: String,
-    hash: SecretHash,
+    kept: K,
 }
 
-impl Fresh {
+impl Fresh<SecretHash> {
     fn of(id: KeyId) -> Result<Self, Error> {
         let text = secret::made_of(id, &random()?);
-        let hash = SecretHash::of(text.as_bytes());
-        Ok(Self { text, hash })
+        let kept = SecretHash::of(text.as_bytes());
+        Ok(Self { text, kept })
+    }
+}
+
+impl Fresh<Secret> {
+    fn sealed(admin: &Shared, id: KeyId) -> Result<Self, Error> {
+        let keys = admin.sealing.as_ref().ok_or(Error::NoSealing)?;
+        let text = signing::made_of(&random()?);
+        let sealed = keys
+            .seal(&text, signing::purpose(&id))
+            .map_err(|_| Error::NoRandom)?;
+        let kept = Secret::Sealed(sealed);
+        Ok(Self { text, kept })
+    }
+}
+
+/// What is told once.
+enum Told {
+    Secret(Fresh<SecretHash>),
+    Signing(Fresh<Secret>),
+}
+
+impl Told {
+    /// Tells it, if this is the key that it was made for: a repetition is answered with what the request itself made.
+    fn tell(self, key: &ApiKey, shown: &mut Shown) -> bool {
+        match self {
+            Self::Secret(fresh) if fresh.kept.matches(&key.sha256) => shown.secret = Some(fresh.text),
+            Self::Signing(fresh) => match &key.particulars().signing {
+                Some(signing) if signing.secret == fresh.kept => shown.signing_secret = Some(fresh.text),
+                _ => return false,
+            },
+            Self::Secret(_) => return false,
+        }
+        true
     }
 }
 
@@ -162,6 +221,8 @@ impl Shown {
             rotated_at: own.rotated_at,
             revoked_at: own.revoked_at,
             previous_until: own.previous.iter().map(|earlier| earlier.until).collect(),
+            signing: own.signing.is_some(),
+            signing_secret: None,
             secret: None,
         }
     }
@@ -196,10 +257,10 @@ async fn create(State(admin): State<Shared>, write: Write) -> Result<Response, E
     let fresh = Fresh::of(id)?;
     let command = Command::CreateKey {
         id,
-        sha256: fresh.hash,
+        sha256: fresh.kept,
         terms,
     };
-    act(&admin, &write, &id, command, Some(fresh)).await
+    act(&admin, &write, &id, command, Some(Told::Secret(fresh))).await
 }
 
 async fn replace(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
@@ -218,23 +279,43 @@ async fn delete(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) ->
 }
 
 async fn rotate(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let (at, until) = rotation(&write)?;
+    let fresh = Fresh::of(id)?;
+    let command = Command::RotateKey {
+        id,
+        sha256: fresh.kept,
+        at,
+        until,
+    };
+    act(&admin, &write, &id, command, Some(Told::Secret(fresh))).await
+}
+
+async fn sign(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    let (at, until) = rotation(&write)?;
+    let fresh = Fresh::sealed(&admin, id)?;
+    let command = Command::SignKey {
+        id,
+        secret: fresh.kept.clone(),
+        at,
+        until,
+    };
+    act(&admin, &write, &id, command, Some(Told::Signing(fresh))).await
+}
+
+async fn unsign(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
+    act(&admin, &write, &id, Command::UnsignKey(id), None).await
+}
+
+/// Now, and until when the secrets that there are stay valid.
+fn rotation(write: &Write) -> Result<(Timestamp, Timestamp), Error> {
     let rotation = if write.body.bytes.is_empty() {
         Rotation::default()
     } else {
         write.body.value()?
     };
-    let fresh = Fresh::of(id)?;
     let now = Utc::now();
-    let command = Command::RotateKey {
-        id,
-        sha256: fresh.hash,
-        at: now.into(),
-        until: rotation
-            .overlap
-            .map_or(now, |overlap| now + overlap.duration())
-            .into(),
-    };
-    act(&admin, &write, &id, command, Some(fresh)).await
+    let until = rotation.overlap.map_or(now, |overlap| now + overlap.duration());
+    Ok((now.into(), until.into()))
 }
 
 async fn revoke(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) -> Result<Response, Error> {
@@ -272,7 +353,7 @@ async fn act(
     write: &Write,
     id: &KeyId,
     command: Command,
-    fresh: Option<Fresh>,
+    fresh: Option<Told>,
 ) -> Result<Response, Error> {
     let committed = transact(admin, write, id, command).await?;
     let carried = committed.events.iter().find_map(|event| match event {
@@ -293,9 +374,7 @@ async fn act(
         created_at: before.map_or(committed.at, |entry| entry.created_at),
         updated_at: committed.at,
     };
-    let fresh = fresh.filter(|fresh| fresh.hash.matches(&key.sha256));
-    let has_secret = fresh.is_some();
-    stored.value.secret = fresh.map(|fresh| fresh.text);
+    let has_secret = fresh.is_some_and(|fresh| fresh.tell(key, &mut stored.value));
     let location = created.then(|| format!("{PATH}/{}", key.id));
     let mut response = write.answer(admin, &committed, stored, location).await;
     if has_secret {

@@ -369,6 +369,7 @@ fn admin_router(
         journal: journal.clone(),
         members: members.clone(),
         health: health.clone(),
+        sealing: config.sealing.clone(),
         token: admin_token(config)?,
         metrics,
         version: VERSION,

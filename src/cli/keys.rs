@@ -38,7 +38,7 @@ pub(super) fn run(run: &Invocation, verb: &KeyVerb) -> Result<Exit, Failure> {
             let key = Value::Object(fields);
             let answer =
                 run.with_admin(async |client| write::create(&client, KEYS.path, &change.how, &key).await)?;
-            tell_secret(run, &answer.body)?;
+            tell(run, &answer.body, "secret")?;
             let id = cell(&answer.body, "id");
             write::report(&run.output, &format!("key {id} created"), &answer)
         }
@@ -48,8 +48,24 @@ pub(super) fn run(run: &Invocation, verb: &KeyVerb) -> Result<Exit, Failure> {
                 .as_ref()
                 .map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
             let answer = KEYS.act(run, id, (Method::POST, "/rotate"), Some(&body), how)?;
-            tell_secret(run, &answer.body)?;
+            tell(run, &answer.body, "secret")?;
             write::report(&run.output, &format!("key {id} has another secret"), &answer)
+        }
+        KeyVerb::Sign { id, overlap, how } => {
+            let body = overlap
+                .as_ref()
+                .map_or_else(|| json!({}), |overlap| json!({ "overlap": overlap }));
+            let answer = KEYS.act(run, id, (Method::POST, "/signing"), Some(&body), how)?;
+            tell(run, &answer.body, "signingSecret")?;
+            write::report(
+                &run.output,
+                &format!("key {id} signs with another secret"),
+                &answer,
+            )
+        }
+        KeyVerb::Unsign { id, how } => {
+            let answer = KEYS.act(run, id, (Method::DELETE, "/signing"), None, how)?;
+            write::report(&run.output, &format!("key {id} signs nothing any more"), &answer)
         }
         KeyVerb::Revoke { id, how } => {
             let answer = KEYS.act(run, id, (Method::POST, "/revoke"), None, how)?;
@@ -60,10 +76,11 @@ pub(super) fn run(run: &Invocation, verb: &KeyVerb) -> Result<Exit, Failure> {
 }
 
 /// The one time that a secret is seen: alone on a line, before anything else can fail.
-fn tell_secret(run: &Invocation, key: &Value) -> Result<(), Failure> {
-    match key.get("secret").and_then(Value::as_str) {
+fn tell(run: &Invocation, key: &Value, field: &str) -> Result<(), Failure> {
+    match key.get(field).and_then(Value::as_str) {
         None => run.output.warning(&format!(
-            "the first answer was lost, and the secret with it: `flexgate keys rotate {}` makes another",
+            "the first answer was lost, and the secret with it: `flexgate keys {} {}` makes another",
+            if field == "secret" { "rotate" } else { "sign" },
             cell(key, "id")
         )),
         Some(_) if run.output.is_json() => {}

@@ -1,7 +1,7 @@
 //! What may be asked of the configuration, and what comes of it.
 
 use flexgate_schemas::{
-    Event, KeyId, Route, RouteId, Settings, Timestamp, Upstream, UpstreamId,
+    Event, KeyId, Route, RouteId, Secret, Settings, Timestamp, Upstream, UpstreamId,
     key::{GivenKey, KeyTerms, SecretHash},
 };
 use serde_json::Value;
@@ -73,6 +73,19 @@ pub enum Command {
         /// How long the secrets that it has are valid at the most.
         until: Timestamp,
     },
+    /// A key that is to sign requests with another secret, or at all.
+    SignKey {
+        /// Which.
+        id: KeyId,
+        /// It, sealed for this key.
+        secret: Secret,
+        /// Now, by the caller's clock.
+        at: Timestamp,
+        /// How long the secrets that it signs with are valid at the most.
+        until: Timestamp,
+    },
+    /// A key that is to sign nothing any more.
+    UnsignKey(KeyId),
     /// A key that is to open nothing any more, for good.
     RevokeKey {
         /// Which.

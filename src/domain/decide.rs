@@ -28,6 +28,13 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
             at,
             until,
         } => draft.rotate_key(id, *sha256, *at, *until)?,
+        Command::SignKey {
+            id,
+            secret,
+            at,
+            until,
+        } => draft.sign_key(id, secret, *at, *until)?,
+        Command::UnsignKey(id) => draft.unsign_key(id)?,
         Command::RevokeKey { id, at } => draft.revoke_key(id, *at)?,
         Command::DeleteKey(id) => draft.delete::<ApiKey>(id)?,
         Command::Apply {

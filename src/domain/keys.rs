@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    ApiKey, Event, KeyId, RouteId, Timestamp,
+    ApiKey, Event, KeyId, RouteId, Secret, Timestamp,
     event::{Entity, KeyDeleted},
     key::{KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
 };
@@ -140,6 +140,43 @@ impl Draft<'_> {
             });
         }
         self.put(&rotated)
+    }
+
+    /// Another secret to sign with, if it does not have it already.
+    pub(super) fn sign_key(
+        &mut self,
+        id: &KeyId,
+        secret: &Secret,
+        at: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), Refusal> {
+        let current = self.current::<ApiKey>(id)?.value;
+        let own = current.particulars();
+        if own.revoked_at.is_some() {
+            return Err(Refusal::KeyRevoked(*id));
+        }
+        if own
+            .signing
+            .as_ref()
+            .is_some_and(|signing| signing.secret == *secret)
+        {
+            return Ok(());
+        }
+        let signing = current.signing_with(secret.clone(), at, until);
+        let previous = signing.particulars().signing.as_ref();
+        if previous.is_some_and(|signing| signing.previous.len() > PREVIOUS_MAX) {
+            return Err(Refusal::TooMany {
+                kind: "earlier secrets of this key that are still valid",
+                limit: PREVIOUS_MAX,
+            });
+        }
+        self.put(&signing)
+    }
+
+    /// No secret to sign with.
+    pub(super) fn unsign_key(&mut self, id: &KeyId) -> Result<(), Refusal> {
+        let unsigned = self.current::<ApiKey>(id)?.value.unsigned();
+        self.put(&unsigned)
     }
 
     /// Nothing any more, for good.

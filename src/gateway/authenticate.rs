@@ -15,7 +15,9 @@ use super::{
     caller::Caller,
     credential::{Credential, Wanted},
     exchange::{Arrived, Exchange, Routed},
+    matching,
     refusal::Refusal,
+    signature::{self, Claimed, SignatureFault, Signed},
     tokens::{Found, TokenCaller, TokenFault},
 };
 use crate::domain::Keys;
@@ -42,6 +44,8 @@ pub(super) enum Denied {
     Scope,
     /// The token is not good.
     Token(TokenFault),
+    /// The signature is not good.
+    Signature(SignatureFault),
     /// The token is good, and lacks a claim that is asked for.
     Claim,
 }
@@ -118,29 +122,33 @@ pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
 }
 
 fn rule(request: &mut Routed) -> Ruling {
-    let Arrived {
-        exchange,
-        headers,
-        look,
-        ..
-    } = &mut request.arrived;
-    let settings = &exchange.snapshot.settings.auth;
-    let wanted = Wanted {
-        field: settings.header(),
-        tokens: !exchange.snapshot.tokens.is_empty(),
-    };
+    let arrived = &request.arrived;
     let route = &request.route.route;
-    let ruling = match wanted.in_request(headers, *look) {
+    let ruling = match wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look) {
         Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
-        Credential::Key(sent) => by_key(exchange, &route.id, sent).into(),
-        Credential::Token(token) => by_token(exchange, &route.id, token),
+        Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),
+        Credential::Signature(text) => by_signature(arrived, &route.id, text).into(),
+        Credential::Token(token) => by_token(&arrived.exchange, &route.id, token),
     };
-    if matches!(ruling, Ruling::Passes) && !settings.forward_credential {
-        wanted.strip(headers, *look);
+    if matches!(ruling, Ruling::Passes) && !arrived.exchange.snapshot.settings.auth.forward_credential {
+        let Arrived {
+            exchange,
+            headers,
+            look,
+            ..
+        } = &mut request.arrived;
+        wanted(exchange).strip(headers, *look);
     }
     ruling
+}
+
+fn wanted(exchange: &Exchange) -> Wanted<'_> {
+    Wanted {
+        field: exchange.snapshot.settings.auth.header(),
+        tokens: !exchange.snapshot.tokens.is_empty(),
+    }
 }
 
 /// By an API key. Whose it is, is known from the moment when its secret is: also of a request that is refused all the same.
@@ -154,6 +162,35 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
     let key = key.ok_or(Denied::Invalid)?;
     exchange.caller.get_or_init(|| Caller::with(key));
     verdict(key, &asked)
+}
+
+/// By a signature of the request. What the body must come to is left for whoever reads it.
+fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), Denied> {
+    let exchange = &arrived.exchange;
+    let asked = Asked::of(exchange, route);
+    let claimed = Claimed::read(text).map_err(Denied::Signature)?;
+    claimed
+        .check_time(asked.at.div_euclid(1000))
+        .map_err(Denied::Signature)?;
+    let digest = signature::digest_of(&arrived.headers).map_err(Denied::Signature)?;
+    let signed = Signed {
+        method: exchange.method.as_str(),
+        host: matching::authority(arrived).unwrap_or_default(), // it was found good when the route was
+        path: exchange.uri.path(),
+        query: exchange.uri.query().unwrap_or_default(),
+    };
+    let signer = exchange.snapshot.signers.get(&claimed.key);
+    let genuine = signer.filter(|signer| signer.verify(&claimed, signed, &digest, asked.at));
+    let key = genuine.and_then(|_| exchange.snapshot.keys.get(&claimed.key));
+    let key = &key.ok_or(Denied::Signature(SignatureFault::Wrong))?.value;
+    exchange.caller.get_or_init(|| Caller::with(key));
+    verdict(key, &asked)?;
+    if !arrived.body.is_end_stream() {
+        exchange.body_digest.set(Some(digest));
+    } else if !signature::is_of_nothing(&digest) {
+        return Err(Denied::Signature(SignatureFault::Body));
+    }
+    Ok(())
 }
 
 /// By a token of somebody who vouches for the client.

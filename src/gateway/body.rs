@@ -31,6 +31,9 @@ pub(super) enum BodyError {
     /// It is longer than may be.
     #[error("the body is longer than may be")]
     TooLarge,
+    /// It is not the one that was signed.
+    #[error("the body is not the one that was signed")]
+    Forged,
     /// Nothing came for too long.
     #[error("the body did not go on")]
     Stalled,

@@ -3,7 +3,10 @@
 use flexgate_schemas::key::secret;
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
-use super::look::{Field, Look};
+use super::{
+    look::{Field, Look},
+    signature,
+};
 
 /// What a request has to show.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +15,8 @@ pub(super) enum Credential<'h> {
     None,
     /// What may be an API key.
     Key(&'h [u8]),
+    /// What a client says of its signature.
+    Signature(&'h [u8]),
     /// What may be a token of a provider.
     Token(&'h str),
     /// More than one: whoever has added the other, it is not clear which of them is meant.
@@ -52,10 +57,11 @@ impl Wanted<'_> {
             let space = line.iter().position(|byte| *byte == b' ')?;
             let (scheme, rest) = line.split_at(space);
             let rest = rest.trim_ascii();
-            scheme
-                .eq_ignore_ascii_case(b"bearer")
-                .then(|| self.bearer(rest))
-                .flatten()
+            if scheme.eq_ignore_ascii_case(b"bearer") {
+                return self.bearer(rest);
+            }
+            let is_signature = scheme.eq_ignore_ascii_case(signature::SCHEME.as_bytes());
+            is_signature.then_some(Credential::Signature(rest))
         })
     }
 

@@ -15,6 +15,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use super::{
+    authenticate::Denied,
     body::Body,
     channel::Share,
     compiled::CompiledTarget,
@@ -25,6 +26,7 @@ use super::{
     look::{Field, Look},
     refusal::Refusal,
     request_body::{RequestBody, Source},
+    signature::SignatureFault,
 };
 
 /// What it takes to get an answer, beside the request itself.
@@ -262,6 +264,9 @@ impl Errand {
         match (failure, self.exchange.upload.get()) {
             (Failure::Lost(Lost::Sent(_)), Upload::Broken) => Refusal::BadBody,
             (Failure::Lost(Lost::Sent(_)), Upload::TooLarge) => Refusal::BodyTooLarge,
+            (Failure::Lost(Lost::Sent(_)), Upload::Forged) => {
+                Refusal::Denied(Denied::Signature(SignatureFault::Body))
+            }
             (Failure::Lost(Lost::Sent(error)), _) if error.is_parse() => Refusal::BadResponse,
             (Failure::Lost(Lost::Sent(error)), _) => Refusal::Terminated(Some(error)),
             (Failure::Lost(Lost::Unsent(_)), _) => Refusal::Terminated(None),

@@ -25,6 +25,7 @@ use super::{
     rate_limit::CompiledLimits,
     record::Notes,
     request_body::Source,
+    signature::Digest,
     snapshot::Held,
     strand::Strand,
 };
@@ -74,6 +75,8 @@ pub(super) struct Exchange {
     pub(super) upload: Cell<Upload>,
     /// Whether a piece of it was passed on since somebody looked last.
     pub(super) upload_moved: Cell<bool>,
+    /// What the body must come to, if it was signed: taken by the first who reads it.
+    pub(super) body_digest: Cell<Option<Digest>>,
     /// The longest body that is taken.
     pub(super) body_max: Cell<u64>,
     bytes_in: Cell<u64>,
@@ -91,6 +94,8 @@ pub(super) enum Upload {
     Broken,
     /// It is longer than may be.
     TooLarge,
+    /// It is not the one that was signed.
+    Forged,
     /// Through, or there was none.
     Over,
 }
@@ -140,6 +145,7 @@ impl Exchange {
             ending: Cell::new(Ending::Open),
             upload: Cell::new(Upload::Moving),
             upload_moved: Cell::new(false),
+            body_digest: Cell::new(None),
             body_max: Cell::new(u64::MAX),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -191,7 +197,7 @@ impl Exchange {
         match self.ending.get() {
             Ending::Whole => None,
             Ending::BrokenOff => Some(match self.upload.get() {
-                Upload::Broken => CLIENT_GONE, // which took the line along
+                Upload::Broken | Upload::Forged => CLIENT_GONE, // which took the line along
                 Upload::TooLarge => BODY_TOO_LARGE,
                 _ => UPSTREAM_GONE,
             }),

@@ -17,10 +17,12 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::{
+    authenticate::Denied,
     body::BodyError,
     exchange::Exchange,
     refusal::{Invalid, Refusal},
     request_body::{RequestBody, Source},
+    signature::SignatureFault,
 };
 
 /// The most bytes of bodies that a node holds, on all cores together: four of the longest that may be held at all. Full:
@@ -150,6 +152,7 @@ async fn next(body: &mut RequestBody, exchange: &Exchange) -> Result<Option<Fram
         if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
             return Poll::Ready(frame.transpose().map_err(|error| match error {
                 BodyError::TooLarge => Refusal::BodyTooLarge,
+                BodyError::Forged => Refusal::Denied(Denied::Signature(SignatureFault::Body)),
                 BodyError::Broken(_) | BodyError::Stalled => Refusal::BadBody,
             }));
         }

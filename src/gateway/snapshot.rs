@@ -11,7 +11,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{
-    Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity, secret::Purpose,
+    KeyId, Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+    secret::Purpose,
 };
 
 use super::{
@@ -23,6 +24,7 @@ use super::{
     matched::Matched,
     origin::Origins,
     rate_limit::CompiledLimits,
+    signature::Signer,
     tokens::{FETCH_PAUSE, FetchDesk, Tokens},
 };
 use crate::{
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// All of them, as the configuration has them: a million are shared, not copied.
     pub(super) keys: Keys,
+    /// What keys sign with, as far as they do.
+    pub(super) signers: im::HashMap<KeyId, Arc<Signer>>,
     /// What tokens are checked by. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) tokens: Arc<Tokens>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
@@ -110,6 +114,7 @@ impl Published {
                 upstreams: im::HashMap::new(),
                 settings: Arc::default(),
                 keys: Keys::new(),
+                signers: im::HashMap::new(),
                 tokens: Arc::default(),
                 guard: Arc::default(),
                 access: None,
@@ -165,6 +170,7 @@ impl Published {
             upstreams: im::HashMap::new(),
             settings: Arc::clone(&state.settings().value),
             keys: state.keys().clone(),
+            signers: im::HashMap::new(),
             tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
             access: CompiledAccess::compile(&state.settings().value.access),
@@ -182,6 +188,9 @@ impl Published {
                 for id in state.upstreams().keys() {
                     next.set_upstream(id, state, &before, &mut workshop);
                 }
+                for id in state.keys().keys() {
+                    next.set_signer(id, &workshop.secrets);
+                }
                 for entry in state.routes().values() {
                     next.set_route(&entry.value, &before, &mut workshop);
                 }
@@ -190,6 +199,7 @@ impl Published {
                 next.table = before.table.clone();
                 next.upstreams = before.upstreams.clone();
                 next.matched = before.matched.clone();
+                next.signers = before.signers.clone();
                 for entity in entities {
                     match entity {
                         Entity::Route(id) => match state.route(id) {
@@ -197,7 +207,8 @@ impl Published {
                             None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
-                        Entity::Settings | Entity::Key(_) | Entity::Log => {}
+                        Entity::Key(id) => next.set_signer(id, &workshop.secrets),
+                        Entity::Settings | Entity::Log => {}
                     }
                 }
             }
@@ -234,6 +245,14 @@ impl Snapshot {
         if let Some(old) = self.table.get(id).map(Arc::clone) {
             self.matched.remove(&old.route.matchers);
             self.table.remove(&old.route);
+        }
+    }
+
+    fn set_signer(&mut self, id: &KeyId, secrets: &Secrets) {
+        let key = self.keys.get(id);
+        match key.and_then(|entry| Signer::of(&entry.value, secrets)) {
+            Some(signer) => drop(self.signers.insert(*id, Arc::new(signer))),
+            None => drop(self.signers.remove(id)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The admin API as its clients meet it: through HTTP, over a real journal whose log is in memory.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use flexgate::{
@@ -15,6 +15,7 @@ use flexgate::{
     },
     listener,
     membership::Members,
+    sealing::SealingKeys,
 };
 use flexgate_schemas::{
     Chain, NodeId, READER_LEVEL, Timestamp,
@@ -28,6 +29,7 @@ use tokio::{net::TcpListener, time::timeout};
 use crate::{
     client::{Answer, Connection},
     fixtures::PATIENCE,
+    gateway::SEALING,
 };
 
 mod access;
@@ -75,6 +77,11 @@ impl Api {
 
     /// With members that the caller keeps.
     async fn with(log: MemoryLog, members: Members) -> Self {
+        Self::sealing(log, members, Some(Arc::clone(&SEALING))).await
+    }
+
+    /// With these keys to seal secrets with, if any.
+    async fn sealing(log: MemoryLog, members: Members, sealing: Option<Arc<SealingKeys>>) -> Self {
         let tasks = Tasks::new();
         let (alerts, _alerts) = Alerts::channel("admin".parse().unwrap());
         let options = Options {
@@ -94,6 +101,7 @@ impl Api {
             journal: journal.clone(),
             members: members.clone(),
             health: health.clone(),
+            sealing,
             token: Token::new(TOKEN, "the head of whoever wrote this test"),
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",

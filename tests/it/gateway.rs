@@ -22,6 +22,7 @@ mod names;
 mod rate_limits;
 mod recording;
 mod resolution;
+mod signatures;
 mod tls;
 mod tokens;
 mod tunnels;

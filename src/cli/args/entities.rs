@@ -144,6 +144,21 @@ pub(in crate::cli) enum KeyVerb {
         #[command(flatten)]
         how: How,
     },
+    /// Let a key sign requests, with another secret if it does already, and show that once
+    Sign {
+        id: String,
+        /// For how long the old secret stays valid, such as `24h`; it ends at once unless you say so
+        #[arg(long, value_name = "SPAN")]
+        overlap: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Let a key sign nothing any more
+    Unsign {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
     /// Let a key open nothing any more, for good
     Revoke {
         id: String,

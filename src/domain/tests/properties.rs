@@ -68,6 +68,11 @@ fn key_command() -> impl Strategy<Value = Command> {
         1 => (key_id(), patch).prop_map(|(id, patch)| Command::PatchKey { id, patch }),
         3 => (key_id(), hash(), at(), at())
             .prop_map(|(id, sha256, at, until)| Command::RotateKey { id, sha256, at, until }),
+        1 => (key_id(), any::<bool>(), at(), at()).prop_map(|(id, which, at, until)| {
+            let secret = if which { "${A}" } else { "${B}" }.parse().unwrap();
+            Command::SignKey { id, secret, at, until }
+        }),
+        1 => key_id().prop_map(Command::UnsignKey),
         1 => (key_id(), at()).prop_map(|(id, at)| Command::RevokeKey { id, at }),
         1 => key_id().prop_map(Command::DeleteKey),
     ]

@@ -1,8 +1,11 @@
 //! The words for those who may not.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 
-use super::{super::authenticate::Denied, Words};
+use super::{
+    super::{authenticate::Denied, signature::SCHEME, snapshot::Snapshot},
+    Words,
+};
 
 /// Nothing of a credential, and nothing of a key to those who do not have it.
 pub(super) fn words(denied: Denied) -> Words {
@@ -38,6 +41,9 @@ pub(super) fn words(denied: Denied) -> Words {
             "The API key is not taken from this address.",
         ),
         Denied::Token(fault) => unauthorized("invalid_token", "Invalid token", &fault.to_string()),
+        Denied::Signature(fault) => {
+            unauthorized("invalid_signature", "Invalid signature", &fault.to_string())
+        }
         Denied::Claim => forbidden(
             "insufficient_scope",
             "Insufficient scope",
@@ -52,21 +58,24 @@ pub(super) fn words(denied: Denied) -> Words {
 }
 
 /// What would be taken (RFC 9110 11.6.1), and what is wrong with a token that was sent (RFC 6750 3.1).
-pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, field: &HeaderName) {
+pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, snapshot: &Snapshot) {
     let error = match denied {
-        Denied::NoCredential => "",
+        Denied::NoCredential | Denied::Signature(_) => "",
         Denied::Network | Denied::Scope => return,
         Denied::Claim => ", error=\"insufficient_scope\"",
         Denied::Invalid | Denied::Revoked | Denied::Disabled | Denied::Expired | Denied::Token(_) => {
             ", error=\"invalid_token\""
         }
     };
+    let field = snapshot.settings.auth.header();
     let challenges = [
         format!("Bearer realm=\"flexgate\"{error}"),
         format!("ApiKey realm=\"flexgate\", header=\"{field}\""),
     ];
+    let signature = (!snapshot.signers.is_empty()).then(|| format!("{SCHEME} realm=\"flexgate\""));
     for value in challenges
         .into_iter()
+        .chain(signature)
         .filter_map(|text| HeaderValue::try_from(text).ok())
     {
         headers.append(WWW_AUTHENTICATE, value);

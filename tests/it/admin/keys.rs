@@ -4,7 +4,16 @@ use flexgate_schemas::key::{SecretHash, secret};
 use http::Method;
 use serde_json::{Value, json};
 
+use flexgate::{
+    journal::{
+        jetstream::{Link, Names},
+        memory::MemoryLog,
+    },
+    membership::Members,
+};
+
 use super::{Answer, Api};
+use crate::gateway::SEALING;
 
 /// A secret, and whether it is one of the key that it came with.
 #[track_caller]
@@ -280,4 +289,65 @@ async fn the_stream_of_events_tells_of_keys_without_their_hashes() {
             assert!(!text.contains(secret.as_str()), "{text}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_signs_with_a_secret_that_is_told_once_and_kept_sealed() {
+    let api = Api::start().await;
+    let (address, _) = api.key(json!({ "name": "app" })).await;
+    let signing = format!("{address}/signing");
+    let answer = api.post(&signing, json!({})).await.is(200);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let told = answer.json();
+    let secret = told["signingSecret"].as_str().unwrap();
+    assert!(secret.starts_with("fgs_") && secret.len() == 47, "{secret}");
+    assert_eq!(told["signing"], true);
+
+    let kept = |api: &Api| {
+        let id = address.rsplit('/').next().unwrap().parse().unwrap();
+        let view = api.journal.view();
+        let key = view.state().key(&id).unwrap().value.clone();
+        (key.particulars().signing.clone(), key)
+    };
+    let (first, key) = kept(&api);
+    let flexgate_schemas::Secret::Sealed(sealed) = &first.as_ref().unwrap().secret else {
+        panic!("{first:?}");
+    };
+    let purpose = flexgate_schemas::key::signing::purpose(&key.id);
+    assert_eq!(SEALING.open(sealed, purpose).unwrap(), secret);
+    let fetched = api.get(&address).await.is(200).json();
+    assert_eq!(
+        (&fetched["signing"], fetched.get("signingSecret")),
+        (&json!(true), None)
+    );
+
+    api.post(&signing, json!({ "overlap": "1h" })).await.is(200);
+    let (second, _) = kept(&api);
+    let previous = second.unwrap().previous;
+    assert_eq!(previous.len(), 1);
+    assert_eq!(previous[0].secret, first.unwrap().secret);
+
+    api.call(Method::DELETE, &signing).send().await.is(200);
+    assert_eq!(kept(&api).0, None);
+}
+
+#[tokio::test]
+async fn without_a_key_to_seal_with_no_secret_to_sign_with_is_made() {
+    let nowhere = Link::open("nats://127.0.0.1:9", "test").await.unwrap();
+    let members = Members::new(nowhere, Names::new("T").unwrap());
+    let api = Api::sealing(MemoryLog::new(), members, None).await;
+    let (address, _) = api.key(json!({ "name": "app" })).await;
+    let refused = api
+        .post(&format!("{address}/signing"), json!({}))
+        .await
+        .is(409)
+        .json();
+    assert_eq!(refused["code"], "no_sealing_key");
+    assert!(
+        refused["detail"]
+            .as_str()
+            .unwrap()
+            .contains("FLEXGATE_SECRET_KEY"),
+        "{refused}"
+    );
 }
