@@ -13,6 +13,7 @@ mod authenticate;
 mod balance;
 mod body;
 mod caller;
+mod certificates;
 mod channel;
 mod choice;
 mod client;

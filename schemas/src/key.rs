@@ -1,5 +1,6 @@
 //! API keys: who may send requests, by a secret of which only the hash is known.
 
+mod certificate;
 mod given;
 mod id;
 mod overlap;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    certificate::{CertificateName, CertificateNameError},
     given::GivenKey,
     id::{KeyId, KeyIdError},
     overlap::{Overlap, OverlapError},
@@ -28,6 +30,8 @@ use crate::{
 pub const PREVIOUS_MAX: usize = 4;
 /// The most routes that a key is limited to.
 pub const SCOPED_ROUTES_MAX: usize = 256;
+/// The most certificates that stand for a key.
+pub const CERTIFICATES_MAX: usize = 16;
 /// The most networks that a key is limited to. They are looked through for every request.
 pub const NETWORKS_MAX: usize = 64;
 
@@ -62,6 +66,8 @@ pub struct Particulars {
     pub scopes: Scopes,
     /// From where.
     pub networks: Vec<IpNet>,
+    /// Certificates that stand for it.
+    pub certificates: Vec<CertificateName>,
     /// How many requests it may send.
     pub rate_limit: Option<RateLimits>,
     /// How many in a day and a month.
@@ -80,6 +86,7 @@ static NOTHING_PARTICULAR: Particulars = Particulars {
         methods: Methods::ANY,
     },
     networks: Vec::new(),
+    certificates: Vec::new(),
     rate_limit: None,
     quotas: Quotas {
         day: None,
@@ -149,6 +156,10 @@ pub struct KeyTerms {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
     #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
     pub networks: Vec<IpNet>,
+    /// Certificates of clients that stand for it, where clients show any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = CERTIFICATES_MAX))]
+    pub certificates: Vec<CertificateName>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimits>,
@@ -190,6 +201,10 @@ struct Written {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
     #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
     networks: Vec<IpNet>,
+    /// Certificates of clients that stand for it, where clients show any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = CERTIFICATES_MAX))]
+    certificates: Vec<CertificateName>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rate_limit: Option<RateLimits>,
@@ -234,6 +249,7 @@ impl ApiKey {
             expires_at: own.expires_at,
             scopes: own.scopes,
             networks: own.networks,
+            certificates: own.certificates,
             rate_limit: own.rate_limit,
             quotas: own.quotas,
         }
@@ -249,6 +265,7 @@ impl ApiKey {
                 own.expires_at = terms.expires_at;
                 own.scopes = terms.scopes;
                 own.networks = terms.networks;
+                own.certificates = terms.certificates;
                 own.rate_limit = terms.rate_limit;
                 own.quotas = terms.quotas;
             })
@@ -326,6 +343,7 @@ impl From<Written> for ApiKey {
             revoked_at: written.revoked_at,
             scopes: written.scopes,
             networks: written.networks,
+            certificates: written.certificates,
             rate_limit: written.rate_limit,
             quotas: written.quotas,
             signing: written.signing,
@@ -354,6 +372,7 @@ impl From<ApiKey> for Written {
             revoked_at: own.revoked_at,
             scopes: own.scopes,
             networks: own.networks,
+            certificates: own.certificates,
             rate_limit: own.rate_limit,
             quotas: own.quotas,
             signing: own.signing,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flexgate_schemas::{
     ApiKey, Event, KeyId, RouteId, Secret, Timestamp,
     event::{Entity, KeyDeleted},
-    key::{KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
+    key::{CERTIFICATES_MAX, KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
 };
 use serde_json::{Map, Value};
 
@@ -54,6 +54,13 @@ impl Managed for ApiKey {
             networks,
             NETWORKS_MAX,
             "networks; join neighbours into larger ones",
+        )?;
+        let certificates = own.certificates.len();
+        check_length(
+            "/certificates",
+            certificates,
+            CERTIFICATES_MAX,
+            "certificates; a name in them stands for many",
         )?;
         check_rate_limits(own.rate_limit.as_ref())
     }

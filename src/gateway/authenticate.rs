@@ -13,6 +13,7 @@ use http::Method;
 use super::{
     ask::Answer,
     caller::Caller,
+    certificates::Whose,
     credential::{Credential, Wanted},
     exchange::{Arrived, Exchange, Routed},
     matching,
@@ -125,6 +126,9 @@ fn rule(request: &mut Routed) -> Ruling {
     let arrived = &request.arrived;
     let route = &request.route.route;
     let ruling = match wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look) {
+        Credential::None if arrived.exchange.has_known_certificate() => {
+            by_certificate(&arrived.exchange, &route.id).into()
+        }
         Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
@@ -191,6 +195,29 @@ fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), D
         return Err(Denied::Signature(SignatureFault::Body));
     }
     Ok(())
+}
+
+impl Exchange {
+    /// Whether its client has shown a certificate that stands for a key.
+    fn has_known_certificate(&self) -> bool {
+        let certificates = &self.snapshot.certificates;
+        let names = self.client.certificate.get().filter(|_| !certificates.is_empty());
+        names.is_some_and(|names| certificates.whose(names) != Whose::Nobodys)
+    }
+}
+
+/// By the certificate that the client has shown. It was verified when the connection was made.
+fn by_certificate(exchange: &Exchange, route: &RouteId) -> Result<(), Denied> {
+    let names = exchange.client.certificate.get();
+    let whose = names.map_or(Whose::Nobodys, |names| {
+        exchange.snapshot.certificates.whose(names)
+    });
+    let Whose::Of(id) = whose else {
+        return Err(Denied::Invalid);
+    };
+    let key = &exchange.snapshot.keys.get(&id).ok_or(Denied::Invalid)?.value;
+    exchange.caller.get_or_init(|| Caller::with(key));
+    verdict(key, &Asked::of(exchange, route))
 }
 
 /// By a token of somebody who vouches for the client.

@@ -9,7 +9,7 @@ mod patience;
 mod preface;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::poll_fn,
     io,
     net::IpAddr,
@@ -19,6 +19,7 @@ use std::{
     time::Instant,
 };
 
+use flexgate_schemas::key::CertificateName;
 use http::{HeaderValue, Version};
 use metrics::counter;
 use tokio::net::TcpStream;
@@ -26,7 +27,8 @@ use tokio_rustls::TlsStream;
 
 use self::{activity::Activity, patience::Tired};
 use super::{
-    core::Core, crowd::Place, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel, wire::Wire,
+    certificates, core::Core, crowd::Place, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel,
+    wire::Wire,
 };
 
 /// A client's connection, as its requests see it.
@@ -36,6 +38,8 @@ pub(super) struct Client {
     pub(super) address: IpAddr,
     /// The same, as a field's value.
     pub(super) address_text: HeaderValue,
+    /// What the certificate that it has shown is known by, if it has.
+    pub(super) certificate: OnceCell<Box<[CertificateName]>>,
     /// Where it came in.
     pub(super) entry: Rc<Entry>,
     /// The task of the connection.
@@ -68,6 +72,7 @@ impl Client {
             core,
             address,
             address_text: HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII"),
+            certificate: OnceCell::new(),
             entry,
             strand: Rc::new(Strand::new()),
             requests: Cell::new(0),
@@ -130,14 +135,19 @@ impl Client {
 }
 
 /// Encrypts a connection if need be, and finds out which version of HTTP it is for.
-async fn begin(entry: &Entry, stream: TcpStream) -> io::Result<(Wire, Version)> {
-    let Some(tls) = &entry.tls else {
+async fn begin(client: &Client, stream: TcpStream) -> io::Result<(Wire, Version)> {
+    let Some(tls) = &client.entry.tls else {
         let mut wire = Wire::from(stream);
         let version = preface::version(&mut wire).await?;
         return Ok((wire, version));
     };
     let accepted = tls.acceptor().accept(stream).await;
     let stream = accepted.inspect_err(|_| counter!("flexgate_tls_handshake_failures_total").increment(1))?;
+    if let Some([certificate, ..]) = stream.get_ref().1.peer_certificates() {
+        client
+            .certificate
+            .get_or_init(|| certificates::known_by(certificate));
+    }
     let wire = Wire::from(TlsStream::from(stream));
     let version = if wire.agreed_on(ALPN_HTTP2) {
         Version::HTTP_2
@@ -152,7 +162,7 @@ pub(super) async fn serve(client: Rc<Client>, stream: TcpStream) {
     if client.entry.tls.is_some() {
         client.activity.expects_head(); // a handshake may take as long as a head, and not as long as a rest
     }
-    let begun = client.unless_tired(begin(&client.entry, stream)).await;
+    let begun = client.unless_tired(begin(&client, stream)).await;
     client.activity.turns();
     let (wire, version) = match begun {
         None => return,

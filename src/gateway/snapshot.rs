@@ -11,12 +11,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use flexgate_schemas::{
-    KeyId, Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
+    ApiKey, KeyId, Route, RouteId, Secret, Settings, UpstreamId, compression::Compressing, event::Entity,
     secret::Purpose,
 };
 
 use super::{
     access::CompiledAccess,
+    certificates::Certificates,
     choice::Choice,
     compiled::{CompiledRoute, CompiledUpstream, Destination},
     compress,
@@ -46,6 +47,8 @@ pub struct Snapshot {
     pub(super) settings: Arc<Settings>,
     /// All of them, as the configuration has them: a million are shared, not copied.
     pub(super) keys: Keys,
+    /// What certificates stand for which keys.
+    pub(super) certificates: Certificates,
     /// What keys sign with, as far as they do.
     pub(super) signers: im::HashMap<KeyId, Arc<Signer>>,
     /// What tokens are checked by. The same one as before, by its address, as long as nothing about that has changed.
@@ -115,6 +118,7 @@ impl Published {
                 settings: Arc::default(),
                 keys: Keys::new(),
                 signers: im::HashMap::new(),
+                certificates: Certificates::default(),
                 tokens: Arc::default(),
                 guard: Arc::default(),
                 access: None,
@@ -171,6 +175,7 @@ impl Published {
             settings: Arc::clone(&state.settings().value),
             keys: state.keys().clone(),
             signers: im::HashMap::new(),
+            certificates: Certificates::default(),
             tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
             access: CompiledAccess::compile(&state.settings().value.access),
@@ -189,7 +194,7 @@ impl Published {
                     next.set_upstream(id, state, &before, &mut workshop);
                 }
                 for id in state.keys().keys() {
-                    next.set_signer(id, &workshop.secrets);
+                    next.set_key(id, None, &workshop.secrets);
                 }
                 for entry in state.routes().values() {
                     next.set_route(&entry.value, &before, &mut workshop);
@@ -200,6 +205,7 @@ impl Published {
                 next.upstreams = before.upstreams.clone();
                 next.matched = before.matched.clone();
                 next.signers = before.signers.clone();
+                next.certificates = before.certificates.clone();
                 for entity in entities {
                     match entity {
                         Entity::Route(id) => match state.route(id) {
@@ -207,7 +213,10 @@ impl Published {
                             None => next.remove_route(id),
                         },
                         Entity::Upstream(id) => next.set_upstream(id, state, &before, &mut workshop),
-                        Entity::Key(id) => next.set_signer(id, &workshop.secrets),
+                        Entity::Key(id) => {
+                            let old = before.keys.get(id).map(|entry| &entry.value);
+                            next.set_key(id, old, &workshop.secrets);
+                        }
                         Entity::Settings | Entity::Log => {}
                     }
                 }
@@ -248,8 +257,9 @@ impl Snapshot {
         }
     }
 
-    fn set_signer(&mut self, id: &KeyId, secrets: &Secrets) {
+    fn set_key(&mut self, id: &KeyId, before: Option<&ApiKey>, secrets: &Secrets) {
         let key = self.keys.get(id);
+        self.certificates.set(before, key.map(|entry| &entry.value));
         match key.and_then(|entry| Signer::of(&entry.value, secrets)) {
             Some(signer) => drop(self.signers.insert(*id, Arc::new(signer))),
             None => drop(self.signers.remove(id)),

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{KeyTerms, NETWORKS_MAX, Quotas, Scopes, SecretHash};
+use super::{CERTIFICATES_MAX, CertificateName, KeyTerms, NETWORKS_MAX, Quotas, Scopes, SecretHash};
 use crate::{KeyId, RateLimits, Timestamp, recording::is_default, route::Name, settings::networks};
 
 /// A key by the hash of its secret, from which its id follows.
@@ -29,6 +29,10 @@ pub struct GivenKey {
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
     #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
     pub networks: Vec<IpNet>,
+    /// Certificates of clients that stand for it, where clients show any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = CERTIFICATES_MAX))]
+    pub certificates: Vec<CertificateName>,
     /// How many requests it may send.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimits>,
@@ -52,6 +56,7 @@ impl GivenKey {
             expires_at: self.expires_at,
             scopes: self.scopes.clone(),
             networks: self.networks.clone(),
+            certificates: self.certificates.clone(),
             rate_limit: self.rate_limit.clone(),
             quotas: self.quotas,
         }

@@ -2,16 +2,18 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
 use flexgate::gateway::{CertificateFiles, ClientAuth, InboundTls, TlsFiles, TlsListen, TlsVersion};
 use http::{Request, StatusCode};
 use http_body_util::Empty;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName, version::TLS12};
+use serde_json::json;
 use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client::TlsStream};
 
-use super::{Node, assert_refused, options, route, settings, upstream};
+use super::{Node, assert_refused, keys::Key, options, route, route_with, settings, upstream};
 use crate::{
     certificates::{Authority, Issued},
     http2::Answer,
@@ -216,6 +218,69 @@ async fn clients_may_show_certificates_where_they_may() {
     let stranger = Authority::new().issue(&["client-a"]);
     let config = shown.authority.client(&[], Some(&stranger));
     assert!(shown.get(config, "shop.test").await.is_err(), "but no bad ones");
+}
+
+/// Over both versions of HTTP, and over a connection that is resumed, in which no certificate is sent.
+#[tokio::test]
+async fn a_certificate_stands_for_a_key_by_its_fingerprint_or_by_a_name_in_it() {
+    let demand = |folder: &Path, authority: &Authority, files: &mut TlsFiles| {
+        std::fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
+        files.clients = ClientAuth::Optional(folder.join("ca.pem"));
+    };
+    let mut shown = Shown::start(&["shop.test"], demand).await;
+    let by_name = shown.authority.issue(&["orders.internal"]);
+    let by_print = shown.authority.issue(&["other.internal"]);
+    let nobodys = shown.authority.issue(&["stranger.internal"]);
+    let both = shown.authority.issue(&["orders.internal", "billing.internal"]);
+    let hash = digest::digest(&digest::SHA256, &by_print.chain()[0]);
+    let hex: Vec<_> = hash.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    let fingerprint = format!("sha256:{}", hex.join(":"));
+    let keys = [
+        Key::new(1).with(json!({"certificates": ["dns:Orders.internal"]})),
+        Key::new(2).with(json!({"certificates": [fingerprint], "scopes": {"methods": ["POST"]}})),
+        Key::new(3).with(json!({"certificates": ["dns:billing.internal"]})),
+    ];
+    let backend = shown.backend.url();
+    let private = route_with("all", "/*", &backend, r#""auth":"required""#);
+    shown
+        .node
+        .change(&[private, keys[0].created(), keys[1].created(), keys[2].created()]);
+
+    let get = async |shows: Option<&Issued>, config: Option<&ClientConfig>| {
+        let new = || shown.authority.client(&["http/1.1"], shows);
+        let answer = shown
+            .get(config.cloned().unwrap_or_else(new), "shop.test")
+            .await
+            .unwrap();
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        (answer.status.as_u16(), text)
+    };
+    for alpn in [&["h2"], &["http/1.1"]] {
+        let config = shown.authority.client(alpn, Some(&by_name));
+        for _ in 0..2 {
+            assert_eq!(get(None, Some(&config)).await.0, 200, "the second is resumed");
+            let told = shown.backend.last().header("x-flexgate-key").map(str::to_owned);
+            assert_eq!(told.as_deref(), Some(keys[0].id.as_str()));
+        }
+    }
+    let (status, said) = get(Some(&by_print), None).await;
+    assert!(status == 403 && said.contains("scope_denied"), "{status} {said}");
+    let (status, said) = get(Some(&nobodys), None).await;
+    assert!(
+        status == 401 && said.contains("\"unauthorized\""),
+        "{status} {said}"
+    );
+    assert_eq!(get(None, None).await.0, 401);
+    let (status, said) = get(Some(&both), None).await;
+    assert!(
+        status == 401 && said.contains("invalid_credential"),
+        "it stands for two: {status} {said}"
+    );
+
+    let config = shown.authority.client(&["http/1.1"], Some(&by_name));
+    shown.node.change(&[Key::new(1).updated()]);
+    let gone = shown.get(config, "shop.test").await.unwrap();
+    assert_eq!(gone.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
