@@ -11,6 +11,10 @@ use flexgate::{
     devstack::{Binaries, Durability, Server, ServerOptions},
     journal::jetstream::{Link, Names, streams},
 };
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use crate::client::Admin;
 
 /// How long anything may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -137,6 +141,19 @@ impl FlexGate {
             .status()
             .unwrap();
         assert!(created.success(), "the route could not be made");
+    }
+
+    /// Asks the admin API to make something.
+    pub async fn create(&self, path: &str, what: Value) -> Value {
+        let admin = Admin {
+            addr: self.admin(),
+            token: TOKEN.to_owned(),
+        };
+        let created = admin
+            .call(Method::POST, &format!("{path}?wait=nodes"), Some(what))
+            .await;
+        assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+        created.json()
     }
 
     /// Where its NATS listens.

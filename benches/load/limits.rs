@@ -8,16 +8,15 @@ use std::{
 };
 
 use flexgate::devstack::Server;
-use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::{
-    client::{Admin, Connection},
-    cluster::{self, FlexGate, Recording, TOKEN},
+    client::Connection,
+    cluster::{self, FlexGate, Recording},
     nginx::{Backend, WORKERS, is_installed},
     side_by_side::{compare, median},
-    turn::{self, Load, Measured},
+    turn::{self, Asked, Load, Measured},
 };
 
 /// How often each has its turn.
@@ -53,8 +52,8 @@ pub fn run() {
     let flexgate = runtime.block_on(start(folder.path(), backend.port(), redis.url()));
     let (port, pids) = (flexgate.ports()[0], flexgate.pids());
     let turn = |path: &str, span| {
-        let url = format!("http://127.0.0.1:{port}/{path}/bench");
-        let measured = turn::run(Load::Wrk, &url, &pids, span);
+        let asked = Asked::at(format!("http://127.0.0.1:{port}/{path}/bench"));
+        let measured = turn::run(Load::Wrk, &asked, &pids, span);
         assert!(measured.errors == 0, "{} errors at {path}", measured.errors);
         measured
     };
@@ -107,10 +106,6 @@ pub fn run() {
 async fn start(folder: &Path, backend: u16, redis: &str) -> FlexGate {
     let variables = [("REDIS_URL", redis)];
     let flexgate = FlexGate::start_with(folder, (1, WORKERS), backend, Recording::Off, &variables).await;
-    let admin = Admin {
-        addr: flexgate.admin(),
-        token: TOKEN.to_owned(),
-    };
     for (path, limit) in ROUTES {
         let mut route = json!({
             "id": path,
@@ -121,10 +116,7 @@ async fn start(folder: &Path, backend: u16, redis: &str) -> FlexGate {
         if let Some((per, strict)) = limit {
             route["rateLimit"] = limit_of(per, strict);
         }
-        let created = admin
-            .call(Method::POST, "/api/routes?wait=nodes", Some(route))
-            .await;
-        assert_eq!(created.status, StatusCode::CREATED, "{created:?}");
+        flexgate.create("/api/routes", route).await;
     }
     let gateway = ([127, 0, 0, 1], flexgate.ports()[0]).into();
     let first = Connection::open(gateway)

@@ -65,6 +65,86 @@ pub struct Ports {
     pub tls: u16,
 }
 
+/// nginx as a proxy that also asks for a key, counts requests, and writes each of them down.
+pub struct GuardedNginx {
+    running: NginxProcess,
+    port: u16,
+}
+
+impl GuardedNginx {
+    /// Starts it in front of the backend, for clients with this key. A limit that is never reached, and a line of JSON for
+    /// each request, which is in the system's page cache before the next one, as FlexGate's outcomes are.
+    pub fn start(folder: &Path, backend: u16, key: &str) -> Self {
+        let port = free_port();
+        let folder = folder.join("guarded-nginx");
+        let server = format!(
+            "map $http_x_api_key $client {{ default ''; '{key}' bench; }}
+             map_hash_bucket_size 128;
+             limit_req_zone $client zone=clients:1m rate=1000000r/s;
+             log_format outcome escape=json '{{\"time\":\"$msec\",\"id\":\"$request_id\",\"client\":\"$remote_addr\",\"key\":\"$client\",'
+               '\"method\":\"$request_method\",\"host\":\"$http_host\",\"path\":\"$uri\",\"status\":$status,\"seconds\":$request_time,'
+               '\"upstream\":\"$upstream_addr\",\"upstream_seconds\":\"$upstream_response_time\",\"bytes_in\":$request_length,'
+               '\"bytes_out\":$body_bytes_sent,\"user_agent\":\"$http_user_agent\",\"trace\":\"$http_traceparent\"}}';
+             access_log {}/access.log outcome;
+             {}
+             server {{
+               listen 127.0.0.1:{port} reuseport;
+               location / {{
+                 if ($client = '') {{ return 401; }}
+                 limit_req zone=clients burst=1000000 nodelay;
+                 proxy_set_header X-API-Key '';
+                 proxy_set_header X-FlexGate-Key $client;
+                 {}
+               }}
+             }}",
+            folder.display(),
+            upstream(backend),
+            forwarding(backend),
+        );
+        Self {
+            running: NginxProcess::start(&folder, &server, port),
+            port,
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Master and workers.
+    pub fn pids(&self) -> Vec<u32> {
+        self.running.pids()
+    }
+}
+
+/// The backend, over connections that stay.
+fn upstream(backend: u16) -> String {
+    format!(
+        "keepalive_requests 100000000;
+         upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}"
+    )
+}
+
+/// What FlexGate does to each request, too.
+fn forwarding(backend: u16) -> String {
+    format!(
+        "proxy_pass http://backend;
+         proxy_http_version 1.1;
+         proxy_buffering off;
+         proxy_set_header Connection '';
+         proxy_set_header Host 127.0.0.1:{backend};
+         proxy_set_header Via '1.1 nginx';
+         proxy_set_header X-Forwarded-For $remote_addr;
+         proxy_set_header X-Forwarded-Proto $scheme;
+         proxy_set_header X-Forwarded-Host $http_host;
+         proxy_set_header X-Forwarded-Port $server_port;
+         proxy_set_header X-Correlation-ID $request_id;
+         proxy_set_header traceparent '00-$request_id-00f067aa0ba902b7-01';
+         add_header X-Correlation-ID $request_id;"
+    )
+}
+
 impl Nginx {
     /// Starts it in front of the backend.
     pub fn start(folder: &Path, backend: u16) -> Self {
@@ -75,34 +155,21 @@ impl Nginx {
         };
         let Certificate { certificate, key } = Certificate::make(folder);
         let server = format!(
-            "keepalive_requests 100000000;
-             ssl_certificate {}; ssl_certificate_key {};
-             upstream backend {{ server 127.0.0.1:{backend}; keepalive 256; keepalive_requests 100000000; }}
+            "ssl_certificate {}; ssl_certificate_key {};
+             {}
              server {{
                listen 127.0.0.1:{} reuseport;
                listen 127.0.0.1:{} reuseport http2;
                listen 127.0.0.1:{} reuseport ssl;
-               location / {{
-                 proxy_pass http://backend;
-                 proxy_http_version 1.1;
-                 proxy_buffering off;
-                 proxy_set_header Connection '';
-                 proxy_set_header Host 127.0.0.1:{backend};
-                 proxy_set_header Via '1.1 nginx';
-                 proxy_set_header X-Forwarded-For $remote_addr;
-                 proxy_set_header X-Forwarded-Proto $scheme;
-                 proxy_set_header X-Forwarded-Host $http_host;
-                 proxy_set_header X-Forwarded-Port $server_port;
-                 proxy_set_header X-Correlation-ID $request_id;
-                 proxy_set_header traceparent '00-$request_id-00f067aa0ba902b7-01';
-                 add_header X-Correlation-ID $request_id;
-               }}
+               location / {{ {} }}
              }}",
             certificate.display(),
             key.display(),
+            upstream(backend),
             ports.http1,
             ports.http2,
             ports.tls,
+            forwarding(backend),
         );
         Self {
             running: NginxProcess::start(&folder.join("nginx"), &server, ports.http1),
@@ -117,13 +184,7 @@ impl Nginx {
 
     /// Master and workers.
     pub fn pids(&self) -> Vec<u32> {
-        let master = self.running.child.0.id();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
-        children
-            .split_whitespace()
-            .map(|pid| pid.parse().unwrap())
-            .chain([master])
-            .collect()
+        self.running.pids()
     }
 }
 
@@ -155,6 +216,16 @@ impl NginxProcess {
         let child = Running(child);
         wait_for(port);
         Self { child }
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        let master = self.child.0.id();
+        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+        children
+            .split_whitespace()
+            .map(|pid| pid.parse().unwrap())
+            .chain([master])
+            .collect()
     }
 }
 

@@ -7,12 +7,13 @@
 
 use std::{path::Path, time::Duration};
 
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::{
-    cluster::{FlexGate, Recording},
-    nginx::{self, Backend, Nginx, Ports, WORKERS},
-    turn::{self, Load, Measured},
+    cluster::{self, FlexGate, Recording},
+    nginx::{self, Backend, GuardedNginx, Nginx, WORKERS},
+    turn::{self, Asked, Load, Measured},
 };
 
 /// How often each proxy has its turn.
@@ -24,10 +25,13 @@ const RATIO_MAX: f64 = 1.10;
 /// What recording may cost: our CPU time per request with it over that without it.
 const RECORDING_MAX: f64 = 1.05;
 
+/// What everything together may cost: our CPU time per request over nginx's, which does the same or less.
+const GUARDED_MAX: f64 = 1.00;
+
 /// A proxy that has turns.
 struct Contestant {
     name: &'static str,
-    ports: Ports,
+    asked: Asked,
     pids: Vec<u32>,
 }
 
@@ -50,16 +54,19 @@ pub fn run() {
     let nginx = Nginx::start(folder.path(), backend.port());
     let off = start(&runtime, folder.path(), backend.port(), Recording::Off);
     let on = start(&runtime, folder.path(), backend.port(), Recording::On);
-    let nginx = Contestant {
-        name: "nginx",
-        ports: nginx.ports(),
-        pids: nginx.pids(),
-    };
-    let (off, on) = (contestant("flexgate", &off), contestant("recording", &on));
+    let (theirs, ours) = (nginx.ports(), [&off, &on].map(|flexgate| flexgate.ports()[0]));
+    let our_tls = off.tls_ports()[0];
+    let nginx = |url| contestant("nginx", url, nginx.pids());
+    let off = |url| contestant("flexgate", url, off.pids());
+    let on = |url| contestant("recording", url, on.pids());
 
-    let [beside, off_turns, on_turns] = contest("HTTP/1.1", Load::Wrk, [&nginx, &off, &on], |ports| {
-        format!("http://127.0.0.1:{}/bench", ports.http1)
-    });
+    let plain = |port| format!("http://127.0.0.1:{port}/bench");
+    let contestants = [
+        nginx(plain(theirs.http1)),
+        off(plain(ours[0])),
+        on(plain(ours[1])),
+    ];
+    let [beside, off_turns, on_turns] = contest("HTTP/1.1", Load::Wrk, &contestants);
     let cpu = |turn: &Measured| turn.cpu_us;
     compare(
         "CPU per request, flexgate / nginx",
@@ -79,16 +86,58 @@ pub fn run() {
         |turn| turn.system_us,
         None,
     );
+    everything_on(&runtime, folder.path(), backend.port());
 
-    let [beside, turns] = contest("HTTP/2 with clients", Load::H2load, [&nginx, &off], |ports| {
-        format!("http://127.0.0.1:{}/bench", ports.http2)
-    });
+    let contestants = [nginx(plain(theirs.http2)), off(plain(ours[0]))];
+    let [beside, turns] = contest("HTTP/2 with clients", Load::H2load, &contestants);
     compare("CPU per request, flexgate / nginx", (&turns, &beside), cpu, None);
 
-    let [beside, turns] = contest("TLS with clients, HTTP/1.1", Load::Wrk, [&nginx, &off], |ports| {
-        format!("https://127.0.0.1:{}/bench", ports.tls)
-    });
+    let encrypted = |port| format!("https://127.0.0.1:{port}/bench");
+    let contestants = [nginx(encrypted(theirs.tls)), off(encrypted(our_tls))];
+    let [beside, turns] = contest("TLS with clients, HTTP/1.1", Load::Wrk, &contestants);
     compare("CPU per request, flexgate / nginx", (&turns, &beside), cpu, None);
+}
+
+/// A key, a limit whose budget Redis has, required fields, metrics and recording, beside what nginx has of these.
+fn everything_on(runtime: &Runtime, folder: &Path, backend: u16) {
+    let folder = folder.join("guarded");
+    std::fs::create_dir(&folder).unwrap();
+    let redis = runtime.block_on(cluster::valkey(&folder));
+    let variables = [("REDIS_URL", redis.url())];
+    let (flexgate, key) = runtime.block_on(async {
+        let flexgate = FlexGate::start_with(&folder, (1, WORKERS), backend, Recording::On, &variables).await;
+        let route = json!({
+            "path": "/guarded/*",
+            "upstream": format!("http://127.0.0.1:{backend}"),
+            "auth": "required",
+            "rateLimit": { "requests": 2_000_000, "window": "1s", "per": "key" },
+            "circuitBreaker": { "enabled": true },
+            "validate": { "contentTypes": ["application/json"], "headers": [{ "name": "user-agent" }] },
+        });
+        flexgate.create("/api/routes", route).await;
+        let key = flexgate.create("/api/keys", json!({ "name": "bench" })).await;
+        (flexgate, key["secret"].as_str().unwrap().to_owned())
+    });
+    let nginx = GuardedNginx::start(&folder, backend, &key);
+    let with_key = |name, port, pids| Contestant {
+        asked: Asked {
+            url: format!("http://127.0.0.1:{port}/guarded/bench"),
+            fields: vec![format!("X-API-Key: {key}"), "User-Agent: bench".to_owned()],
+        },
+        name,
+        pids,
+    };
+    let contestants = [
+        with_key("nginx", nginx.port(), nginx.pids()),
+        with_key("flexgate", flexgate.ports()[0], flexgate.pids()),
+    ];
+    let [beside, turns] = contest("Everything on, HTTP/1.1", Load::Wrk, &contestants);
+    compare(
+        "CPU per request, flexgate / nginx",
+        (&turns, &beside),
+        |turn| turn.cpu_us,
+        Some(GUARDED_MAX),
+    );
 }
 
 fn start(runtime: &Runtime, folder: &Path, backend: u16, recording: Recording) -> FlexGate {
@@ -97,28 +146,14 @@ fn start(runtime: &Runtime, folder: &Path, backend: u16, recording: Recording) -
     runtime.block_on(FlexGate::start(&folder, 1, WORKERS, backend, recording))
 }
 
-fn contestant(name: &'static str, flexgate: &FlexGate) -> Contestant {
-    let port = flexgate.ports()[0];
-    Contestant {
-        name,
-        ports: Ports {
-            http1: port,
-            http2: port,
-            tls: flexgate.tls_ports()[0],
-        },
-        pids: flexgate.pids(),
-    }
+fn contestant(name: &'static str, url: String, pids: Vec<u32>) -> Contestant {
+    let asked = Asked::at(url);
+    Contestant { name, asked, pids }
 }
 
 /// Gives each its turns, prints what they came to, and returns them.
-fn contest<const N: usize>(
-    what: &str,
-    load: Load,
-    contestants: [&Contestant; N],
-    url: impl Fn(&Ports) -> String,
-) -> [Vec<Measured>; N] {
-    let run =
-        |contestant: &Contestant, span| turn::run(load, &url(&contestant.ports), &contestant.pids, span);
+fn contest<const N: usize>(what: &str, load: Load, contestants: &[Contestant; N]) -> [Vec<Measured>; N] {
+    let run = |contestant: &Contestant, span| turn::run(load, &contestant.asked, &contestant.pids, span);
     for contestant in contestants {
         let warm = run(contestant, Duration::from_secs(2));
         let (name, errors) = (contestant.name, warm.errors);

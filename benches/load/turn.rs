@@ -54,12 +54,27 @@ struct Told {
     errors: u64,
 }
 
-/// Loads a URL for a while.
-pub fn run(load: Load, url: &str, pids: &[u32], turn: Duration) -> Measured {
+/// What is asked for, and with which further fields: `name: value`.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub url: String,
+    pub fields: Vec<String>,
+}
+
+impl Asked {
+    /// With no fields of ours.
+    pub fn at(url: String) -> Self {
+        let fields = Vec::new();
+        Self { url, fields }
+    }
+}
+
+/// Asks for something for a while.
+pub fn run(load: Load, asked: &Asked, pids: &[u32], turn: Duration) -> Measured {
     let (before, busy_before) = (cpu_seconds(pids), busy_seconds());
     let told = match load {
-        Load::Wrk => wrk(url, turn),
-        Load::H2load => h2load(url, turn),
+        Load::Wrk => wrk(asked, turn),
+        Load::H2load => h2load(asked, turn),
     };
     let (cpu, busy) = (cpu_seconds(pids) - before, busy_seconds() - busy_before);
     Measured {
@@ -72,17 +87,14 @@ pub fn run(load: Load, url: &str, pids: &[u32], turn: Duration) -> Measured {
     }
 }
 
-fn wrk(url: &str, turn: Duration) -> Told {
-    let text = printed(
-        "wrk",
-        &[
-            "-t1",
-            &format!("-c{CONCURRENT}"),
-            &format!("-d{}s", turn.as_secs()),
-            "--latency",
-            url,
-        ],
-    );
+fn wrk(asked: &Asked, turn: Duration) -> Told {
+    let own = [
+        "-t1".to_owned(),
+        format!("-c{CONCURRENT}"),
+        format!("-d{}s", turn.as_secs()),
+        "--latency".to_owned(),
+    ];
+    let text = printed("wrk", &own, asked);
     let distribution = &text[text.find("Latency Distribution").unwrap()..];
     Told {
         requests: number_before(&text, " requests in "),
@@ -93,18 +105,15 @@ fn wrk(url: &str, turn: Duration) -> Told {
     }
 }
 
-fn h2load(url: &str, turn: Duration) -> Told {
+fn h2load(asked: &Asked, turn: Duration) -> Told {
     let each = CONCURRENT / CHANNELS;
-    let text = printed(
-        "h2load",
-        &[
-            "-t1",
-            &format!("-c{CHANNELS}"),
-            &format!("-m{each}"),
-            &format!("-D{}", turn.as_secs()),
-            url,
-        ],
-    );
+    let own = [
+        "-t1".to_owned(),
+        format!("-c{CHANNELS}"),
+        format!("-m{each}"),
+        format!("-D{}", turn.as_secs()),
+    ];
+    let text = printed("h2load", &own, asked);
     let mut times = text[text.find("time for request:").unwrap()..]
         .split_whitespace()
         .skip(3);
@@ -119,8 +128,14 @@ fn h2load(url: &str, turn: Duration) -> Told {
     }
 }
 
-fn printed(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
+fn printed(program: &str, own: &[String], asked: &Asked) -> String {
+    let fields = asked.fields.iter().flat_map(|field| ["-H", field]);
+    let output = Command::new(program)
+        .args(own)
+        .args(fields)
+        .arg(&asked.url)
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

@@ -8,18 +8,15 @@ use crate::{
     membership::Identity,
 };
 
-/// Counts through Redis where there is one, else by itself.
+/// Counts through Redis where there is one and requests come here, else by itself.
 pub(super) fn limiter(
     (config, endpoints): (&Config, &Endpoints),
     identity: &Identity,
     cluster: &Cluster,
     control: &Tasks,
 ) -> Result<Limiter, Error> {
-    let Some(url) = endpoints
-        .redis
-        .as_ref()
-        .filter(|_| config.budgets == Budgets::Redis)
-    else {
+    let is_shared = config.roles.gateway && config.budgets == Budgets::Redis;
+    let Some(url) = endpoints.redis.as_ref().filter(|_| is_shared) else {
         return Ok(Limiter::alone());
     };
     let start = format!("{}.{}", identity.node, identity.boot);
