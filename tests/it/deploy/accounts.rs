@@ -56,6 +56,7 @@ impl User {
     /// Asks for something that is to be answered on another subject, and waits until the server has answered such a
     /// question, asked after it, where it should.
     async fn asks(&mut self, name: &str, (subject, question): (&str, &str), answer_to: &str) {
+        let length = question.len();
         let objections = self
             .says(&format!("PUB {subject} {answer_to} {length}\r\n{question}\r\n"))
             .await;
