@@ -6,6 +6,7 @@ mod id;
 mod overlap;
 pub mod secret;
 pub mod signing;
+mod written;
 
 use std::{collections::BTreeSet, fmt, num::NonZeroU64};
 
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::written::Written;
 pub use self::{
     certificate::{CertificateName, CertificateNameError},
     given::GivenKey,
@@ -74,6 +76,13 @@ pub struct Particulars {
     pub quotas: Quotas,
     /// What it signs requests with, if it does.
     pub signing: Option<Box<Signing>>,
+}
+
+impl Particulars {
+    /// None where there is nothing: most keys are to be small.
+    fn unless_nothing(self) -> Option<Box<Self>> {
+        (self != NOTHING_PARTICULAR).then(|| Box::new(self))
+    }
 }
 
 static NOTHING_PARTICULAR: Particulars = Particulars {
@@ -168,54 +177,6 @@ pub struct KeyTerms {
     pub quotas: Quotas,
 }
 
-/// [`ApiKey`] as it is written in events.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, rename = "ApiKey")]
-struct Written {
-    /// Its identity, and no secret.
-    id: KeyId,
-    /// What people call it.
-    name: Name,
-    /// The hash of its newest secret.
-    sha256: SecretHash,
-    /// Earlier secrets that are still valid, the newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = PREVIOUS_MAX))]
-    previous: Vec<Previous>,
-    /// Whether it opens anything.
-    #[serde(default = "yes")]
-    enabled: bool,
-    /// From when on it opens nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires_at: Option<Timestamp>,
-    /// When it got its newest secret, if that is not its first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rotated_at: Option<Timestamp>,
-    /// Since when it opens nothing, for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<Timestamp>,
-    /// What it opens; absent: everything.
-    #[serde(default, skip_serializing_if = "is_default")]
-    scopes: Scopes,
-    /// From which addresses and networks it is taken; empty: any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "networks")]
-    #[schemars(with = "Vec<String>", length(max = NETWORKS_MAX))]
-    networks: Vec<IpNet>,
-    /// Certificates of clients that stand for it, where clients show any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = CERTIFICATES_MAX))]
-    certificates: Vec<CertificateName>,
-    /// How many requests it may send.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rate_limit: Option<RateLimits>,
-    /// How many in a day and a month.
-    #[serde(default, skip_serializing_if = "is_default")]
-    quotas: Quotas,
-    /// What it signs requests with, if it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signing: Option<Box<Signing>>,
-}
-
 impl ApiKey {
     /// A key with its first secret.
     pub fn new(id: KeyId, sha256: SecretHash, terms: KeyTerms) -> Self {
@@ -232,6 +193,12 @@ impl ApiKey {
     /// What most keys do not have.
     pub fn particulars(&self) -> &Particulars {
         self.particulars.as_deref().unwrap_or(&NOTHING_PARTICULAR)
+    }
+
+    /// Whether it proves who it is by more than its secrets: with a signature or a certificate.
+    pub fn has_other_proofs(&self) -> bool {
+        let own = self.particulars();
+        own.signing.is_some() || !own.certificates.is_empty()
     }
 
     /// Whether it may send only so many requests.
@@ -328,64 +295,9 @@ impl ApiKey {
         let mut own = self.particulars().clone();
         change(&mut own);
         Self {
-            particulars: Some(own).filter(|own| *own != NOTHING_PARTICULAR).map(Box::new),
+            particulars: own.unless_nothing(),
             ..self.clone()
         }
-    }
-}
-
-impl From<Written> for ApiKey {
-    fn from(written: Written) -> Self {
-        let own = Particulars {
-            previous: written.previous,
-            expires_at: written.expires_at,
-            rotated_at: written.rotated_at,
-            revoked_at: written.revoked_at,
-            scopes: written.scopes,
-            networks: written.networks,
-            certificates: written.certificates,
-            rate_limit: written.rate_limit,
-            quotas: written.quotas,
-            signing: written.signing,
-        };
-        Self {
-            id: written.id,
-            name: written.name,
-            sha256: written.sha256,
-            enabled: written.enabled,
-            particulars: Some(own).filter(|own| *own != NOTHING_PARTICULAR).map(Box::new),
-        }
-    }
-}
-
-impl From<ApiKey> for Written {
-    fn from(key: ApiKey) -> Self {
-        let own = key.particulars.map(|own| *own).unwrap_or_default();
-        Self {
-            id: key.id,
-            name: key.name,
-            sha256: key.sha256,
-            previous: own.previous,
-            enabled: key.enabled,
-            expires_at: own.expires_at,
-            rotated_at: own.rotated_at,
-            revoked_at: own.revoked_at,
-            scopes: own.scopes,
-            networks: own.networks,
-            certificates: own.certificates,
-            rate_limit: own.rate_limit,
-            quotas: own.quotas,
-            signing: own.signing,
-        }
-    }
-}
-
-impl JsonSchema for ApiKey {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        Written::schema_name()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Written::json_schema(generator)
     }
 }
 

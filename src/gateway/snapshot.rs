@@ -193,7 +193,12 @@ impl Published {
                 for id in state.upstreams().keys() {
                     next.set_upstream(id, state, &before, &mut workshop);
                 }
-                for id in state.keys().keys() {
+                // There may be a million others, for which there is nothing to be made ready.
+                let others = state
+                    .keys()
+                    .iter()
+                    .filter(|(_, entry)| entry.value.has_other_proofs());
+                for (id, _) in others {
                     next.set_key(id, None, &workshop.secrets);
                 }
                 for entry in state.routes().values() {
