@@ -21,7 +21,7 @@ use super::{
     signature::{self, Claimed, SignatureFault, Signed},
     tokens::{Found, TokenCaller, TokenFault},
 };
-use crate::domain::Keys;
+use crate::{domain::Keys, egress::undressed};
 
 /// No key is longer, in bytes; what is sent is hashed before anything is known of it.
 const KEY_BYTES_MAX: usize = 512;
@@ -281,7 +281,7 @@ fn verdict(key: &ApiKey, asked: &Asked<'_>) -> Result<(), Denied> {
         .is_some_and(|expiry| expiry.as_millis() <= asked.at)
     {
         Err(Denied::Expired)
-    } else if !own.networks.is_empty() && !networks.any(|network| network.contains(&asked.from)) {
+    } else if !own.networks.is_empty() && !networks.any(|network| undressed(*network).contains(&asked.from)) {
         Err(Denied::Network)
     } else if !own.scopes.cover(asked.route, asked.method) {
         Err(Denied::Scope)

@@ -64,6 +64,7 @@ fn a_key_opens_what_its_terms_say() {
     check(json!({ "expiresAt": at(NOW) }), Err(Denied::Expired));
     check(json!({ "networks": ["10.0.0.0/8"] }), Ok(()));
     check(json!({ "networks": ["fd00::/8", "10.1.2.3"] }), Ok(()));
+    check(json!({ "networks": ["::ffff:10.0.0.0/104"] }), Ok(())); // which is what the mapped network stands for
     check(
         json!({ "networks": ["fd00::/8", "10.1.2.4"] }),
         Err(Denied::Network),
