@@ -24,6 +24,7 @@ mod certificates;
 mod checks;
 mod cluster;
 mod demo;
+mod edge;
 mod file;
 mod limits;
 mod ports;

@@ -18,6 +18,7 @@ pub mod period;
 mod rule;
 mod share;
 pub mod window;
+mod wish;
 
 use std::{
     collections::HashMap,
@@ -41,6 +42,7 @@ pub use self::{
 use self::{
     clock::Clock,
     each::{BUDGETS_MAX, Each, Owner},
+    wish::Wish,
 };
 
 /// How many budgets wait to be asked about. Full: requests decide without Redis.
@@ -84,18 +86,6 @@ pub(crate) struct Link {
     fallbacks: AtomicU64,
     /// Budgets that this node has shared out by itself, of which Redis is to be told. No more than there are budgets.
     by_itself: Mutex<Vec<Arc<Budget>>>,
-}
-
-/// What is to be asked of Redis.
-enum Wish {
-    /// More tokens.
-    Lease(Arc<Budget>),
-    /// So many tokens for one request.
-    Strict {
-        budget: Arc<Budget>,
-        tokens: u64,
-        tell: oneshot::Sender<Taken>,
-    },
 }
 
 impl Limiter {

@@ -1,5 +1,7 @@
 //! How many requests may pass, and who shares the number.
 
+mod per;
+
 use std::{collections::HashSet, fmt, num::NonZeroU32, slice};
 
 use schemars::JsonSchema;
@@ -8,6 +10,7 @@ use serde::{
     de::{self, value},
 };
 
+pub use self::per::Per;
 use crate::{
     ids::{ID_BYTES_MAX, IdError},
     recording::is_default,
@@ -118,79 +121,6 @@ pub enum OnRedisFailure {
     Open,
     /// None passes, beyond what was taken from Redis before: 503.
     Closed,
-}
-
-/// Who shares a limit. Nothing set: all requests together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Per {
-    /// Each key has its own.
-    pub key: bool,
-    /// Each client address has its own; in IPv6 each /64.
-    pub address: bool,
-}
-
-impl Serialize for Per {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.key, self.address) {
-            (false, false) => "all".serialize(serializer),
-            (true, false) => "key".serialize(serializer),
-            (false, true) => "address".serialize(serializer),
-            (true, true) => ["key", "address"].serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Per {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrWords;
-        impl<'de> de::Visitor<'de> for WordOrWords {
-            type Value = Per;
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("`all`, `key`, `address`, or a list of the last two")
-            }
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Per, E> {
-                let (key, address) = match word {
-                    "all" => (false, false),
-                    "key" => (true, false),
-                    "address" => (false, true),
-                    _ => return Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                };
-                Ok(Per { key, address })
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut words: A) -> Result<Per, A::Error> {
-                let mut per = Per::default();
-                while let Some(word) = words.next_element::<Per>()? {
-                    if word == Per::default() || (word.key && per.key) || (word.address && per.address) {
-                        return Err(de::Error::custom("a list names `key` and `address`, each once"));
-                    }
-                    (per.key, per.address) = (per.key || word.key, per.address || word.address);
-                }
-                if per == Per::default() {
-                    return Err(de::Error::custom("an empty list says nothing: write `all`"));
-                }
-                Ok(per)
-            }
-        }
-        deserializer.deserialize_any(WordOrWords)
-    }
-}
-
-impl JsonSchema for Per {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Per".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "description": "Who shares a limit",
-            "oneOf": [
-                { "type": "string", "enum": ["all", "key", "address"] },
-                {
-                    "type": "array", "minItems": 1, "maxItems": 2, "uniqueItems": true,
-                    "items": { "type": "string", "enum": ["key", "address"] }
-                }
-            ]
-        })
-    }
 }
 
 /// What a limit is called: letters, digits, `_` and `-`, 1 to 64 of them.
@@ -375,72 +305,4 @@ impl TryFrom<u64> for Cost {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits(json: &str) -> Result<RateLimits, serde_json::Error> {
-        serde_json::from_str(json)
-    }
-
-    #[test]
-    fn a_limit_is_read_in_both_dialects() {
-        let api = limits(r#"{"requests":100,"window":"60s"}"#).unwrap();
-        let file = limits(r#"{"max":100,"windowMs":60000}"#).unwrap();
-        assert_eq!(api, file);
-        assert_eq!(
-            serde_json::to_string(&api).unwrap(),
-            r#"{"requests":100,"window":"60s"}"#
-        );
-    }
-
-    #[test]
-    fn everything_that_may_be_said_is_written_as_it_is_read() {
-        let json = r#"[{"name":"strict","requests":5,"window":"1s","per":["key","address"],"algorithm":"slidingWindow","strict":true,"onRedisFailure":"closed","message":"slow down"},{"requests":9,"window":"60s","burst":3,"per":"address","onRedisFailure":"open"}]"#;
-        assert_eq!(serde_json::to_string(&limits(json).unwrap()).unwrap(), json);
-    }
-
-    #[test]
-    fn only_what_is_new_needs_a_newer_reader() {
-        let check = |json: &str, level| assert_eq!(limits(json).unwrap().reader_level(), level, "{json}");
-        check(r#"{"max":1,"windowMs":1,"message":"no"}"#, 1);
-        check(r#"[{"max":1,"windowMs":1}]"#, 1);
-        check(r#"{"max":1,"windowMs":1,"per":"all","strict":false}"#, 1);
-        check(r#"{"max":1,"windowMs":1,"burst":1}"#, 4);
-        check(r#"{"max":1,"windowMs":1,"per":"key"}"#, 4);
-        check(r#"[{"max":1,"windowMs":1},{"max":1,"windowMs":2}]"#, 4);
-    }
-
-    #[test]
-    fn limits_have_names_and_no_two_the_same() {
-        let name = |window: &str| {
-            let limit: RateLimit =
-                serde_json::from_str(&format!(r#"{{"requests":1,"window":"{window}"}}"#)).unwrap();
-            limit.shown_name().to_string()
-        };
-        assert_eq!(
-            ["1s", "1m", "60m", "24h", "90s", "250ms"].map(name),
-            ["persec", "permin", "perhour", "perday", "per90s", "per250ms"]
-        );
-        let same = r#"[{"requests":1,"window":"1s"},{"requests":2,"window":"1s","per":"key"}]"#;
-        assert!(limits(same).unwrap_err().to_string().contains("`persec`"));
-    }
-
-    #[test]
-    fn what_says_nothing_or_too_much_is_refused() {
-        let nine = format!("[{}]", [r#"{"requests":1,"window":1}"#; 9].join(","));
-        for wrong in [
-            "[]",
-            &nine,
-            r#"{"requests":0,"window":1}"#,
-            r#"{"requests":1,"window":1,"burst":0}"#,
-            r#"{"requests":1,"window":1,"per":[]}"#,
-            r#"{"requests":1,"window":1,"per":["all"]}"#,
-            r#"{"requests":1,"window":1,"per":["key","key"]}"#,
-            r#"{"requests":1,"window":1,"per":"route"}"#,
-            r#"{"requests":1,"window":1,"name":"per minute"}"#,
-        ] {
-            assert!(limits(wrong).is_err(), "{wrong}");
-        }
-        assert!(serde_json::from_str::<Cost>("0").is_err() && serde_json::from_str::<Cost>("5").is_ok());
-    }
-}
+mod tests;

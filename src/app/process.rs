@@ -1,39 +1,31 @@
 //! One process: its roles, started in order and drained in order.
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use axum::Router;
-use tokio::net::TcpListener;
-
 use super::{
-    Endpoints, Error, certificates, checks, cluster::Cluster, file, limits, ports::PortClaims, projector,
+    Endpoints, Error, certificates, checks, cluster::Cluster, edge, file, limits, ports::PortClaims,
+    projector,
 };
 use crate::{
-    admin::{self, Admin, Metrics, Token},
-    config::{AdminToken, Config, RunRecord, SecretResolver},
+    admin::Metrics,
+    config::{Config, RunRecord, SecretResolver},
     drain::Tasks,
     gateway::{self, Gateway, Published, Roots, SecretMissing, TokenKeys, TokenKeysReport},
     health::{Check, Dependency, Health},
     journal::{Journal, Status},
-    listener,
     membership::{Identity, Members, identity::IdentityError},
-    ops,
     outcomes::outbox::Outbox,
     telemetry,
 };
 
 /// The version of the program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What the listeners beside the data plane are for.
-const ADMIN: &str = "the admin API";
-const OPS: &str = "health and metrics";
-/// The pause before a port is tried again that a draining process still has.
-const BIND_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The pause before what a draining process still has is tried again.
+const TAKE_AGAIN: Duration = Duration::from_millis(50);
 /// How long a process that holds what we need may take to let go of it.
 const HOLDER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a start waits for the log when a snapshot can be served.
@@ -91,7 +83,8 @@ impl Process {
         let identity = patiently(|| Ok(Identity::take(&config.data_dir, config.node_id.clone())?)).await?;
         let claims = patiently(|| PortClaims::take(ports(config))).await?;
         let takes_over = claims.take_over();
-        let (edge, control, membership, shipping) = (Tasks::new(), Tasks::new(), Tasks::new(), Tasks::new());
+        let (edge_tasks, control, membership, shipping) =
+            (Tasks::new(), Tasks::new(), Tasks::new(), Tasks::new());
         // Before anything registers a metric.
         let recorded = telemetry::metrics::Metrics::install();
         recorded.keep(&control);
@@ -123,13 +116,8 @@ impl Process {
             None
         };
         let metrics = Metrics::new(move || recorded.render());
-        let (wanted, what, router) = if roles.admin {
-            let router = admin_router(config, (&journal, &cluster.members, &health), metrics, &edge)?;
-            (config.listen.admin, ADMIN, router)
-        } else {
-            (config.listen.ops, OPS, ops::router(health.clone(), metrics))
-        };
-        let bound = listen(wanted, what, router, (&edge, takes_over)).await?;
+        let served = (&journal, &cluster.members, &health);
+        let bound = edge::serve(config, served, metrics, (&edge_tasks, takes_over)).await?;
         let addresses = Addresses {
             proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
             proxy_tls: gateway.as_ref().and_then(|(gateway, _)| gateway.local_tls_addr()),
@@ -144,7 +132,7 @@ impl Process {
             journal,
             cluster,
             gateway,
-            edge,
+            edge: edge_tasks,
             control,
             membership,
             shipping,
@@ -207,7 +195,7 @@ async fn patiently<T>(take: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
     loop {
         match take() {
             Err(Error::Identity(IdentityError::Taken(_)) | Error::Port(_)) if Instant::now() < until => {
-                tokio::time::sleep(BIND_AGAIN).await;
+                tokio::time::sleep(TAKE_AGAIN).await;
             }
             taken => return taken,
         }
@@ -294,51 +282,6 @@ fn keep_token_keys(config: &Config, published: &Published, health: &Health, cont
     });
 }
 
-/// Serves on an address. While a process that drains still has it, that is tried until it has gone: the data plane does
-/// not wait for that.
-async fn listen(
-    wanted: SocketAddr,
-    what: &'static str,
-    router: Router,
-    (edge, takes_over): (&Tasks, bool),
-) -> Result<SocketAddr, Error> {
-    let variable = if what == ADMIN {
-        "FLEXGATE_ADMIN_ADDR"
-    } else {
-        "FLEXGATE_OPS_ADDR"
-    };
-    let failed = |error| Error::Listen {
-        addr: wanted,
-        what,
-        error,
-        variable,
-    };
-    let tasks = edge.clone();
-    let listener = match TcpListener::bind(wanted).await {
-        Err(error) if takes_over && error.kind() == io::ErrorKind::AddrInUse => {
-            tracing::info!(%wanted, what, "still in use by the process that drains");
-            edge.spawn(async move {
-                let binding = async {
-                    loop {
-                        tokio::time::sleep(BIND_AGAIN).await;
-                        if let Ok(listener) = TcpListener::bind(wanted).await {
-                            return listener;
-                        }
-                    }
-                };
-                if let Some(listener) = tasks.unless_stopped(binding).await {
-                    listener::serve(listener, router, &tasks).await;
-                }
-            });
-            return Ok(wanted);
-        }
-        bound => bound.map_err(failed)?,
-    };
-    let bound = listener.local_addr().map_err(failed)?;
-    edge.spawn(async move { listener::serve(listener, router, &tasks).await });
-    Ok(bound)
-}
-
 fn secrets(resolver: SecretResolver) -> gateway::Secrets {
     let resolver = Mutex::new(resolver);
     Arc::new(move |secret, purpose| {
@@ -357,35 +300,6 @@ fn via(journal: &Journal, identity: &Identity) -> String {
         .cluster()
         .map_or(identity.node.as_str(), |cluster| cluster.as_str());
     format!("flexgate-{}", &id[..id.len().min(8)])
-}
-
-fn admin_router(
-    config: &Config,
-    (journal, members, health): (&Journal, &Members, &Health),
-    metrics: Metrics,
-    edge: &Tasks,
-) -> Result<Router, Error> {
-    Ok(admin::router(Admin {
-        journal: journal.clone(),
-        members: members.clone(),
-        health: health.clone(),
-        sealing: config.sealing.clone(),
-        token: admin_token(config)?,
-        metrics,
-        version: VERSION,
-        tasks: edge.clone(),
-    }))
-}
-
-fn admin_token(config: &Config) -> Result<Token, Error> {
-    if let Some(token) = &config.admin_token {
-        return Ok(Token::new(token.expose(), "FLEXGATE_ADMIN_TOKEN"));
-    }
-    let (token, _made) = AdminToken::obtain(&config.data_dir)?;
-    Ok(Token::new(
-        token.expose(),
-        &AdminToken::path(&config.data_dir).display().to_string(),
-    ))
 }
 
 impl RunFolder {

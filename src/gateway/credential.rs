@@ -86,6 +86,7 @@ fn only<'h>(mut found: impl Iterator<Item = Credential<'h>>) -> Credential<'h> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::headers::tests::headers;
 
     static FIELD: HeaderName = HeaderName::from_static("x-api-key");
     static WANTED: Wanted<'_> = Wanted {
@@ -97,17 +98,9 @@ mod tests {
         ..WANTED
     };
 
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
-    }
-
     #[test]
     fn a_credential_is_found_where_it_may_be_and_nowhere_else() {
-        let check = |lines: &[(&'static str, &str)], expected: Credential<'_>| {
+        let check = |lines: &[(&str, &str)], expected: Credential<'_>| {
             let headers = headers(lines);
             let found = WANTED.in_request(&headers, Look::at(&headers));
             assert_eq!(found, expected, "{lines:?}");
@@ -134,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_ours_goes_no_further_and_what_is_the_upstreams_does() {
-        let check = |lines: &[(&'static str, &str)], left: usize| {
+        let check = |lines: &[(&str, &str)], left: usize| {
             let mut headers = headers(lines);
             let look = Look::at(&headers);
             WANTED.strip(&mut headers, look);

@@ -219,20 +219,16 @@ pub(super) fn keep_alive_seconds(headers: &HeaderMap) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
-        let line = |(name, value): &(&str, &str)| (name.parse().unwrap(), value.parse().unwrap());
-        lines
-            .iter()
-            .map(line)
-            .collect::<Vec<(HeaderName, HeaderValue)>>()
-            .into_iter()
-            .fold(HeaderMap::new(), |mut map, (name, value)| {
-                map.append(name, value);
-                map
-            })
+    /// Fields, as lines of name and value. Tests of other policies have theirs from here, too.
+    pub(in crate::gateway) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        headers
     }
 
     fn prepare(headers: &mut HeaderMap, has_body: bool) {

@@ -194,6 +194,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::headers::tests::headers;
 
     const KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -205,14 +206,6 @@ mod tests {
         let mut matched = Matched::default();
         matched.add(&matchers(json));
         matched
-    }
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
-        }
-        headers
     }
 
     #[test]

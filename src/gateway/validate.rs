@@ -190,22 +190,15 @@ fn is_about_its_body(method: &Method) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::headers::tests::headers;
 
     fn rules(json: &str) -> Validation {
         serde_json::from_str(json).unwrap()
     }
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        headers
-    }
-
     #[test]
     fn a_body_has_one_type_and_it_is_one_that_is_taken() {
-        let check = |lines: &[(&'static str, &'static str)], expected| {
+        let check = |lines: &[(&str, &str)], expected| {
             let rules = rules(r#"{"contentTypes":["application/json","text/*"]}"#);
             assert_eq!(
                 is_taken(&rules.content_types, &headers(lines)),
@@ -237,7 +230,7 @@ mod tests {
             r#"{"headers":[{"name":"x-a"},{"name":"x-b","value":"1"},{"name":"x-c","regex":"[0-9]+"}],
                 "query":[{"name":"v w","regex":"a b|c"},{"name":"page"}]}"#,
         );
-        let check = |lines: &[(&'static str, &'static str)], query: &str, expected: &str| {
+        let check = |lines: &[(&str, &str)], query: &str, expected: &str| {
             let told = mistakes(&rules, &headers(lines), Some(query));
             assert_eq!(serde_json::to_string(&told).unwrap(), expected);
         };

@@ -9,14 +9,15 @@ use std::{
 use metrics::{Counter, Gauge, counter, gauge};
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, aio::MultiplexedConnection};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 
 use super::{
-    Budget, Link, Standing, Taken, Wish,
+    Budget, Link,
     budget::Purse,
-    desk::{Call, Reply},
+    desk::Reply,
+    wish::{Ask, Wish},
 };
 use crate::drain::Tasks;
 
@@ -321,83 +322,6 @@ impl Lender {
         });
         self.fallbacks
             .absolute(self.link.fallbacks.load(Ordering::Relaxed));
-    }
-}
-
-/// One call. Dropped without an answer it says so to whoever waits.
-struct Ask {
-    budget: Arc<Budget>,
-    call: Call,
-    tell: Option<oneshot::Sender<Taken>>,
-}
-
-impl Ask {
-    fn of(wish: Wish, now: u64) -> Self {
-        match wish {
-            Wish::Lease(budget) => {
-                let call = budget.purse().map(|purse| purse.call(&budget.terms, now, false));
-                Self {
-                    budget,
-                    call: call.unwrap_or_default(),
-                    tell: None,
-                }
-            }
-            Wish::Strict { budget, tokens, tell } => {
-                let call = budget
-                    .purse()
-                    .map(|purse| purse.strict_call(&budget.terms, now, tokens));
-                Self {
-                    budget,
-                    call: call.unwrap_or_default(),
-                    tell: Some(tell),
-                }
-            }
-        }
-    }
-
-    /// A call that nobody waits for. None while one is under way.
-    fn to_look_after(budget: &Arc<Budget>, now: u64, gives_back: bool) -> Option<Self> {
-        let purse = budget.purse()?;
-        if purse.asked.swap(true, Ordering::AcqRel) {
-            return None;
-        }
-        Some(Self {
-            budget: Arc::clone(budget),
-            call: purse.call(&budget.terms, now, gives_back),
-            tell: None,
-        })
-    }
-
-    fn answer(mut self, times: (u64, u64), reply: Option<Reply>) {
-        let (Some(purse), Some(reply)) = (self.budget.purse(), reply) else {
-            return;
-        };
-        purse.answer(&self.budget.terms, times, &self.call, &reply);
-        if let Some(tell) = self.tell.take() {
-            let standing = Standing {
-                remaining: reply.left,
-                full: reply.full,
-                again: reply.again,
-            };
-            let taken = if reply.granted > 0 {
-                Taken::Yes(standing)
-            } else {
-                Taken::No(standing)
-            };
-            if tell.send(taken).is_err() && reply.granted > 0 {
-                purse.put_back.fetch_add(reply.granted, Ordering::Relaxed); // the client has gone
-            }
-        }
-    }
-}
-
-impl Drop for Ask {
-    fn drop(&mut self) {
-        let Some(purse) = self.budget.purse() else { return };
-        if !self.call.strict {
-            purse.asked.store(false, Ordering::Release);
-            purse.answered.notify_waiters();
-        }
     }
 }
 
