@@ -78,8 +78,8 @@ impl GuardedNginx {
         let port = free_port();
         let folder = folder.join("guarded-nginx");
         let server = format!(
-            "map $http_x_api_key $client {{ default ''; '{key}' bench; }}
-             map_hash_bucket_size 128;
+            "map_hash_bucket_size 128;
+             map $http_x_api_key $client {{ default ''; '{key}' bench; }}
              limit_req_zone $client zone=clients:1m rate=1000000r/s;
              log_format outcome escape=json '{{\"time\":\"$msec\",\"id\":\"$request_id\",\"client\":\"$remote_addr\",\"key\":\"$client\",'
                '\"method\":\"$request_method\",\"host\":\"$http_host\",\"path\":\"$uri\",\"status\":$status,\"seconds\":$request_time,'
