@@ -25,6 +25,7 @@ use std::path::PathBuf;
 pub use binaries::Binaries;
 pub use error::DevstackError;
 pub use hold::{Stopped, stop_recorded};
+pub use ports::free_port;
 pub use running::Running;
 pub use server::{Server, ServerOptions};
 

@@ -1,14 +1,14 @@
 //! A FlexGate cluster for benches: NATS, an admin and gateways, each a process of its own.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use flexgate::{
-    devstack::{Binaries, Durability, Server, ServerOptions},
+    devstack::{self, Binaries, Durability, Server, ServerOptions},
     journal::jetstream::{Link, Names, streams},
 };
 use http::{Method, StatusCode};
@@ -259,13 +259,9 @@ fn options(data_dir: PathBuf, binary: PathBuf) -> ServerOptions {
     }
 }
 
-/// A port that nobody has at this moment.
+/// See [`devstack::free_port`].
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    devstack::free_port().unwrap()
 }
 
 /// Waits until somebody listens.

@@ -1,4 +1,5 @@
-//! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx;
+//! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx, `... -- everything`
+//! only one that everything is asked of;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
 //! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
 //! `... -- limits` what a limit costs, and what it costs while Redis dies.
@@ -45,6 +46,6 @@ fn main() {
     } else if asked("lag") {
         runtime.block_on(lag::run());
     } else {
-        side_by_side::run();
+        side_by_side::run(asked("everything"));
     }
 }

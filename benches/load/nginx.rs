@@ -4,9 +4,12 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Instant,
 };
 
 use crate::cluster::{Certificate, Running, free_port, wait_for};
+use crate::fixtures::PATIENCE;
 
 /// Workers of nginx, as many as FlexGate has threads: the cores of the machine.
 pub const WORKERS: usize = 2;
@@ -218,14 +221,22 @@ impl NginxProcess {
         Self { child }
     }
 
+    /// Master and workers. The master listens before it has any.
     fn pids(&self) -> Vec<u32> {
         let master = self.child.0.id();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
-        children
-            .split_whitespace()
-            .map(|pid| pid.parse().unwrap())
-            .chain([master])
-            .collect()
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+            let workers: Vec<u32> = children
+                .split_whitespace()
+                .map(|pid| pid.parse().unwrap())
+                .collect();
+            if workers.len() == WORKERS {
+                return [vec![master], workers].concat();
+            }
+            assert!(Instant::now() < until, "nginx has {} workers", workers.len());
+            thread::yield_now();
+        }
     }
 }
 

@@ -35,8 +35,8 @@ struct Contestant {
     pids: Vec<u32>,
 }
 
-/// Runs the contests and prints their tables.
-pub fn run() {
+/// Runs the contests and prints their tables; if only that with everything on is asked for, that one.
+pub fn run(only_everything_on: bool) {
     let missing: Vec<_> = ["nginx", "wrk", "h2load"]
         .into_iter()
         .filter(|tool| !nginx::is_installed(tool))
@@ -51,6 +51,9 @@ pub fn run() {
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let backend = Backend::start(folder.path());
+    if only_everything_on {
+        return everything_on(&runtime, folder.path(), backend.port());
+    }
     let nginx = Nginx::start(folder.path(), backend.port());
     let off = start(&runtime, folder.path(), backend.port(), Recording::Off);
     let on = start(&runtime, folder.path(), backend.port(), Recording::On);

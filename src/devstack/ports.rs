@@ -1,9 +1,12 @@
-//! Ports come from the operating system and are kept, so that yesterday's `psql` line works today.
+//! Ports that are free, and stay so. They are kept, so that yesterday's `psql` line works today.
 
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -46,14 +49,47 @@ impl Ports {
     }
 }
 
-/// A port that is free now.
-pub(super) fn any() -> io::Result<u16> {
-    number(&hold(0)?)
+/// A port of the loopback interface that nobody has, and that nobody but a server will ask for: those of the system's own
+/// choice go to outgoing connections, too, so that one may be gone before a server listens there, or comes back to it.
+pub fn free_port() -> io::Result<u16> {
+    number(&hold_any()?)
 }
 
 fn hold(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-        .or_else(|_taken| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+    let kept = (port != 0).then(|| TcpListener::bind((Ipv4Addr::LOCALHOST, port)));
+    kept.and_then(Result::ok).map_or_else(hold_any, Ok)
+}
+
+/// Each call tries others than the last one did, and each process begins somewhere else.
+fn hold_any() -> io::Result<TcpListener> {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
+    let ports = ports_for_servers();
+    for _ in 0..TRIES {
+        let offset = NEXT
+            .fetch_add(1, Ordering::Relaxed)
+            .checked_rem(ports.end - ports.start);
+        let Some(offset) = offset else { break };
+        if let Ok(held) = TcpListener::bind((Ipv4Addr::LOCALHOST, ports.start + offset)) {
+            return Ok(held);
+        }
+    }
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+}
+
+/// How many ports are tried before the system has to choose.
+const TRIES: usize = 1000;
+
+/// Below them are those that well-known servers have.
+const FIRST: u16 = 10_240;
+
+/// Those that outgoing connections get none of (ip(7), `ip_local_port_range`); empty where that cannot be known.
+fn ports_for_servers() -> Range<u16> {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let low = range
+        .split_whitespace()
+        .next()
+        .and_then(|low| low.parse::<u16>().ok());
+    FIRST..low.unwrap_or_default().max(FIRST)
 }
 
 fn number(listener: &TcpListener) -> io::Result<u16> {
@@ -74,6 +110,13 @@ mod tests {
         let second = Ports::choose(folder.path()).unwrap();
         assert_ne!(second.nats, first.nats);
         assert_eq!((second.postgres, second.valkey), (first.postgres, first.valkey));
+    }
+
+    #[test]
+    fn a_free_port_is_none_that_an_outgoing_connection_gets() {
+        let (one, other) = (free_port().unwrap(), free_port().unwrap());
+        assert_ne!(one, other);
+        assert!(ports_for_servers().contains(&one) && ports_for_servers().contains(&other));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct ServerOptions {
 impl ServerOptions {
     pub(super) fn port(&self) -> Result<u16, DevstackError> {
         self.port
-            .map_or_else(ports::any, Ok)
+            .map_or_else(ports::free_port, Ok)
             .map_err(error::io("choose a port for", &self.binary))
     }
 }

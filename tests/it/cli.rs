@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use flexgate::sealing::SealingKeys;
+use flexgate::{devstack::free_port, sealing::SealingKeys};
 use flexgate_schemas::{Secret, secret::Purpose};
 
 /// Runs the program in a folder, with nothing in its environment.
@@ -29,15 +29,6 @@ fn check(folder: &Path, words: &str, code: i32) -> (String, String) {
     let (stdout, stderr) = (text(done.stdout), text(done.stderr));
     assert_eq!(done.status.code(), Some(code), "{words}\n{stdout}\n{stderr}");
     (stdout, stderr)
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 #[test]
@@ -133,7 +124,7 @@ fn an_invalid_file_is_not_sent_and_a_missing_one_is_named() {
 #[test]
 fn without_a_running_process_clients_say_where_they_looked() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = free_port().unwrap();
     fs::write(
         folder.path().join("ok.yml"),
         "upstreams: [{name: a, url: 'http://a'}]\n",
@@ -160,7 +151,7 @@ fn without_a_running_process_clients_say_where_they_looked() {
 #[test]
 fn a_client_finds_the_process_of_its_data_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = free_port().unwrap();
     let record = format!(r#"{{"admin":"127.0.0.1:{port}","proxy":"127.0.0.1:1","pid":1}}"#);
     fs::write(folder.path().join("run.json"), record).unwrap();
     let (_, stderr) = check(folder.path(), "status --data-dir .", 4);
@@ -170,7 +161,7 @@ fn a_client_finds_the_process_of_its_data_folder() {
 #[test]
 fn settings_in_a_dotenv_file_count_and_mistakes_in_them_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = free_port().unwrap();
     fs::write(
         folder.path().join(".env"),
         format!("FLEXGATE_ADMIN_ADDR={port}\n"),
@@ -196,7 +187,7 @@ fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
     let port = taken.local_addr().unwrap().port();
     let dotenv = format!(
         "FLEXGATE_DATA_DIR=data\nFLEXGATE_PROXY_ADDR={port}\nFLEXGATE_ADMIN_ADDR={}\n",
-        free_port()
+        free_port().unwrap()
     );
     fs::write(folder.path().join(".env"), &dotenv).unwrap();
     let (stdout, _) = check(folder.path(), "doctor", 1);
@@ -211,7 +202,10 @@ fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
     assert!(stdout.contains("OK    data folder"), "{stdout}");
     assert!(!stdout.contains("horse"), "{stdout}");
 
-    let unreachable = format!("{dotenv}NATS_URL=nats://me:hunter2@127.0.0.1:{}\n", free_port());
+    let unreachable = format!(
+        "{dotenv}NATS_URL=nats://me:hunter2@127.0.0.1:{}\n",
+        free_port().unwrap()
+    );
     fs::write(folder.path().join(".env"), unreachable).unwrap();
     let (stdout, _) = check(folder.path(), "doctor", 4);
     assert!(

@@ -1,11 +1,12 @@
 //! The real program as processes of their own: their settings, their signals and how they end.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
 };
 
+use flexgate::devstack::free_port;
 use http::{Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -214,6 +215,5 @@ pub async fn listens(addr: SocketAddr) {
 
 /// Addresses that are free now.
 pub fn free_addresses<const N: usize>() -> [SocketAddr; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap())
+    [(); N].map(|()| (Ipv4Addr::LOCALHOST, free_port().unwrap()).into())
 }

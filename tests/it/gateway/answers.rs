@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use flexgate::devstack::free_port;
+
 use super::{Node, assert_refused, route, route_with, settings, upstream};
 use crate::{upstream::Upstream, wire::Client};
 
@@ -120,17 +122,11 @@ async fn an_upstream_that_is_not_there_is_no_target() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_bad_gateway() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let node = Node::forwarding_to(&format!("http://{free}"));
+    let port = free_port().unwrap();
+    let node = Node::forwarding_to(&format!("http://127.0.0.1:{port}"));
     let response = node.get("/a").await;
     assert_refused(&response, 502, "upstream_refused", "connection_refused");
-    assert!(
-        !response.text().contains(&free.port().to_string()),
-        "no cause in a 5xx"
-    );
+    assert!(!response.text().contains(&port.to_string()), "no cause in a 5xx");
 }
 
 #[tokio::test]

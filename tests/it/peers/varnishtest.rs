@@ -1,6 +1,8 @@
 //! varnishtest: clients and servers that send and expect exactly what a script says.
 
-use std::{net::TcpListener, path::Path};
+use std::path::Path;
+
+use flexgate::devstack::free_port;
 
 use super::run;
 use crate::{fixtures::installed, gateway::Node};
@@ -10,10 +12,7 @@ async fn play(script: &str) {
     let Some(program) = installed("varnishtest") else {
         return;
     };
-    // Free until a moment ago, and with no reason to be taken before the script listens there.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let upstream = free.local_addr().unwrap();
-    drop(free);
+    let upstream = format!("127.0.0.1:{}", free_port().unwrap());
     let node = Node::forwarding_to(&format!("http://{upstream}"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/peers")
