@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use flexgate_schemas::{
-    Settings,
     alert::AlertKind,
     commit::{Actor, ActorKind, Source},
 };
@@ -15,7 +14,7 @@ use crate::{
         Finding,
         file::{Loaded, Places},
     },
-    domain::{Command, Expect, KnownKey, Refusal},
+    domain::{ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::{Journal, Status, TransactError, Transaction, alerts::Alerts},
 };
 
@@ -48,16 +47,19 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
         tracing::warn!(file = name, "the log cannot be reached: the file is not applied");
         return Ok(());
     }
-    let settings = (file.settings != Settings::default()).then(|| file.settings.clone());
-    let command = Command::Apply {
+    let command = Command::ApplyFile(Box::new(ApplyFile {
+        file: file.own_name(),
         upstreams: file.upstreams.clone(),
         routes: file.routes.clone(),
-        settings,
+        settings: file.settings_to_apply().cloned(),
         keys: file.keys.iter().map(KnownKey::from).collect(),
-    };
+        prune: false,
+        force: false,
+    }));
     let transaction = Transaction {
         command,
         expect: Expect::Any,
+        after: None,
         actor: Actor {
             kind: ActorKind::System,
             id: "flexgate".into(),

@@ -20,7 +20,7 @@ mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-use flexgate_schemas::{Route, Settings, Upstream, key::GivenKey};
+use flexgate_schemas::{FileName, Route, Settings, Upstream, key::GivenKey};
 
 pub use places::Places;
 
@@ -109,6 +109,12 @@ impl Loaded {
     /// The settings, where the file says any: a file that says none leaves those alone that somebody else made.
     pub fn settings_to_apply(&self) -> Option<&Settings> {
         (self.settings != Settings::default()).then_some(&self.settings)
+    }
+
+    /// By what it is known again when it is applied.
+    pub fn own_name(&self) -> FileName {
+        let name = FileName::at(&self.source.name);
+        name.unwrap_or_else(|_| "configuration".parse().expect("letters are a name"))
     }
 
     /// Finds where things stand, for messages. Parses the text again: messages are few, and positions are many.

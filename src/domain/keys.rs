@@ -65,6 +65,10 @@ impl Managed for ApiKey {
         check_rate_limits(own.rate_limit.as_ref())
     }
 
+    fn agrees_with(&self, other: &Self) -> bool {
+        self == other || self.terms() == other.terms()
+    }
+
     fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
         missing_routes(self, after).into_iter().collect()
     }
