@@ -12,6 +12,7 @@ mod mask;
 mod places;
 mod reading;
 mod sections;
+mod source;
 mod suggest;
 mod syntax;
 mod tree;
@@ -23,6 +24,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 use flexgate_schemas::{FileName, Route, Settings, Upstream, key::GivenKey};
 
 pub use places::Places;
+pub use source::{FileSource, Mark};
 
 use super::{
     budgets::Budgets,
@@ -104,6 +106,15 @@ impl Loaded {
             text: mask::masked(text),
         });
         reading::read(source, text, variables)
+    }
+
+    /// What the text of a file says about the node that reads it, whatever else is wrong with it.
+    pub(super) fn node_in(text: &str, variables: &BTreeMap<String, String>) -> NodeOverrides {
+        let source = Arc::new(SourceText {
+            name: String::new(),
+            text: mask::masked(text),
+        });
+        reading::node(source, text, variables)
     }
 
     /// The settings, where the file says any: a file that says none leaves those alone that somebody else made.
