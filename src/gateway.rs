@@ -58,6 +58,7 @@ mod rate_limit;
 mod record;
 mod refusal;
 mod refuse;
+mod replay;
 mod request_body;
 mod resolve;
 mod seat;

@@ -18,6 +18,7 @@ use super::{
     exchange::{Arrived, Exchange, Routed},
     matching,
     refusal::Refusal,
+    replay,
     signature::{self, Claimed, SignatureFault, Signed},
     tokens::{Found, TokenCaller, TokenFault},
 };
@@ -47,6 +48,8 @@ pub(super) enum Denied {
     Token(TokenFault),
     /// The signature is not good.
     Signature(SignatureFault),
+    /// The signature was good, for a request that came before.
+    Replayed,
     /// The token is good, and lacks a claim that is asked for.
     Claim,
 }
@@ -73,13 +76,15 @@ impl<'a> Asked<'a> {
 }
 
 /// What is known of a request so far.
-enum Ruling {
+pub(super) enum Ruling {
     /// It may pass.
     Passes,
     /// It may not.
     Refused(Refusal),
     /// Somebody has to be waited for, who may refuse it. After that it is ruled anew, and if that has come no further, refused.
     Waits(LocalBoxFuture<'static, Result<(), Refusal>>, Refusal),
+    /// Somebody has to be waited for, who decides it.
+    Depends(LocalBoxFuture<'static, Result<(), Refusal>>),
 }
 
 impl From<Denied> for Ruling {
@@ -117,8 +122,10 @@ pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
                 Ruling::Passes => Ok(request),
                 Ruling::Refused(refusal) => Err(refusal),
                 Ruling::Waits(..) => Err(otherwise),
+                Ruling::Depends(verdict) => verdict.await.map(|()| request),
             }
         })),
+        Ruling::Depends(verdict) => Answer::Later(Box::pin(async move { verdict.await.map(|()| request) })),
     }
 }
 
@@ -133,10 +140,13 @@ fn rule(request: &mut Routed) -> Ruling {
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
         Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),
-        Credential::Signature(text) => by_signature(arrived, &route.id, text).into(),
+        Credential::Signature(text) => by_signature(arrived, &route.id, text)
+            .map_or_else(Ruling::from, |claimed| replay::once(&arrived.exchange, &claimed)),
         Credential::Token(token) => by_token(&arrived.exchange, &route.id, token),
     };
-    if matches!(ruling, Ruling::Passes) && !arrived.exchange.snapshot.settings.auth.forward_credential {
+    if matches!(ruling, Ruling::Passes | Ruling::Depends(_))
+        && !arrived.exchange.snapshot.settings.auth.forward_credential
+    {
         let Arrived {
             exchange,
             headers,
@@ -169,7 +179,7 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
 }
 
 /// By a signature of the request. What the body must come to is left for whoever reads it.
-fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), Denied> {
+fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<Claimed, Denied> {
     let exchange = &arrived.exchange;
     let asked = Asked::of(exchange, route);
     let claimed = Claimed::read(text).map_err(Denied::Signature)?;
@@ -194,7 +204,7 @@ fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), D
     } else if !signature::is_of_nothing(&digest) {
         return Err(Denied::Signature(SignatureFault::Body));
     }
-    Ok(())
+    Ok(claimed)
 }
 
 impl Exchange {

@@ -3,6 +3,7 @@
 
 mod load;
 mod outages;
+mod replays;
 
 use std::{
     path::PathBuf,

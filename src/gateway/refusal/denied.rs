@@ -44,6 +44,11 @@ pub(super) fn words(denied: Denied) -> Words {
         Denied::Signature(fault) => {
             unauthorized("invalid_signature", "Invalid signature", &fault.to_string())
         }
+        Denied::Replayed => unauthorized(
+            "signature_replayed",
+            "Signature used before",
+            "The signature was used for a request before: sign each attempt anew, and equal ones of the same second with a nonce.",
+        ),
         Denied::Claim => forbidden(
             "insufficient_scope",
             "Insufficient scope",
@@ -60,7 +65,7 @@ pub(super) fn words(denied: Denied) -> Words {
 /// What would be taken (RFC 9110 11.6.1), and what is wrong with a token that was sent (RFC 6750 3.1).
 pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, snapshot: &Snapshot) {
     let error = match denied {
-        Denied::NoCredential | Denied::Signature(_) => "",
+        Denied::NoCredential | Denied::Signature(_) | Denied::Replayed => "",
         Denied::Network | Denied::Scope => return,
         Denied::Claim => ", error=\"insufficient_scope\"",
         Denied::Invalid | Denied::Revoked | Denied::Disabled | Denied::Expired | Denied::Token(_) => {

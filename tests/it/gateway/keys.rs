@@ -12,21 +12,21 @@ use super::{Node, assert_refused, recording::Recording, route, route_with, setti
 use crate::{upstream::Upstream, wire::Message};
 
 /// A key, with further fields as events have them.
-pub(super) struct Key {
-    pub(super) id: KeyId,
+pub(crate) struct Key {
+    pub(crate) id: KeyId,
     pub(super) secret: String,
     fields: Value,
 }
 
 impl Key {
-    pub(super) fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         let id = KeyId::made_of(&[number; 32]);
         let secret = secret::made_of(id, &[number; 32]);
         let fields = json!({ "id": id, "name": "app", "sha256": SecretHash::of(secret.as_bytes()) });
         Self { id, secret, fields }
     }
 
-    pub(super) fn with(mut self, more: Value) -> Self {
+    pub(crate) fn with(mut self, more: Value) -> Self {
         let Value::Object(more) = more else {
             panic!("{more}")
         };
@@ -34,7 +34,7 @@ impl Key {
         self
     }
 
-    pub(super) fn created(&self) -> Event {
+    pub(crate) fn created(&self) -> Event {
         Event::KeyCreated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
