@@ -5,7 +5,7 @@ use std::{net::IpAddr, rc::Rc};
 use flexgate_schemas::{
     ApiKey, RouteId,
     key::{SecretHash, secret},
-    policy::Auth,
+    policy::{AuthMode, CredentialKind},
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::Method;
@@ -32,6 +32,8 @@ const KEY_BYTES_MAX: usize = 512;
 pub(super) enum Denied {
     /// They do not say who they are.
     NoCredential,
+    /// They say it by what the route does not take.
+    NotAccepted,
     /// They say it in a way that proves nothing. Whether there is such a key is not told.
     Invalid,
     /// The key was good until it was revoked.
@@ -110,7 +112,7 @@ pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
 
 /// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
 pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
-    if request.route.route.auth == Auth::None {
+    if request.route.route.auth.mode == AuthMode::None {
         return Answer::Now(Ok(request));
     }
     match rule(&mut request) {
@@ -132,11 +134,16 @@ pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
 fn rule(request: &mut Routed) -> Ruling {
     let arrived = &request.arrived;
     let route = &request.route.route;
-    let ruling = match wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look) {
-        Credential::None if arrived.exchange.has_known_certificate() => {
+    let credential = wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look);
+    let ruling = match credential {
+        _ if credential.kind().is_some_and(|kind| !route.auth.accepts(kind)) => Denied::NotAccepted.into(),
+        Credential::None
+            if route.auth.accepts(CredentialKind::Certificate)
+                && arrived.exchange.has_known_certificate() =>
+        {
             by_certificate(&arrived.exchange, &route.id).into()
         }
-        Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
+        Credential::None if route.auth.mode == AuthMode::Optional => return Ruling::Passes,
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
         Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),

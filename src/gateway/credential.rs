@@ -1,6 +1,6 @@
 //! Where a credential stands in a request.
 
-use flexgate_schemas::key::secret;
+use flexgate_schemas::{key::secret, policy::CredentialKind};
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use super::{
@@ -21,6 +21,18 @@ pub(super) enum Credential<'h> {
     Token(&'h str),
     /// More than one: whoever has added the other, it is not clear which of them is meant.
     Several,
+}
+
+impl Credential<'_> {
+    /// What a route may take or not, as far as it is clear.
+    pub(super) fn kind(&self) -> Option<CredentialKind> {
+        match self {
+            Self::None | Self::Several => None,
+            Self::Key(_) => Some(CredentialKind::ApiKey),
+            Self::Signature(_) => Some(CredentialKind::Signature),
+            Self::Token(_) => Some(CredentialKind::Jwt),
+        }
+    }
 }
 
 /// What is looked for.

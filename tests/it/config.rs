@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
-use flexgate_schemas::{Millis, UpstreamRef, key::SecretHash, matchers::Wanted, policy::Auth};
+use flexgate_schemas::{Millis, UpstreamRef, key::SecretHash, matchers::Wanted, policy::AuthMode};
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
     Sources::of([Layer::variables(variables)])
@@ -190,7 +190,7 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
         loaded
             .routes
             .iter()
-            .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
+            .all(|route| route.auth.mode == AuthMode::Required && route.rate_limit.is_some())
     );
     assert_eq!(loaded.settings.limits.max_body_size.unwrap().get(), 10 << 20);
     assert_eq!(loaded.settings.auth.header(), "x-api-key");

@@ -135,6 +135,37 @@ async fn a_token_of_somebody_else_is_no_credential_of_ours() {
     );
 }
 
+/// Each by a credential that is good, so that it is the kind alone that decides.
+#[tokio::test]
+async fn a_route_takes_the_kinds_of_credentials_that_it_lists_and_says_which() {
+    let backend = Upstream::replying(200).start().await;
+    let key = Key::new(1);
+    let route = |id: &str, accept: &str| {
+        let auth = format!(r#""auth":{{"mode":"{id}","accept":[{accept}]}}"#);
+        route_with(id, &format!("/{id}"), &backend.url(), &auth)
+    };
+    let mut node = Node::start(&[route("required", r#""signature""#), key.created()]);
+    let refused = get(&node, "/required", &key.line()).await;
+    assert_refused(&refused, 401, "credential_not_accepted", "http_request_denied");
+    assert_eq!(challenges(&refused), ["FlexGate-HMAC-SHA256 realm=\"flexgate\""]);
+    let refused = get(&node, "/required", "").await;
+    assert_refused(&refused, 401, "unauthorized", "http_request_denied");
+
+    node.change(&[route("optional", r#""certificate","jwt""#)]);
+    let refused = get(&node, "/optional", &key.line()).await;
+    assert_refused(&refused, 401, "credential_not_accepted", "http_request_denied");
+    let expected = [
+        "Bearer realm=\"flexgate\"",
+        "ClientCertificate realm=\"flexgate\"",
+    ];
+    assert_eq!(challenges(&refused), expected);
+    assert!(backend.seen().is_empty(), "it is no secret of the upstream's");
+    assert_eq!(get(&node, "/optional", "").await.status(), 200);
+
+    node.change(&[route("required", r#""jwt","apiKey""#)]);
+    assert_eq!(get(&node, "/required", &key.line()).await.status(), 200);
+}
+
 #[tokio::test]
 async fn the_upstream_is_told_whose_the_request_is_and_not_the_secret() {
     let backend = Upstream::replying(200).start().await;

@@ -348,6 +348,24 @@ async fn nobody_signs_with_the_secret_of_another_key() {
     );
 }
 
+#[tokio::test]
+async fn a_route_may_take_no_signatures() {
+    let mut signing = Signing::towards(Upstream::replying(200)).await;
+    let route = |accept: &str| {
+        let auth = format!(r#""auth":{{"mode":"required","accept":["{accept}"]}}"#);
+        route_with("private", "/*", &signing.backend.url(), &auth)
+    };
+    let events = [route("apiKey"), route("signature")];
+    for (event, status) in events.into_iter().zip([401, 200]) {
+        signing.node.change(&[event]);
+        let answer = signing.ask(Request::new("GET", "")).await;
+        assert_eq!(answer.status(), status);
+        if status == 401 {
+            assert_refused(&answer, 401, "credential_not_accepted", "http_request_denied");
+        }
+    }
+}
+
 /// What the documentation says works.
 #[tokio::test]
 async fn the_documented_example_is_answered() {
