@@ -22,6 +22,7 @@ pub mod state;
 mod tests;
 mod upstreams;
 mod usage;
+mod usernames;
 pub mod warning;
 
 pub use command::{Command, Decision, Expect, KnownKey};
@@ -30,6 +31,7 @@ pub use evolve::evolve;
 pub use hash::{FOLD_VERSION, StateHash};
 pub use refusal::Refusal;
 pub use state::{Changed, ConfigState, Entry, Keys, Stamp};
+pub use usernames::Usernames;
 pub use warning::Warning;
 
 /// The most routes there may be.

@@ -202,6 +202,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::DuplicateRoute { .. }
         | Refusal::UpstreamInUse { .. }
         | Refusal::KeyRevoked(_)
+        | Refusal::UsernameTaken { .. }
         | Refusal::TooMany { .. } => StatusCode::CONFLICT,
         Refusal::UnknownUpstream { .. }
         | Refusal::StripAndRewrite

@@ -1,6 +1,6 @@
 //! Why a command is refused.
 
-use flexgate_schemas::{KeyId, PathPattern, RouteId, UpstreamId, event::Entity};
+use flexgate_schemas::{KeyId, PathPattern, RouteId, UpstreamId, event::Entity, key::Username};
 use serde_path_to_error::{Path, Segment};
 
 use crate::egress::Prohibited;
@@ -88,6 +88,17 @@ pub enum Refusal {
     /// A new secret for a key that opens nothing any more.
     #[error("key {0:?} is revoked, which is for good: create another one")]
     KeyRevoked(KeyId),
+    /// Two keys with the same user name.
+    #[error(
+        "key {key:?} has the user name {:?} already: choose another one, or take it from that key",
+        username.as_str()
+    )]
+    UsernameTaken {
+        /// It.
+        username: Username,
+        /// Whose it is.
+        key: KeyId,
+    },
     /// One entity twice in one change set.
     #[error("it is listed twice: keep one of them")]
     ListedTwice,
@@ -117,6 +128,7 @@ impl Refusal {
             Self::Invalid { .. } => "invalid",
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeyRevoked(_) => "key_revoked",
+            Self::UsernameTaken { .. } => "username_taken",
             Self::ListedTwice => "listed_twice",
             Self::Item { refusal, .. } => refusal.code(),
         }
@@ -126,6 +138,7 @@ impl Refusal {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::UnknownUpstream { .. } => Some("/upstream"),
+            Self::UsernameTaken { .. } => Some("/basic/username"),
             Self::StripAndRewrite | Self::RewriteName { .. } => Some("/rewrite"),
             Self::Invalid { pointer, .. } | Self::Prohibited { pointer, .. } => Some(pointer),
             Self::Item { refusal, .. } => refusal.pointer(),

@@ -7,7 +7,7 @@ use flexgate_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{StateHash, usage::Usage};
+use super::{StateHash, usage::Usage, usernames::Usernames};
 use crate::{
     egress::Guard,
     routing::{Table, Trie},
@@ -24,6 +24,7 @@ pub struct ConfigState {
     /// The other routes: a new one may not match the same as one of them either.
     disabled: Trie<Arc<Route>>,
     usage: Usage,
+    usernames: Usernames,
     guard: Arc<Guard>,
     hash: StateHash,
     /// That of the keys, apart.
@@ -108,6 +109,11 @@ impl ConfigState {
         self.keys.get(id).map(|entry| &**entry)
     }
 
+    /// Which key has which user name.
+    pub fn usernames(&self) -> &Usernames {
+        &self.usernames
+    }
+
     /// The enabled routes, ready to be matched.
     pub fn table(&self) -> &Table<Arc<Route>> {
         &self.table
@@ -127,6 +133,7 @@ impl ConfigState {
     pub fn without_keys(&self) -> (Self, &Keys) {
         let rest = Self {
             keys: Keys::new(),
+            usernames: Usernames::default(),
             keys_hash: StateHash::default(),
             ..self.clone()
         };
@@ -211,14 +218,21 @@ impl ConfigState {
 
     pub(super) fn put_key(&mut self, entry: Entry<ApiKey>) {
         let id = entry.value.id;
+        let entry = Arc::new(entry);
         self.keys_hash.add("key", id.as_str(), &entry.value);
-        if let Some(old) = self.keys.insert(id, Arc::new(entry)) {
+        let old = self.keys.insert(id, Arc::clone(&entry));
+        if let Some(old) = &old {
+            self.usernames.remove(&old.value);
+        }
+        self.usernames.add(&entry.value);
+        if let Some(old) = old {
             self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
 
     pub(super) fn remove_key(&mut self, id: &KeyId) {
         if let Some(old) = self.keys.remove(id) {
+            self.usernames.remove(&old.value);
             self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
@@ -243,6 +257,7 @@ impl Default for ConfigState {
             table: Table::new(),
             disabled: Trie::default(),
             usage: Usage::default(),
+            usernames: Usernames::default(),
             guard: Arc::default(),
             hash,
             keys_hash: StateHash::default(),

@@ -12,6 +12,7 @@ use http::Method;
 
 use super::{
     ask::Answer,
+    basic,
     caller::Caller,
     certificates::Whose,
     credential::{Credential, Wanted},
@@ -149,6 +150,7 @@ fn rule(request: &mut Routed) -> Ruling {
         Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),
         Credential::Signature(text) => by_signature(arrived, &route.id, text)
             .map_or_else(Ruling::from, |claimed| replay::once(&arrived.exchange, &claimed)),
+        Credential::Basic(sent) => basic::by_password(&arrived.exchange, &route.id, sent),
         Credential::Token(token) => by_token(&arrived.exchange, &route.id, token),
     };
     if matches!(ruling, Ruling::Passes | Ruling::Depends(_))
@@ -169,6 +171,7 @@ fn wanted(exchange: &Exchange) -> Wanted<'_> {
     Wanted {
         field: exchange.snapshot.settings.auth.header(),
         tokens: !exchange.snapshot.tokens.is_empty(),
+        names: !exchange.snapshot.usernames.is_empty(),
     }
 }
 
@@ -232,7 +235,12 @@ fn by_certificate(exchange: &Exchange, route: &RouteId) -> Result<(), Denied> {
     let Whose::Of(id) = whose else {
         return Err(Denied::Invalid);
     };
-    let key = &exchange.snapshot.keys.get(&id).ok_or(Denied::Invalid)?.value;
+    let key = exchange.snapshot.keys.get(&id).ok_or(Denied::Invalid)?;
+    admit(exchange, route, &key.value)
+}
+
+/// Lets in whoever has proved to have this key, if it opens what is asked of it.
+pub(super) fn admit(exchange: &Exchange, route: &RouteId, key: &ApiKey) -> Result<(), Denied> {
     exchange.caller.get_or_init(|| Caller::with(key));
     verdict(key, &Asked::of(exchange, route))
 }

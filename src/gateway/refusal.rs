@@ -59,6 +59,8 @@ pub(super) enum Refusal {
     NoTokenKeys,
     /// Whether its signature was used before cannot be found out.
     ReplayUnknown,
+    /// Too many passwords wait to be verified.
+    PasswordsBusy,
     /// A limit has nothing left for it.
     LimitExceeded(Box<Exceeded>),
     /// A limit that must hold cannot be asked.
@@ -249,6 +251,13 @@ impl Refusal {
                 "signature_check_unavailable",
                 "Signature check unavailable",
                 "Whether the signature was used before cannot be found out at present: sign again and try again.",
+                "proxy_internal_error",
+            ),
+            Self::PasswordsBusy => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "password_checks_busy",
+                "Too many passwords",
+                "More passwords are to be verified than this node has time for.",
                 "proxy_internal_error",
             ),
             Self::LimitExceeded(exceeded) => words(

@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 mod bare;
+mod basic;
 mod bodies;
 mod changes;
 mod compression;

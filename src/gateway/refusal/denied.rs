@@ -4,7 +4,7 @@ use flexgate_schemas::policy::CredentialKind;
 use http::{HeaderMap, HeaderValue, StatusCode, header::WWW_AUTHENTICATE};
 
 use super::{
-    super::{authenticate::Denied, exchange::Exchange, signature::SCHEME},
+    super::{authenticate::Denied, basic, exchange::Exchange, signature::SCHEME},
     Words,
 };
 
@@ -83,6 +83,7 @@ pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, exchange: &Exch
     let snapshot = &exchange.snapshot;
     let has_bearers = auth.accepts(CredentialKind::ApiKey) || auth.accepts(CredentialKind::Jwt);
     let has_signers = auth.accepts(CredentialKind::Signature) && !snapshot.signers.is_empty();
+    let has_names = auth.accepts(CredentialKind::Basic) && !snapshot.usernames.is_empty();
     let challenges = [
         has_bearers.then(|| format!("Bearer realm=\"flexgate\"{error}")),
         auth.accepts(CredentialKind::ApiKey).then(|| {
@@ -91,6 +92,8 @@ pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, exchange: &Exch
         }),
         (has_signers || auth.names(CredentialKind::Signature))
             .then(|| format!("{SCHEME} realm=\"flexgate\"")),
+        (has_names || auth.names(CredentialKind::Basic))
+            .then(|| format!("{} realm=\"flexgate\", charset=\"UTF-8\"", basic::SCHEME)),
         // No scheme of HTTP: so that a route which takes nothing else says so, too.
         auth.names(CredentialKind::Certificate)
             .then(|| "ClientCertificate realm=\"flexgate\"".to_owned()),
