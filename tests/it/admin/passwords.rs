@@ -172,3 +172,16 @@ async fn a_repeated_request_is_recognised_by_a_hash_that_takes_as_long_as_that_o
     assert_eq!(again.json()["id"], first["id"]);
     create("another one").await.problem(422, "key_reused");
 }
+
+#[tokio::test]
+async fn the_stream_of_events_tells_of_user_names_alone() {
+    let api = Api::start().await;
+    let mut stream = api.stream(None).await;
+    stream.next().await.unwrap();
+    let (address, _) = api.named("ada").await;
+    let told = stream.next().await.unwrap().data;
+    let key = &told["commit"]["events"][0]["data"];
+    assert_eq!(key["basic"], json!({ "username": "ada" }));
+    let hash = api.password_hash(&address);
+    assert!(!told.to_string().contains(hash.expose()), "{told}");
+}

@@ -7,7 +7,7 @@ use std::{
 
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flexgate_schemas::{Secret, key::signing};
+use flexgate_schemas::{KeyId, Secret, key::signing};
 use serde_json::json;
 
 use super::{Node, SEALING, assert_refused, keys::Key, route_with};
@@ -30,7 +30,7 @@ pub(crate) struct Request<'a> {
     at: u64,
     /// Another one in each, so that none is a repetition.
     nonce: u64,
-    secret: &'a str,
+    pub(crate) secret: &'a str,
 }
 
 static NONCE: AtomicU64 = AtomicU64::new(0);
@@ -50,6 +50,11 @@ impl<'a> Request<'a> {
 
     /// The fields that prove who sends it.
     pub(crate) fn fields(self, key: &Key) -> String {
+        self.fields_of(&key.id)
+    }
+
+    /// By the id of its key.
+    pub(crate) fn fields_of(self, key: &KeyId) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, self.body.as_bytes()));
         let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
         let Self {
@@ -63,7 +68,6 @@ impl<'a> Request<'a> {
             format!("FlexGate-HMAC-SHA256\n{at}\n{method}\n{host}\n{path}\n{query}\n{digest}\n{nonce}");
         let secret = hmac::Key::new(hmac::HMAC_SHA256, self.secret.as_bytes());
         let signature = STANDARD.encode(hmac::sign(&secret, message.as_bytes()));
-        let key = key.id;
         format!(
             "content-digest: sha-256=:{digest}:\r\n\
              authorization: FlexGate-HMAC-SHA256 key={key}, timestamp={at}, nonce={nonce}, signature={signature}\r\n"
