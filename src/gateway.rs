@@ -64,6 +64,7 @@ mod replay;
 mod request_body;
 mod resolve;
 mod seat;
+mod shown;
 mod signature;
 mod snapshot;
 mod stack;

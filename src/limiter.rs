@@ -43,7 +43,7 @@ pub use self::{
 };
 use self::{
     clock::Clock,
-    each::{BUDGETS_MAX, Each, Owner},
+    each::{BUDGETS_MAX, Each, Limit},
     once::{Marks, Remember},
     wish::Wish,
 };
@@ -73,6 +73,33 @@ pub struct Whom<'a> {
     pub key: Option<&'a str>,
     /// The client's address; in IPv6 its /64 counts.
     pub address: Option<IpAddr>,
+}
+
+/// The budgets of a limit that each key, each address, or each pair of them has of its own.
+#[derive(Debug)]
+pub struct Budgets {
+    limiter: Limiter,
+    limit: Limit,
+    name: Box<str>,
+    terms: Terms,
+}
+
+impl Budgets {
+    /// Somebody's, made now if there is none.
+    pub fn of(&self, whom: Whom<'_>, now: u64) -> Arc<Budget> {
+        let owner = (whom.key, whom.address.map(network));
+        self.limiter.0.each.of(&self.limit, owner, now, || {
+            let mut name = String::from(&*self.name);
+            if let Some(key) = whom.key {
+                name.extend([":k:", key]);
+            }
+            if let Some(address) = whom.address {
+                let network = Ipv6Addr::from_bits(network(address));
+                name.extend([":a:", &network.to_canonical().to_string()]);
+            }
+            self.limiter.make(&named(&name, &self.terms), self.terms)
+        })
+    }
 }
 
 /// What requests and the lender share.
@@ -159,24 +186,14 @@ impl Limiter {
         budget
     }
 
-    /// Somebody's own budget of a limit.
-    pub fn each(&self, limit: &str, terms: Terms, whom: Whom<'_>, now: u64) -> Arc<Budget> {
-        let owner = Owner {
-            limit,
-            key: whom.key,
-            network: whom.address.map(network),
-        };
-        self.0.each.of(owner, now, || {
-            let mut name = String::from(limit);
-            if let Some(key) = whom.key {
-                name.extend([":k:", key]);
-            }
-            if let Some(address) = whom.address {
-                let network = Ipv6Addr::from_bits(network(address));
-                name.extend([":a:", &network.to_canonical().to_string()]);
-            }
-            self.make(&named(&name, &terms), terms)
-        })
+    /// The budgets of a limit that each key or address has of its own.
+    pub fn each(&self, limit: &str, terms: Terms) -> Budgets {
+        Budgets {
+            limiter: self.clone(),
+            limit: self.0.each.limit(limit),
+            name: limit.into(),
+            terms,
+        }
     }
 
     /// Whether something comes for the first time, to any node if they share, at this time in seconds since 1970. From then on

@@ -180,7 +180,7 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
     if sent.len() > KEY_BYTES_MAX {
         return Err(Denied::Invalid);
     }
-    let hash = SecretHash::of(sent);
+    let hash = exchange.client.shown.hash(sent);
     let asked = Asked::of(exchange, route);
     let key = find(&exchange.snapshot.keys, sent, &hash).filter(|key| proves(key, &hash, asked.at));
     let key = key.ok_or(Denied::Invalid)?;

@@ -28,7 +28,7 @@ use super::{
     judges::Judges,
     key_limits::KeyLimits,
     listen,
-    metrics::{CoreMetrics, count_refusal},
+    metrics::{CoreMetrics, Levels, count_refusal},
     passwords::{Checkers, KnownPasswords},
     pool::Pool,
     snapshot::{Held, Published},
@@ -184,7 +184,16 @@ impl Core {
             }
         };
         drop(timeout_at(deadline, all_gone).await);
-        self.metrics.flush(self.connections(), self.pool.resting());
+        self.metrics.flush(&self.levels());
+    }
+
+    fn levels(&self) -> Levels {
+        Levels {
+            clients: self.connections(),
+            resting: self.pool.resting(),
+            held_bytes: self.shelf.bytes(),
+            budgets: self.snapshot.borrow().limiter.count(),
+        }
     }
 
     /// Returns the deadline of what comes after.
@@ -266,7 +275,7 @@ impl Core {
             let snapshot = self.snapshot(); // which lets go of an old one even when no request comes
             self.pool.sweep(&snapshot.guard);
             drop(snapshot);
-            self.metrics.flush(self.connections(), self.pool.resting());
+            self.metrics.flush(&self.levels());
         }
     }
 

@@ -42,7 +42,7 @@ impl Key {
         Event::KeyUpdated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("x-api-key: {}\r\n", self.secret)
     }
 }
