@@ -24,6 +24,7 @@ pub mod state;
 mod tests;
 mod upstreams;
 mod usage;
+mod usernames;
 pub mod warning;
 
 pub use command::{Command, Decision, Expect, KnownKey};
@@ -34,6 +35,7 @@ pub use hash::{FOLD_VERSION, StateHash};
 pub use ownership::{Ownership, drifted};
 pub use refusal::Refusal;
 pub use state::{Changed, ConfigState, Entry, Keys, Stamp};
+pub use usernames::Usernames;
 pub use warning::Warning;
 
 /// The most routes there may be.

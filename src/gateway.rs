@@ -11,6 +11,7 @@ mod arrive;
 mod ask;
 mod authenticate;
 mod balance;
+mod basic;
 mod body;
 mod caller;
 mod certificates;
@@ -51,6 +52,7 @@ mod metrics;
 mod observe;
 mod options;
 mod origin;
+mod passwords;
 mod pool;
 mod proof;
 mod rate_fields;
@@ -58,9 +60,11 @@ mod rate_limit;
 mod record;
 mod refusal;
 mod refuse;
+mod replay;
 mod request_body;
 mod resolve;
 mod seat;
+mod shown;
 mod signature;
 mod snapshot;
 mod stack;
@@ -93,6 +97,7 @@ use self::{
     held::Shelf,
     judges::Judges,
     listen::Listeners,
+    passwords::Checkers,
     seat::{Seat, Taken},
     tls::Tls,
     via::Via,
@@ -176,6 +181,7 @@ impl Gateway {
         let address_key = RandomState::new();
         let crowd = Crowd::new(options.client_connections_max);
         let (shelf, judges) = (Shelf::new(), Judges::new(options.threads));
+        let checkers = Checkers::new(options.threads, options.passwords_waiting_max);
         let mut seat = |(number, listener)| Seat {
             number,
             listener,
@@ -186,6 +192,7 @@ impl Gateway {
             crowd: Arc::clone(&crowd),
             shelf: Arc::clone(&shelf),
             judges: Arc::clone(&judges),
+            checkers: Arc::clone(&checkers),
             tls: tls.clone(),
             id_key,
             address_key: address_key.clone(),

@@ -19,6 +19,7 @@ pub mod listener;
 pub mod membership;
 pub mod ops;
 pub mod outcomes;
+pub mod password;
 pub mod problem;
 pub mod routing;
 pub mod sealing;

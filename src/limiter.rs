@@ -14,6 +14,7 @@ mod lease;
 mod ledger;
 mod lender;
 mod local;
+mod once;
 pub mod period;
 mod rule;
 mod share;
@@ -37,15 +38,17 @@ pub use self::{
     budget::{Budget, Taken},
     lender::{Lender, LenderError},
     local::Standing,
+    once::{Came, Known, Mark, Question},
     rule::{Rule, Terms},
 };
 use self::{
     clock::Clock,
-    each::{BUDGETS_MAX, Each, Owner},
+    each::{BUDGETS_MAX, Each, Limit},
+    once::{Marks, Remember},
     wish::Wish,
 };
 
-/// How many budgets wait to be asked about. Full: requests decide without Redis.
+/// How many budgets, and how many marks, wait to be asked about. Full: requests decide without Redis.
 const WISHES_MAX: usize = 4096;
 /// How long a request waits for Redis. The lender knows sooner when Redis is gone; this is for when the lender is not heard.
 const PATIENCE: Duration = Duration::from_millis(75);
@@ -60,6 +63,7 @@ struct Inner {
     /// Those of all requests of a limit together, by name, as long as a limit has them.
     common: Mutex<HashMap<Box<str>, Weak<Budget>>>,
     each: Each,
+    marks: Marks,
 }
 
 /// Whom a budget is for, beside the limit that it belongs to.
@@ -69,6 +73,33 @@ pub struct Whom<'a> {
     pub key: Option<&'a str>,
     /// The client's address; in IPv6 its /64 counts.
     pub address: Option<IpAddr>,
+}
+
+/// The budgets of a limit that each key, each address, or each pair of them has of its own.
+#[derive(Debug)]
+pub struct Budgets {
+    limiter: Limiter,
+    limit: Limit,
+    name: Box<str>,
+    terms: Terms,
+}
+
+impl Budgets {
+    /// Somebody's, made now if there is none.
+    pub fn of(&self, whom: Whom<'_>, now: u64) -> Arc<Budget> {
+        let owner = (whom.key, whom.address.map(network));
+        self.limiter.0.each.of(&self.limit, owner, now, || {
+            let mut name = String::from(&*self.name);
+            if let Some(key) = whom.key {
+                name.extend([":k:", key]);
+            }
+            if let Some(address) = whom.address {
+                let network = Ipv6Addr::from_bits(network(address));
+                name.extend([":a:", &network.to_canonical().to_string()]);
+            }
+            self.limiter.make(&named(&name, &self.terms), self.terms)
+        })
+    }
 }
 
 /// What requests and the lender share.
@@ -82,6 +113,7 @@ pub(crate) struct Link {
     /// How many nodes there are, as far as is known.
     nodes: Arc<AtomicUsize>,
     wishes: mpsc::Sender<Wish>,
+    marks: mpsc::Sender<Remember>,
     patience: Duration,
     fallbacks: AtomicU64,
     /// Budgets that this node has shared out by itself, of which Redis is to be told. No more than there are budgets.
@@ -96,6 +128,7 @@ impl Limiter {
             link: None,
             common: Mutex::default(),
             each: Each::new(BUDGETS_MAX),
+            marks: Marks::new(),
         }))
     }
 
@@ -109,6 +142,7 @@ impl Limiter {
     ) -> Result<(Self, Lender), LenderError> {
         let clock = Clock::new();
         let (wishes, asked) = mpsc::channel(WISHES_MAX);
+        let (marks, noted) = mpsc::channel(WISHES_MAX);
         let link = Arc::new(Link {
             clock,
             prefix: prefix.into(),
@@ -117,6 +151,7 @@ impl Limiter {
             up: AtomicBool::new(false),
             nodes,
             wishes,
+            marks,
             patience: PATIENCE,
             fallbacks: AtomicU64::new(0),
             by_itself: Mutex::default(),
@@ -126,8 +161,9 @@ impl Limiter {
             link: Some(Arc::clone(&link)),
             common: Mutex::default(),
             each: Each::new(BUDGETS_MAX),
+            marks: Marks::new(),
         }));
-        let lender = Lender::new(url, link, asked)?;
+        let lender = Lender::new(url, link, (asked, noted))?;
         Ok((limiter, lender))
     }
 
@@ -150,24 +186,24 @@ impl Limiter {
         budget
     }
 
-    /// Somebody's own budget of a limit.
-    pub fn each(&self, limit: &str, terms: Terms, whom: Whom<'_>, now: u64) -> Arc<Budget> {
-        let owner = Owner {
-            limit,
-            key: whom.key,
-            network: whom.address.map(network),
-        };
-        self.0.each.of(owner, now, || {
-            let mut name = String::from(limit);
-            if let Some(key) = whom.key {
-                name.extend([":k:", key]);
-            }
-            if let Some(address) = whom.address {
-                let network = Ipv6Addr::from_bits(network(address));
-                name.extend([":a:", &network.to_canonical().to_string()]);
-            }
-            self.make(&named(&name, &terms), terms)
-        })
+    /// The budgets of a limit that each key or address has of its own.
+    pub fn each(&self, limit: &str, terms: Terms) -> Budgets {
+        Budgets {
+            limiter: self.clone(),
+            limit: self.0.each.limit(limit),
+            name: limit.into(),
+            terms,
+        }
+    }
+
+    /// Whether something comes for the first time, to any node if they share, at this time in seconds since 1970. From then on
+    /// it has come.
+    pub fn first(&self, mark: Mark, now: u64) -> Known {
+        let here = self.0.marks.note(mark, now);
+        match &self.0.link {
+            Some(link) if here != Came::Again => link.first(mark, here, now),
+            _ => Known::Now(here),
+        }
     }
 
     /// How many budgets there are of single keys and addresses.

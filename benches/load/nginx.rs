@@ -36,7 +36,7 @@ impl Backend {
         let port = free_port();
         let body = "x".repeat(128);
         let server = format!(
-            "keepalive_requests 100000000;
+            "access_log off; keepalive_requests 100000000;
              server {{ listen 127.0.0.1:{port}; location / {{ default_type application/json; return 200 '{body}'; }} }}"
         );
         Self {
@@ -75,7 +75,7 @@ pub struct GuardedNginx {
 }
 
 impl GuardedNginx {
-    /// Starts it in front of the backend, for clients with this key. A limit that is never reached, and a line of JSON for
+    /// Starts it in front of the backend, for clients with this key: those with another one are refused. A limit that is never reached, and a line of JSON for
     /// each request, which is in the system's page cache before the next one, as FlexGate's outcomes are.
     pub fn start(folder: &Path, backend: u16, key: &str) -> Self {
         let port = free_port();
@@ -158,7 +158,7 @@ impl Nginx {
         };
         let Certificate { certificate, key } = Certificate::make(folder);
         let server = format!(
-            "ssl_certificate {}; ssl_certificate_key {};
+            "access_log off; ssl_certificate {}; ssl_certificate_key {};
              {}
              server {{
                listen 127.0.0.1:{} reuseport;
@@ -203,7 +203,7 @@ impl NginxProcess {
             "daemon off; worker_processes {WORKERS}; pid {0}/pid; error_log {0}/error.log;
              events {{ worker_connections 4096; }}
              http {{
-               access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/f;
+               client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/f;
                uwsgi_temp_path {0}/u; scgi_temp_path {0}/s;
                {server}
              }}",

@@ -25,6 +25,21 @@ pub struct Authentication {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = PROVIDERS_MAX))]
     pub jwt: Vec<TokenProvider>,
+    /// What becomes of signed requests while Redis, which knows for all nodes what was signed before, does not answer.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_redis_failure: OnRedisFailure,
+}
+
+/// What becomes of signed requests while nobody knows what other nodes have seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "SignaturesOnRedisFailure")]
+pub enum OnRedisFailure {
+    /// They are refused.
+    #[default]
+    Closed,
+    /// They pass unless the same node has seen them.
+    Local,
 }
 
 impl Authentication {

@@ -91,7 +91,7 @@ pub enum Source {
 pub struct Idempotency {
     /// The key, as sent.
     pub key: Box<str>,
-    /// SHA-256 of method, target and body, in hex.
+    /// SHA-256 of method, target and body, in hex; stretched, where the body has a password.
     pub request_hash: Box<str>,
 }
 

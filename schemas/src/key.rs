@@ -1,5 +1,6 @@
 //! API keys: who may send requests, by a secret of which only the hash is known.
 
+pub mod basic;
 mod certificate;
 mod given;
 mod id;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::written::Written;
 pub use self::{
+    basic::{Basic, PasswordHash, Username},
     certificate::{CertificateName, CertificateNameError},
     given::GivenKey,
     id::{KeyId, KeyIdError},
@@ -76,6 +78,8 @@ pub struct Particulars {
     pub quotas: Quotas,
     /// What it signs requests with, if it does.
     pub signing: Option<Box<Signing>>,
+    /// Its user name and password, if it has any.
+    pub basic: Option<Box<Basic>>,
 }
 
 impl Particulars {
@@ -102,6 +106,7 @@ static NOTHING_PARTICULAR: Particulars = Particulars {
         month: None,
     },
     signing: None,
+    basic: None,
 };
 
 /// A secret that a newer one has replaced, and that is valid for a while all the same.
@@ -279,6 +284,12 @@ impl ApiKey {
     #[must_use]
     pub fn unsigned(&self) -> Self {
         self.changed(|own| own.signing = None)
+    }
+
+    /// The same key with this user name and password, or none.
+    #[must_use]
+    pub fn with_basic(&self, basic: Option<Basic>) -> Self {
+        self.changed(|own| own.basic = basic.map(Box::new))
     }
 
     /// The same key, which opens nothing any more. It stays as it was if that is so already.

@@ -1,30 +1,14 @@
 //! The policies a route or an upstream may ask for. What each does is said here, once; how, in the gateway.
 
+mod auth;
+
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+pub use self::auth::{Auth, AuthMode, CredentialKind};
 use crate::span::Millis;
-
-/// Whether a request must say who sends it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Auth {
-    /// Nobody is asked.
-    #[default]
-    None,
-    /// A credential is checked if one is there.
-    Optional,
-    /// No valid credential, no answer.
-    Required,
-}
-
-impl Auth {
-    pub(crate) fn is_none(&self) -> bool {
-        *self == Self::None
-    }
-}
 
 /// When to stop asking an upstream that fails.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -75,8 +75,8 @@ pub struct Route {
     /// From where requests may come, of those that the settings let through.
     #[serde(default, skip_serializing_if = "is_default")]
     pub access: Access,
-    /// Whether the client must say who it is.
-    #[serde(default, skip_serializing_if = "Auth::is_none")]
+    /// Whether the client must say who it is, and by what.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub auth: Auth,
     /// How many requests it takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,7 +133,7 @@ impl Route {
             cors: None,
             compression: None,
             access: Access::default(),
-            auth: Auth::None,
+            auth: Auth::default(),
             rate_limit: None,
             cost: Cost::default(),
             validate: Validation::default(),
@@ -145,7 +145,7 @@ impl Route {
     }
 
     /// The lowest schema level that can read it: `maxBodySize`, regular expressions, and all that edits messages or is done
-    /// to responses came with the third, `access`, `validate`, `cost` and most of `rateLimit` with the fourth.
+    /// to responses came with the third, `access`, `validate`, `cost`, which credentials are taken, and most of `rateLimit` with the fourth.
     pub fn reader_level(&self) -> u32 {
         if !is_default(&self.access) || !is_default(&self.validate) {
             return 4;
@@ -160,7 +160,7 @@ impl Route {
             (true, true) => 3,
             (true, false) => 1,
         };
-        own.max(limits)
+        own.max(limits).max(self.auth.reader_level())
     }
 
     /// What it matches, without the names of path segments.
@@ -344,6 +344,8 @@ mod tests {
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1},"cost":1"#), 1);
         assert_eq!(level(r#""rateLimit":{"max":1,"windowMs":1,"per":"key"}"#), 4);
         assert_eq!(level(r#""cost":2"#), 4);
+        assert_eq!(level(r#""auth":{"mode":"required"}"#), 1);
+        assert_eq!(level(r#""auth":{"mode":"required","accept":["jwt"]}"#), 4);
     }
 
     #[test]

@@ -120,7 +120,7 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
     let source = configuration.file.clone().map_or(Source::Api, Source::File);
     let command = configuration.command(prune, force)?;
     if dry_run {
-        return configuration.rehearsed(&admin, command);
+        return configuration.rehearsed(&admin, &command);
     }
     let committed = write
         .transact_whole(&admin, command, source)
@@ -186,20 +186,23 @@ impl Configuration {
     }
 
     /// Says what would come of it, and what stands against it.
-    fn rehearsed(&self, admin: &Shared, command: Command) -> Result<Response, Error> {
+    fn rehearsed(&self, admin: &Shared, command: &Command) -> Result<Response, Error> {
         let view = admin.journal.view();
         let decide = |command: &Command| domain::decide(view.state(), command, &Expect::Any);
         let located = |refusal| self.located(Error::Transact(TransactError::Refused(refusal)));
         let mut conflicts = Vec::new();
-        let decision = match (decide(&command), command.clone()) {
+        let decision = match (decide(command), command) {
             (Err(Refusal::FileConflicts { conflicts: found, .. }), Command::ApplyFile(file)) => {
                 conflicts = found;
-                decide(&Command::ApplyFile(Box::new(ApplyFile { force: true, ..*file })))
+                decide(&Command::ApplyFile(Box::new(ApplyFile {
+                    force: true,
+                    ..ApplyFile::clone(file)
+                })))
             }
             (decided, _) => decided,
         };
         let decision = decision.map_err(located)?;
-        let drifted = match &command {
+        let drifted = match command {
             Command::ApplyFile(file) => domain::drifted(view.state(), &file.file),
             _ => Vec::new(),
         };

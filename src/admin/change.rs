@@ -135,7 +135,7 @@ fn value_in(state: &ConfigState, entity: &Entity) -> Option<Value> {
     match entity {
         Entity::Route(id) => state.route(id).map(|entry| json(&*entry.value)),
         Entity::Upstream(name) => state.upstream(name).map(|entry| json(&*entry.value)),
-        Entity::Key(id) => state.key(id).map(|entry| json(&entry.value)),
+        Entity::Key(id) => state.key(id).map(|entry| json(&entry.value.terms())),
         Entity::Settings => Some(json(&*state.settings().value)),
         Entity::Log => None,
     }
@@ -146,7 +146,7 @@ fn value_after(event: &Event) -> Option<Value> {
         Event::RouteCreated(route) | Event::RouteUpdated(route) => Some(json(&**route)),
         Event::UpstreamCreated(upstream) | Event::UpstreamUpdated(upstream) => Some(json(&**upstream)),
         Event::SettingsUpdated(settings) => Some(json(&**settings)),
-        Event::KeyCreated(key) | Event::KeyUpdated(key) => Some(json(&**key)),
+        Event::KeyCreated(key) | Event::KeyUpdated(key) => Some(json(&key.terms())),
         Event::RouteDeleted(_)
         | Event::UpstreamDeleted(_)
         | Event::KeyDeleted(_)

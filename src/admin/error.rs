@@ -133,11 +133,9 @@ impl Error {
             Self::Header { .. } => (S::BAD_REQUEST, "bad_header"),
             Self::MediaType { .. } => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::Malformed(_) => (S::BAD_REQUEST, "malformed"),
-            Self::File(_) => (S::BAD_REQUEST, "invalid"),
-            Self::Invalid(_) => (S::BAD_REQUEST, "invalid"),
+            Self::Invalid(_) | Self::File(_) => (S::BAD_REQUEST, "invalid"),
             Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyMissing(_) => (S::REQUEST_TIMEOUT, "body_missing"),
-            Self::OtherHistory => (S::PRECONDITION_FAILED, "stale"),
             Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
@@ -147,7 +145,9 @@ impl Error {
             Self::Transact(TransactError::Refused(refusal))
             | Self::Item { refusal, .. }
             | Self::Contradicts { refusal, .. } => (status_of(refusal), refusal.code()),
-            Self::Transact(TransactError::Moved { .. }) => (S::PRECONDITION_FAILED, "stale"),
+            Self::OtherHistory | Self::Transact(TransactError::Moved { .. }) => {
+                (S::PRECONDITION_FAILED, "stale")
+            }
             Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
             Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
             Self::NoLog(_)
@@ -218,6 +218,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UpstreamInUse { .. }
         | Refusal::KeyRevoked(_)
         | Refusal::FileConflicts { .. }
+        | Refusal::UsernameTaken { .. }
         | Refusal::TooMany { .. } => StatusCode::CONFLICT,
         Refusal::UnknownUpstream { .. }
         | Refusal::StripAndRewrite

@@ -91,6 +91,7 @@ fn without_hashes(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.remove("sha256");
+            fields.remove("passwordHash");
             fields.remove("signing"); // sealed, and nobody's business all the same
             fields.values_mut().for_each(without_hashes);
         }

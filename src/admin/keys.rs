@@ -1,17 +1,25 @@
 //! `/api/keys`: who may send requests, to routes that ask. A secret is in the answer that makes it, and nowhere else ever.
 
+mod basic;
+mod fresh;
+mod shown;
+
 use axum::{extract::State, response::Response};
 use chrono::Utc;
 use flexgate_schemas::{
-    ApiKey, Event, KeyId, Secret, Timestamp,
+    Event, KeyId, Timestamp,
     commit::Source,
-    key::{KeyTerms, Overlap, SecretHash, secret, signing},
+    key::{KeyTerms, Overlap},
 };
 use http::{HeaderValue, header};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use self::{
+    fresh::{Fresh, Told, random},
+    shown::{Input, Shown, shown},
+};
 use super::{
     Shared,
     entity::{self, Stored},
@@ -23,10 +31,7 @@ use super::{
     read::Read,
     write::Write,
 };
-use crate::{
-    domain::{Command, Entry},
-    journal::Committed,
-};
+use crate::{domain::Command, journal::Committed};
 
 const TAG: &str = "Keys";
 const PATH: &str = "/api/keys";
@@ -41,7 +46,8 @@ const ANSWERED_ONLY: [&str; 6] = [
 ];
 
 /// What can be done with keys.
-pub(super) fn resources() -> [Resource<Shared>; 5] {
+#[expect(clippy::too_many_lines, reason = "a table: one entry per operation")]
+pub(super) fn resources() -> [Resource<Shared>; 6] {
     let once = "The answer has the `secret`, once: what is kept is its hash. The answer to a repetition with the same \
                 `Idempotency-Key` does not have it.";
     [
@@ -97,57 +103,22 @@ pub(super) fn resources() -> [Resource<Shared>; 5] {
                 unsign,
                 Operation::new("unsignKey", "Let a key sign nothing any more").acts::<Shown>(),
             ),
+        Resource::at("/api/keys/{id}/basic", TAG)
+            .post(
+                set_basic,
+                Operation::new("setKeyBasic", "Give a key a user name and a password")
+                    .details("In the place of those that it has. Nothing tells a password, or its hash, again.")
+                    .replaces_with::<basic::Input, Shown>(),
+            )
+            .delete(
+                unset_basic,
+                Operation::new("unsetKeyBasic", "Take its user name and password from a key").acts::<Shown>(),
+            ),
         Resource::at("/api/keys/{id}/revoke", TAG).post(
             revoke,
             Operation::new("revokeKey", "Let a key open nothing any more, for good").acts::<Shown>(),
         ),
     ]
-}
-
-/// A key as it is answered: everything but its hashes.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "ApiKey")]
-struct Shown {
-    /// Its identity, and no secret.
-    id: KeyId,
-    #[serde(flatten)]
-    terms: KeyTerms,
-    /// When it got its newest secret, if that is not its first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rotated_at: Option<Timestamp>,
-    /// Since when it opens nothing, for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<Timestamp>,
-    /// Until when earlier secrets are valid, the newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    previous_until: Vec<Timestamp>,
-    /// Whether it signs requests.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    signing: bool,
-    /// What its client signs with; only in the answer to the request that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    signing_secret: Option<String>,
-    /// What its client sends; only in the answer to the request that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    secret: Option<String>,
-}
-
-/// What is sent of a key: what people decide about it. What only answers have may be sent back.
-struct Input;
-
-impl JsonSchema for Input {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ApiKeyInput".into()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let mut schema = KeyTerms::json_schema(generator);
-        for field in ["id"].iter().chain(&ANSWERED_ONLY).chain(&entity::ANSWERED_ONLY) {
-            schema.ensure_object()["properties"][*field] =
-                serde_json::json!({ "description": "Ignored: only answers have it.", "readOnly": true });
-        }
-        schema
-    }
 }
 
 /// How a key gets another secret.
@@ -157,84 +128,6 @@ struct Rotation {
     /// For how long the secrets that it has stay valid; absent: they end now.
     #[serde(default)]
     overlap: Option<Overlap>,
-}
-
-/// A secret that was just made, and what is kept of it.
-struct Fresh<K> {
-    text: String,
-    kept: K,
-}
-
-impl Fresh<SecretHash> {
-    fn of(id: KeyId) -> Result<Self, Error> {
-        let text = secret::made_of(id, &random()?);
-        let kept = SecretHash::of(text.as_bytes());
-        Ok(Self { text, kept })
-    }
-}
-
-impl Fresh<Secret> {
-    fn sealed(admin: &Shared, id: KeyId) -> Result<Self, Error> {
-        let keys = admin.sealing.as_ref().ok_or(Error::NoSealing)?;
-        let text = signing::made_of(&random()?);
-        let sealed = keys
-            .seal(&text, signing::purpose(&id))
-            .map_err(|_| Error::NoRandom)?;
-        let kept = Secret::Sealed(sealed);
-        Ok(Self { text, kept })
-    }
-}
-
-/// What is told once.
-enum Told {
-    Secret(Fresh<SecretHash>),
-    Signing(Fresh<Secret>),
-}
-
-impl Told {
-    /// Tells it, if this is the key that it was made for: a repetition is answered with what the request itself made.
-    fn tell(self, key: &ApiKey, shown: &mut Shown) -> bool {
-        match self {
-            Self::Secret(fresh) if fresh.kept.matches(&key.sha256) => shown.secret = Some(fresh.text),
-            Self::Signing(fresh) => match &key.particulars().signing {
-                Some(signing) if signing.secret == fresh.kept => shown.signing_secret = Some(fresh.text),
-                _ => return false,
-            },
-            Self::Secret(_) => return false,
-        }
-        true
-    }
-}
-
-fn random() -> Result<[u8; 32], Error> {
-    let mut bytes = [0; 32];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::NoRandom)?;
-    Ok(bytes)
-}
-
-impl Shown {
-    fn of(key: &ApiKey) -> Self {
-        let own = key.particulars();
-        Self {
-            id: key.id,
-            terms: key.terms(),
-            rotated_at: own.rotated_at,
-            revoked_at: own.revoked_at,
-            previous_until: own.previous.iter().map(|earlier| earlier.until).collect(),
-            signing: own.signing.is_some(),
-            signing_secret: None,
-            secret: None,
-        }
-    }
-}
-
-fn shown(entry: &Entry<ApiKey>) -> Stored<Shown> {
-    Stored {
-        value: Shown::of(&entry.value),
-        revision: entry.revision,
-        created_at: entry.created_at,
-        updated_at: entry.updated_at,
-    }
 }
 
 async fn list(read: Read<Paging>) -> Response {
@@ -251,14 +144,23 @@ async fn fetch(Id(id): Id<KeyId>, read: Read) -> Result<Response, Error> {
     Ok(read.answer(entry.revision, &shown(entry)))
 }
 
-async fn create(State(admin): State<Shared>, write: Write) -> Result<Response, Error> {
-    let terms = terms(write.body.object()?, None)?;
+async fn create(State(admin): State<Shared>, mut write: Write) -> Result<Response, Error> {
+    let mut fields = write.body.object()?;
+    let sent = fields
+        .remove("basic")
+        .map(|sent| basic::Sent::read(sent, "/basic"));
+    let (sent, terms) = (sent.transpose()?, terms(fields, None)?);
+    let basic = match sent {
+        Some(sent) => Some(sent.kept(None, &mut write, "/basic").await?),
+        None => None,
+    };
     let id = KeyId::made_of(&random()?);
     let fresh = Fresh::of(id)?;
     let command = Command::CreateKey {
         id,
         sha256: fresh.kept,
         terms,
+        basic,
     };
     act(&admin, &write, &id, command, Some(Told::Secret(fresh))).await
 }
@@ -306,6 +208,27 @@ async fn unsign(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) ->
     act(&admin, &write, &id, Command::UnsignKey(id), None).await
 }
 
+async fn set_basic(
+    State(admin): State<Shared>,
+    Id(id): Id<KeyId>,
+    mut write: Write,
+) -> Result<Response, Error> {
+    let sent = basic::Sent::read(write.body.object()?.into(), "")?;
+    let view = admin.journal.view();
+    let key = view.state().key(&id).map(|entry| entry.value.particulars());
+    let current = key.and_then(|own| Some(own.basic.as_ref()?.username.clone()));
+    let basic = Some(sent.kept(current, &mut write, "").await?);
+    act(&admin, &write, &id, Command::SetBasic { id, basic }, None).await
+}
+
+async fn unset_basic(
+    State(admin): State<Shared>,
+    Id(id): Id<KeyId>,
+    write: Write,
+) -> Result<Response, Error> {
+    act(&admin, &write, &id, Command::SetBasic { id, basic: None }, None).await
+}
+
 /// Now, and until when the secrets that there are stay valid.
 fn rotation(write: &Write) -> Result<(Timestamp, Timestamp), Error> {
     let rotation = if write.body.bytes.is_empty() {
@@ -326,6 +249,16 @@ async fn revoke(State(admin): State<Shared>, Id(id): Id<KeyId>, write: Write) ->
 /// What was sent, without what only answers have. The identity may be repeated, not changed.
 fn sent(mut fields: Map<String, Value>, addressed: Option<&KeyId>) -> Result<Map<String, Value>, Error> {
     entity::strip(&mut fields);
+    let is_answered = |basic: &Value| {
+        let fields = basic.as_object();
+        fields.is_some_and(|fields| fields.keys().all(|name| name == "username"))
+    };
+    if fields.remove("basic").is_some_and(|basic| !is_answered(&basic)) {
+        return Err(json::invalid(
+            "/basic",
+            "of a key that is there, POST and DELETE /api/keys/{id}/basic change the user name and the password",
+        ));
+    }
     fields.retain(|name, _| !ANSWERED_ONLY.contains(&&**name));
     match (fields.remove("id"), addressed) {
         (None, _) => Ok(fields),

@@ -53,7 +53,7 @@ pub(super) struct Write<const LIMIT: usize = BODY_MAX> {
     pub(super) body: Body,
     wait: Option<Duration>,
     reason: Option<Box<str>>,
-    idempotency: Option<Idempotency>,
+    pub(super) idempotency: Option<Idempotency>,
     _held: Option<Held>,
 }
 

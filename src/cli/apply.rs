@@ -29,7 +29,8 @@ const WITHIN: Duration = Duration::from_mins(2);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Plan {
     /// The shape of this file.
-    flexgate_plan: u32,
+    #[serde(rename = "flexgatePlan")]
+    shape: u32,
     /// The state it was made for.
     generation: u64,
     revision: u64,
@@ -50,7 +51,7 @@ pub(super) fn diff(run: &Invocation, options: &Diff) -> Result<Exit, Failure> {
     if let Some(path) = &options.plan {
         let number = |name| planned.body.get(name).and_then(Value::as_u64).unwrap_or_default();
         let plan = Plan {
-            flexgate_plan: PLAN,
+            shape: PLAN,
             generation: number("generation"),
             revision: number("revision"),
             prune: options.extent.prune,
@@ -130,10 +131,10 @@ fn plan(path: &Path) -> Result<Option<Plan>, Failure> {
     }
     let wrong = |why: String| Failure::new(Exit::Invalid, format!("{} is no plan: {why}", path.display()));
     let plan: Plan = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    if plan.flexgate_plan != PLAN {
+    if plan.shape != PLAN {
         return Err(wrong(format!(
             "it has shape {}, this version reads {PLAN}",
-            plan.flexgate_plan
+            plan.shape
         )));
     }
     Ok(Some(plan))
@@ -213,8 +214,8 @@ fn located(failure: Failure, loaded: &Loaded) -> Failure {
         .collect();
     let message = format!("{} is refused, and nothing is changed", loaded.source.name);
     Failure {
-        findings,
         message,
+        findings,
         fields,
         ..failure
     }

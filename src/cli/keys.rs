@@ -1,5 +1,7 @@
 //! `flexgate keys`.
 
+use std::io::{self, BufRead as _, IsTerminal as _};
+
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -33,8 +35,12 @@ pub(super) fn run(run: &Invocation, verb: &KeyVerb) -> Result<Exit, Failure> {
     match verb {
         KeyVerb::List => KEYS.list(run),
         KeyVerb::Get { id } => KEYS.get(run, id),
-        KeyVerb::Create(change) => {
-            let fields = fields(change)?;
+        KeyVerb::Create { change, username } => {
+            let mut fields = fields(change)?;
+            if let Some(username) = username {
+                let basic = json!({ "username": username, "password": password(run)? });
+                fields.insert("basic".to_owned(), basic);
+            }
             let key = Value::Object(fields);
             let answer =
                 run.with_admin(async |client| write::create(&client, KEYS.path, &change.how, &key).await)?;
@@ -67,6 +73,22 @@ pub(super) fn run(run: &Invocation, verb: &KeyVerb) -> Result<Exit, Failure> {
             let answer = KEYS.act(run, id, (Method::DELETE, "/signing"), None, how)?;
             write::report(&run.output, &format!("key {id} signs nothing any more"), &answer)
         }
+        KeyVerb::Password { id, username, how } => {
+            let mut body = json!({ "password": password(run)? });
+            if let Some(username) = username {
+                body["username"] = json!(username);
+            }
+            let answer = KEYS.act(run, id, (Method::POST, "/basic"), Some(&body), how)?;
+            write::report(&run.output, &format!("key {id} has another password"), &answer)
+        }
+        KeyVerb::NoPassword { id, how } => {
+            let answer = KEYS.act(run, id, (Method::DELETE, "/basic"), None, how)?;
+            write::report(
+                &run.output,
+                &format!("key {id} has no password any more"),
+                &answer,
+            )
+        }
         KeyVerb::Revoke { id, how } => {
             let answer = KEYS.act(run, id, (Method::POST, "/revoke"), None, how)?;
             write::report(&run.output, &format!("key {id} revoked"), &answer)
@@ -91,6 +113,22 @@ fn tell(run: &Invocation, key: &Value, field: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The first line of what is piped in. On a terminal it would be seen.
+fn password(run: &Invocation) -> Result<String, Failure> {
+    if io::stdin().is_terminal() {
+        run.output
+            .note("type the password, which can be seen here, then Enter:");
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("the password cannot be read from standard input: {error}"),
+        )
+    })?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn fields(change: &KeyChange) -> Result<Map<String, Value>, Failure> {

@@ -2,7 +2,7 @@
 
 use flexgate_schemas::{
     Event, KeyId, Route, RouteId, Secret, Settings, Timestamp, Upstream, UpstreamId,
-    key::{GivenKey, KeyTerms, SecretHash},
+    key::{Basic, GivenKey, KeyTerms, SecretHash},
 };
 use serde_json::Value;
 
@@ -47,6 +47,8 @@ pub enum Command {
         sha256: SecretHash,
         /// What it is to open.
         terms: KeyTerms,
+        /// Its user name and password, if it is to have any.
+        basic: Option<Basic>,
     },
     /// A key that is to have other terms. It must exist.
     PutKey {
@@ -86,6 +88,13 @@ pub enum Command {
     },
     /// A key that is to sign nothing any more.
     UnsignKey(KeyId),
+    /// A key that is to have this user name and password in the place of those that it has, or none.
+    SetBasic {
+        /// Which.
+        id: KeyId,
+        /// Them.
+        basic: Option<Basic>,
+    },
     /// A key that is to open nothing any more, for good.
     RevokeKey {
         /// Which.
@@ -118,6 +127,8 @@ pub struct KnownKey {
     pub sha256: SecretHash,
     /// What it opens.
     pub terms: KeyTerms,
+    /// Its user name and password, in the place of those that it has; none: those stay.
+    pub basic: Option<Basic>,
 }
 
 impl From<&GivenKey> for KnownKey {
@@ -125,6 +136,7 @@ impl From<&GivenKey> for KnownKey {
         Self {
             sha256: given.key,
             terms: given.terms(),
+            basic: given.basic.clone(),
         }
     }
 }

@@ -17,8 +17,14 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
         Command::PatchUpstream { name, patch } => draft.patch::<Upstream>(name, patch)?,
         Command::DeleteUpstream(name) => draft.delete::<Upstream>(name)?,
         Command::PutSettings(settings) => draft.put(settings)?,
-        Command::CreateKey { id, sha256, terms } => {
-            draft.create(&ApiKey::new(*id, *sha256, terms.clone()))?;
+        Command::CreateKey {
+            id,
+            sha256,
+            terms,
+            basic,
+        } => {
+            let key = ApiKey::new(*id, *sha256, terms.clone());
+            draft.create(&key.with_basic(basic.clone()))?;
         }
         Command::PutKey { id, terms } => draft.put_key(id, terms.clone())?,
         Command::PatchKey { id, patch } => draft.patch_key(id, patch)?,
@@ -35,6 +41,7 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
             until,
         } => draft.sign_key(id, secret, *at, *until)?,
         Command::UnsignKey(id) => draft.unsign_key(id)?,
+        Command::SetBasic { id, basic } => draft.set_basic(id, basic.clone())?,
         Command::RevokeKey { id, at } => draft.revoke_key(id, *at)?,
         Command::DeleteKey(id) => draft.delete::<ApiKey>(id)?,
         Command::Apply {
@@ -70,9 +77,15 @@ fn apply(
 
 /// The keys as they are to be: with the secrets that they have, if they are there.
 pub(super) fn known(state: &ConfigState, keys: &[KnownKey]) -> Vec<ApiKey> {
-    let as_it_is_to_be = |known: &KnownKey| match state.key(&known.id()) {
-        Some(entry) => entry.value.with_terms(known.terms.clone()),
-        None => ApiKey::new(known.id(), known.sha256, known.terms.clone()),
+    let as_it_is_to_be = |known: &KnownKey| {
+        let key = match state.key(&known.id()) {
+            Some(entry) => entry.value.with_terms(known.terms.clone()),
+            None => ApiKey::new(known.id(), known.sha256, known.terms.clone()),
+        };
+        match &known.basic {
+            Some(basic) => key.with_basic(Some(basic.clone())),
+            None => key,
+        }
     };
     keys.iter().map(as_it_is_to_be).collect()
 }

@@ -97,14 +97,14 @@ pub(super) fn apply<'a>(
 
 impl<'a> Applying<'_, 'a> {
     /// Deletes what the file said once and says no more, and with `prune` what no file says.
-    fn gone<E: Says + Listed>(
+    fn gone<E>(
         &mut self,
         said: &[E],
         owned: &im::OrdMap<E::Id, Owned<E>>,
         all: impl Iterator<Item = &'a E::Id>,
     ) -> Vec<E::Id>
     where
-        E: 'a,
+        E: Says + Listed + 'a,
     {
         let said: BTreeSet<&E::Id> = said.iter().map(Managed::id).collect();
         let mut gone = Vec::new();
@@ -248,8 +248,11 @@ fn digest(command: &ApplyFile, keys: &[ApiKey]) -> FileDigest {
     upstreams.sort_by(|one, other| one.name.cmp(&other.name));
     let mut routes: Vec<_> = command.routes.iter().collect();
     routes.sort_by(|one, other| one.id.cmp(&other.id));
-    let mut keys: Vec<_> = keys.iter().map(|key| (key.id, key.terms())).collect();
-    keys.sort_by_key(|(id, _)| *id);
+    let mut keys: Vec<_> = keys
+        .iter()
+        .map(|key| (key.id, key.terms(), &key.particulars().basic))
+        .collect();
+    keys.sort_by_key(|(id, ..)| *id);
     let canonical = serde_json::to_vec(&(upstreams, routes, &command.settings, keys));
     FileDigest::of(&canonical.expect("entities have string keys"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flexgate_schemas::{
     ApiKey, Event, KeyId, RouteId, Secret, Timestamp,
     event::{Entity, KeyDeleted},
-    key::{CERTIFICATES_MAX, KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
+    key::{Basic, CERTIFICATES_MAX, KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
 };
 use serde_json::{Map, Value};
 
@@ -39,8 +39,19 @@ impl Managed for ApiKey {
         Event::KeyUpdated(value)
     }
 
-    fn check(&self, _: Option<&Self>, _: &ConfigState) -> Result<(), Refusal> {
+    fn check(&self, _: Option<&Self>, after: &ConfigState) -> Result<(), Refusal> {
         let own = self.particulars();
+        if let Some(basic) = &own.basic
+            && let Some(other) = after
+                .usernames()
+                .owners(&basic.username)
+                .find(|owner| *owner != self.id)
+        {
+            return Err(Refusal::UsernameTaken {
+                username: basic.username.clone(),
+                key: other,
+            });
+        }
         let routes = own.scopes.routes.len();
         check_length(
             "/scopes/routes",
@@ -66,7 +77,8 @@ impl Managed for ApiKey {
     }
 
     fn agrees_with(&self, other: &Self) -> bool {
-        self == other || self.terms() == other.terms()
+        self == other
+            || (self.terms() == other.terms() && self.particulars().basic == other.particulars().basic)
     }
 
     fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
@@ -188,6 +200,16 @@ impl Draft<'_> {
     pub(super) fn unsign_key(&mut self, id: &KeyId) -> Result<(), Refusal> {
         let unsigned = self.current::<ApiKey>(id)?.value.unsigned();
         self.put(&unsigned)
+    }
+
+    /// Another user name and password, or none.
+    pub(super) fn set_basic(&mut self, id: &KeyId, basic: Option<Basic>) -> Result<(), Refusal> {
+        let current = self.current::<ApiKey>(id)?.value;
+        if basic.is_some() && current.particulars().revoked_at.is_some() {
+            return Err(Refusal::KeyRevoked(*id));
+        }
+        let changed = current.with_basic(basic);
+        self.put(&changed)
     }
 
     /// Nothing any more, for good.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flexgate_schemas::{FileName, KeyId, PathPattern, RouteId, UpstreamId, event::Entity};
+use flexgate_schemas::{FileName, KeyId, PathPattern, RouteId, UpstreamId, event::Entity, key::Username};
 use serde_path_to_error::{Path, Segment};
 
 use crate::egress::Prohibited;
@@ -90,6 +90,17 @@ pub enum Refusal {
     /// A new secret for a key that opens nothing any more.
     #[error("key {0:?} is revoked, which is for good: create another one")]
     KeyRevoked(KeyId),
+    /// Two keys with the same user name.
+    #[error(
+        "key {key:?} has the user name {:?} already: choose another one, or take it from that key",
+        username.as_str()
+    )]
+    UsernameTaken {
+        /// It.
+        username: Username,
+        /// Whose it is.
+        key: KeyId,
+    },
     /// One entity twice in one change set.
     #[error("it is listed twice: keep one of them")]
     ListedTwice,
@@ -184,6 +195,7 @@ impl Refusal {
             Self::Invalid { .. } => "invalid",
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeyRevoked(_) => "key_revoked",
+            Self::UsernameTaken { .. } => "username_taken",
             Self::ListedTwice => "listed_twice",
             Self::FileConflicts { .. } => "file_conflict",
             Self::Item { refusal, .. } => refusal.code(),
@@ -194,6 +206,7 @@ impl Refusal {
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::UnknownUpstream { .. } => Some("/upstream"),
+            Self::UsernameTaken { .. } => Some("/basic/username"),
             Self::StripAndRewrite | Self::RewriteName { .. } => Some("/rewrite"),
             Self::Invalid { pointer, .. } | Self::Prohibited { pointer, .. } => Some(pointer),
             Self::Item { refusal, .. } => refusal.pointer(),

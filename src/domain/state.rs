@@ -7,7 +7,7 @@ use flexgate_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Ownership, StateHash, usage::Usage};
+use super::{Ownership, StateHash, usage::Usage, usernames::Usernames};
 use crate::{
     egress::Guard,
     routing::{Table, Trie},
@@ -25,6 +25,7 @@ pub struct ConfigState {
     /// The other routes: a new one may not match the same as one of them either.
     disabled: Trie<Arc<Route>>,
     usage: Usage,
+    usernames: Usernames,
     guard: Arc<Guard>,
     hash: StateHash,
     /// That of the keys, apart.
@@ -114,6 +115,11 @@ impl ConfigState {
         &self.ownership
     }
 
+    /// Which key has which user name.
+    pub fn usernames(&self) -> &Usernames {
+        &self.usernames
+    }
+
     /// The enabled routes, ready to be matched.
     pub fn table(&self) -> &Table<Arc<Route>> {
         &self.table
@@ -133,6 +139,7 @@ impl ConfigState {
     pub fn without_keys(&self) -> (Self, &Keys) {
         let rest = Self {
             keys: Keys::new(),
+            usernames: Usernames::default(),
             keys_hash: StateHash::default(),
             ..self.clone()
         };
@@ -217,8 +224,14 @@ impl ConfigState {
 
     pub(super) fn put_key(&mut self, entry: Entry<ApiKey>) {
         let id = entry.value.id;
+        let entry = Arc::new(entry);
         self.keys_hash.add("key", id.as_str(), &entry.value);
-        if let Some(old) = self.keys.insert(id, Arc::new(entry)) {
+        let old = self.keys.insert(id, Arc::clone(&entry));
+        if let Some(old) = &old {
+            self.usernames.remove(&old.value);
+        }
+        self.usernames.add(&entry.value);
+        if let Some(old) = old {
             self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
@@ -229,6 +242,7 @@ impl ConfigState {
 
     pub(super) fn remove_key(&mut self, id: &KeyId) {
         if let Some(old) = self.keys.remove(id) {
+            self.usernames.remove(&old.value);
             self.keys_hash.remove("key", id.as_str(), &old.value);
         }
     }
@@ -254,6 +268,7 @@ impl Default for ConfigState {
             table: Table::new(),
             disabled: Trie::default(),
             usage: Usage::default(),
+            usernames: Usernames::default(),
             guard: Arc::default(),
             hash,
             keys_hash: StateHash::default(),

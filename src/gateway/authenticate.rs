@@ -5,19 +5,21 @@ use std::{net::IpAddr, rc::Rc};
 use flexgate_schemas::{
     ApiKey, RouteId,
     key::{SecretHash, secret},
-    policy::Auth,
+    policy::{AuthMode, CredentialKind},
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use http::Method;
 
 use super::{
     ask::Answer,
+    basic,
     caller::Caller,
     certificates::Whose,
     credential::{Credential, Wanted},
     exchange::{Arrived, Exchange, Routed},
     matching,
     refusal::Refusal,
+    replay,
     signature::{self, Claimed, SignatureFault, Signed},
     tokens::{Found, TokenCaller, TokenFault},
 };
@@ -31,6 +33,8 @@ const KEY_BYTES_MAX: usize = 512;
 pub(super) enum Denied {
     /// They do not say who they are.
     NoCredential,
+    /// They say it by what the route does not take.
+    NotAccepted,
     /// They say it in a way that proves nothing. Whether there is such a key is not told.
     Invalid,
     /// The key was good until it was revoked.
@@ -47,6 +51,8 @@ pub(super) enum Denied {
     Token(TokenFault),
     /// The signature is not good.
     Signature(SignatureFault),
+    /// The signature was good, for a request that came before.
+    Replayed,
     /// The token is good, and lacks a claim that is asked for.
     Claim,
 }
@@ -73,13 +79,15 @@ impl<'a> Asked<'a> {
 }
 
 /// What is known of a request so far.
-enum Ruling {
+pub(super) enum Ruling {
     /// It may pass.
     Passes,
     /// It may not.
     Refused(Refusal),
     /// Somebody has to be waited for, who may refuse it. After that it is ruled anew, and if that has come no further, refused.
     Waits(LocalBoxFuture<'static, Result<(), Refusal>>, Refusal),
+    /// Somebody has to be waited for, who decides it.
+    Depends(LocalBoxFuture<'static, Result<(), Refusal>>),
 }
 
 impl From<Denied> for Ruling {
@@ -105,7 +113,7 @@ pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
 
 /// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
 pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
-    if request.route.route.auth == Auth::None {
+    if request.route.route.auth.mode == AuthMode::None {
         return Answer::Now(Ok(request));
     }
     match rule(&mut request) {
@@ -117,26 +125,37 @@ pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
                 Ruling::Passes => Ok(request),
                 Ruling::Refused(refusal) => Err(refusal),
                 Ruling::Waits(..) => Err(otherwise),
+                Ruling::Depends(verdict) => verdict.await.map(|()| request),
             }
         })),
+        Ruling::Depends(verdict) => Answer::Later(Box::pin(async move { verdict.await.map(|()| request) })),
     }
 }
 
 fn rule(request: &mut Routed) -> Ruling {
     let arrived = &request.arrived;
     let route = &request.route.route;
-    let ruling = match wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look) {
-        Credential::None if arrived.exchange.has_known_certificate() => {
+    let credential = wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look);
+    let ruling = match credential {
+        _ if credential.kind().is_some_and(|kind| !route.auth.accepts(kind)) => Denied::NotAccepted.into(),
+        Credential::None
+            if route.auth.accepts(CredentialKind::Certificate)
+                && arrived.exchange.has_known_certificate() =>
+        {
             by_certificate(&arrived.exchange, &route.id).into()
         }
-        Credential::None if route.auth == Auth::Optional => return Ruling::Passes,
+        Credential::None if route.auth.mode == AuthMode::Optional => return Ruling::Passes,
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
         Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),
-        Credential::Signature(text) => by_signature(arrived, &route.id, text).into(),
+        Credential::Signature(text) => by_signature(arrived, &route.id, text)
+            .map_or_else(Ruling::from, |claimed| replay::once(&arrived.exchange, &claimed)),
+        Credential::Basic(sent) => basic::by_password(&arrived.exchange, &route.id, sent),
         Credential::Token(token) => by_token(&arrived.exchange, &route.id, token),
     };
-    if matches!(ruling, Ruling::Passes) && !arrived.exchange.snapshot.settings.auth.forward_credential {
+    if matches!(ruling, Ruling::Passes | Ruling::Depends(_))
+        && !arrived.exchange.snapshot.settings.auth.forward_credential
+    {
         let Arrived {
             exchange,
             headers,
@@ -152,6 +171,7 @@ fn wanted(exchange: &Exchange) -> Wanted<'_> {
     Wanted {
         field: exchange.snapshot.settings.auth.header(),
         tokens: !exchange.snapshot.tokens.is_empty(),
+        names: !exchange.snapshot.usernames.is_empty(),
     }
 }
 
@@ -160,7 +180,7 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
     if sent.len() > KEY_BYTES_MAX {
         return Err(Denied::Invalid);
     }
-    let hash = SecretHash::of(sent);
+    let hash = exchange.client.shown.hash(sent);
     let asked = Asked::of(exchange, route);
     let key = find(&exchange.snapshot.keys, sent, &hash).filter(|key| proves(key, &hash, asked.at));
     let key = key.ok_or(Denied::Invalid)?;
@@ -169,7 +189,7 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
 }
 
 /// By a signature of the request. What the body must come to is left for whoever reads it.
-fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), Denied> {
+fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<Claimed, Denied> {
     let exchange = &arrived.exchange;
     let asked = Asked::of(exchange, route);
     let claimed = Claimed::read(text).map_err(Denied::Signature)?;
@@ -194,7 +214,7 @@ fn by_signature(arrived: &Arrived, route: &RouteId, text: &[u8]) -> Result<(), D
     } else if !signature::is_of_nothing(&digest) {
         return Err(Denied::Signature(SignatureFault::Body));
     }
-    Ok(())
+    Ok(claimed)
 }
 
 impl Exchange {
@@ -215,7 +235,12 @@ fn by_certificate(exchange: &Exchange, route: &RouteId) -> Result<(), Denied> {
     let Whose::Of(id) = whose else {
         return Err(Denied::Invalid);
     };
-    let key = &exchange.snapshot.keys.get(&id).ok_or(Denied::Invalid)?.value;
+    let key = exchange.snapshot.keys.get(&id).ok_or(Denied::Invalid)?;
+    admit(exchange, route, &key.value)
+}
+
+/// Lets in whoever has proved to have this key, if it opens what is asked of it.
+pub(super) fn admit(exchange: &Exchange, route: &RouteId, key: &ApiKey) -> Result<(), Denied> {
     exchange.caller.get_or_init(|| Caller::with(key));
     verdict(key, &Asked::of(exchange, route))
 }

@@ -27,8 +27,8 @@ use tokio_rustls::TlsStream;
 
 use self::{activity::Activity, patience::Tired};
 use super::{
-    certificates, core::Core, crowd::Place, door::Entry, strand::Strand, tls::ALPN_HTTP2, tunnel::Tunnel,
-    wire::Wire,
+    certificates, core::Core, crowd::Place, door::Entry, shown::Shown, strand::Strand, tls::ALPN_HTTP2,
+    tunnel::Tunnel, wire::Wire,
 };
 
 /// A client's connection, as its requests see it.
@@ -40,6 +40,8 @@ pub(super) struct Client {
     pub(super) address_text: HeaderValue,
     /// What the certificate that it has shown is known by, if it has.
     pub(super) certificate: OnceCell<Box<[CertificateName]>>,
+    /// The API key that it has shown last.
+    pub(super) shown: Shown,
     /// Where it came in.
     pub(super) entry: Rc<Entry>,
     /// The task of the connection.
@@ -73,6 +75,7 @@ impl Client {
             address,
             address_text: HeaderValue::try_from(address.to_string()).expect("an address is visible ASCII"),
             certificate: OnceCell::new(),
+            shown: Shown::default(),
             entry,
             strand: Rc::new(Strand::new()),
             requests: Cell::new(0),

@@ -28,7 +28,8 @@ use super::{
     judges::Judges,
     key_limits::KeyLimits,
     listen,
-    metrics::{CoreMetrics, count_refusal},
+    metrics::{CoreMetrics, Levels, count_refusal},
+    passwords::{Checkers, KnownPasswords},
     pool::Pool,
     snapshot::{Held, Published},
     tokens::KnownTokens,
@@ -64,6 +65,7 @@ pub(super) struct Core {
     /// The limits of the keys that come here.
     pub(super) key_limits: KeyLimits,
     pub(super) known_tokens: KnownTokens,
+    pub(super) known_passwords: KnownPasswords,
     pub(super) via: Arc<Via>,
     /// Where outcomes go, if they are recorded.
     pub(super) writer: Option<RefCell<Writer>>,
@@ -73,6 +75,8 @@ pub(super) struct Core {
     pub(super) shelf: Arc<Shelf>,
     /// Who judges bodies, for all cores together.
     pub(super) judges: Arc<Judges>,
+    /// And who verifies passwords.
+    pub(super) checkers: Arc<Checkers>,
     crowd: Arc<Crowd>,
     connections_max: usize,
     published: Published,
@@ -100,6 +104,7 @@ pub(super) struct Parts {
     pub(super) crowd: Arc<Crowd>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) judges: Arc<Judges>,
+    pub(super) checkers: Arc<Checkers>,
     pub(super) connections_max: usize,
 }
 
@@ -114,11 +119,13 @@ impl Core {
             encoders: Encoders::default(),
             key_limits: KeyLimits::default(),
             known_tokens: KnownTokens::default(),
+            known_passwords: KnownPasswords::new(),
             via: parts.via,
             writer: parts.writer.map(RefCell::new),
             address_key: parts.address_key,
             shelf: parts.shelf,
             judges: parts.judges,
+            checkers: parts.checkers,
             crowd: parts.crowd,
             connections_max: parts.connections_max,
             version: Cell::new(parts.published.version()),
@@ -177,7 +184,16 @@ impl Core {
             }
         };
         drop(timeout_at(deadline, all_gone).await);
-        self.metrics.flush(self.connections(), self.pool.resting());
+        self.metrics.flush(&self.levels());
+    }
+
+    fn levels(&self) -> Levels {
+        Levels {
+            clients: self.connections(),
+            resting: self.pool.resting(),
+            held_bytes: self.shelf.bytes(),
+            budgets: self.snapshot.borrow().limiter.count(),
+        }
     }
 
     /// Returns the deadline of what comes after.
@@ -259,7 +275,7 @@ impl Core {
             let snapshot = self.snapshot(); // which lets go of an old one even when no request comes
             self.pool.sweep(&snapshot.guard);
             drop(snapshot);
-            self.metrics.flush(self.connections(), self.pool.resting());
+            self.metrics.flush(&self.levels());
         }
     }
 

@@ -1,9 +1,10 @@
 //! Where a credential stands in a request.
 
-use flexgate_schemas::key::secret;
+use flexgate_schemas::{key::secret, policy::CredentialKind};
 use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use super::{
+    basic,
     look::{Field, Look},
     signature,
 };
@@ -17,10 +18,25 @@ pub(super) enum Credential<'h> {
     Key(&'h [u8]),
     /// What a client says of its signature.
     Signature(&'h [u8]),
+    /// What may be a user name and a password.
+    Basic(&'h [u8]),
     /// What may be a token of a provider.
     Token(&'h str),
     /// More than one: whoever has added the other, it is not clear which of them is meant.
     Several,
+}
+
+impl Credential<'_> {
+    /// What a route may take or not, as far as it is clear.
+    pub(super) fn kind(&self) -> Option<CredentialKind> {
+        match self {
+            Self::None | Self::Several => None,
+            Self::Key(_) => Some(CredentialKind::ApiKey),
+            Self::Signature(_) => Some(CredentialKind::Signature),
+            Self::Basic(_) => Some(CredentialKind::Basic),
+            Self::Token(_) => Some(CredentialKind::Jwt),
+        }
+    }
 }
 
 /// What is looked for.
@@ -30,6 +46,8 @@ pub(super) struct Wanted<'s> {
     pub(super) field: &'s HeaderName,
     /// Whether somebody may vouch for clients with tokens. If not, those that are not ours are the upstream's.
     pub(super) tokens: bool,
+    /// Whether some keys have user names. If not, those are the upstream's.
+    pub(super) names: bool,
 }
 
 impl Wanted<'_> {
@@ -59,6 +77,9 @@ impl Wanted<'_> {
             let rest = rest.trim_ascii();
             if scheme.eq_ignore_ascii_case(b"bearer") {
                 return self.bearer(rest);
+            }
+            if self.names && scheme.eq_ignore_ascii_case(basic::SCHEME.as_bytes()) {
+                return Some(Credential::Basic(rest));
             }
             let is_signature = scheme.eq_ignore_ascii_case(signature::SCHEME.as_bytes());
             is_signature.then_some(Credential::Signature(rest))
@@ -92,6 +113,7 @@ mod tests {
     static WANTED: Wanted<'_> = Wanted {
         field: &FIELD,
         tokens: false,
+        names: false,
     };
     const WITH_TOKENS: Wanted<'_> = Wanted {
         tokens: true,

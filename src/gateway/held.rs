@@ -61,6 +61,11 @@ impl Shelf {
         })
     }
 
+    /// How many bytes are held.
+    pub(super) fn bytes(&self) -> usize {
+        HELD_BYTES_MAX - self.room.load(Ordering::Relaxed)
+    }
+
     fn place(self: &Arc<Self>) -> Place {
         Place {
             shelf: Arc::clone(self),
@@ -176,6 +181,7 @@ mod tests {
         assert!(!first.grow(1) && !second.grow(1));
         drop(first);
         assert!(second.grow(HELD_BYTES_MAX - 1) && !second.grow(1));
+        assert_eq!(shelf.bytes(), HELD_BYTES_MAX);
         drop(second);
         assert_eq!(shelf.room.load(Ordering::Relaxed), HELD_BYTES_MAX);
     }

@@ -111,6 +111,21 @@ pub(super) struct CoreMetrics {
     reused: Tallied,
     connections: Gauge,
     resting: Gauge,
+    held: Gauge,
+    budgets: Gauge,
+}
+
+/// How much there is now: of connections, those of one core, of the rest, what all cores have together.
+#[derive(Debug)]
+pub(super) struct Levels {
+    /// Connections of clients.
+    pub(super) clients: usize,
+    /// Connections to upstreams without a request.
+    pub(super) resting: usize,
+    /// Bytes of bodies that are held.
+    pub(super) held_bytes: usize,
+    /// Budgets of single keys and addresses.
+    pub(super) budgets: usize,
 }
 
 impl CoreMetrics {
@@ -127,6 +142,8 @@ impl CoreMetrics {
             reused: Tallied::new(counter!("flexgate_upstream_connections_reused_total")),
             connections: gauge!("flexgate_http_connections", "core" => core.clone()),
             resting: gauge!("flexgate_upstream_connections_idle", "core" => core),
+            held: gauge!("flexgate_http_held_bytes"),
+            budgets: gauge!("flexgate_rate_limit_budgets"),
         }
     }
 
@@ -178,17 +195,22 @@ impl CoreMetrics {
         self.opened.increment();
     }
 
-    /// Adds what was counted to the process' metrics, and says how many connections there are now: to clients, and
-    /// resting ones to upstreams.
-    pub(super) fn flush(&self, clients: usize, resting: usize) {
+    /// Adds what was counted to the process' metrics, and says how much there is now.
+    pub(super) fn flush(&self, now: &Levels) {
         let routes = self.routes.borrow();
         let requests = routes.iter().flatten().flat_map(|tally| &tally.requests);
         requests
             .chain(&self.limited)
             .chain([&self.opened, &self.reused])
             .for_each(Tallied::flush);
-        self.connections.set(as_gauge(clients));
-        self.resting.set(as_gauge(resting));
+        for (gauge, level) in [
+            (&self.connections, now.clients),
+            (&self.resting, now.resting),
+            (&self.held, now.held_bytes),
+            (&self.budgets, now.budgets),
+        ] {
+            gauge.set(as_gauge(level));
+        }
     }
 }
 
@@ -197,7 +219,7 @@ pub(super) fn count_refusal(code: &'static str) {
     counter!("flexgate_gateway_refusals_total", "code" => code).increment(1);
 }
 
-/// A number of connections, exactly: there are never 2^32.
+/// A number of what a process has, exactly: there are never 2^32 of it.
 fn as_gauge(number: usize) -> f64 {
     f64::from(u32::try_from(number).unwrap_or(u32::MAX))
 }

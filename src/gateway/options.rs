@@ -37,6 +37,8 @@ pub struct Options {
     pub client_connections_max: Option<NonZeroUsize>,
     /// Which name servers are asked, and no others; empty: those of `/etc/resolv.conf`. `/etc/hosts` comes first either way.
     pub name_servers: Vec<SocketAddr>,
+    /// How many passwords may wait to be verified, beside those that are. Full: further requests are refused with 503.
+    pub passwords_waiting_max: usize,
     /// Whose certificates upstreams may have.
     pub roots: Roots,
     /// Where it records what became of requests; nowhere without one. It needs a place for each of the threads.
@@ -58,6 +60,7 @@ impl Options {
             connections_max: const { NonZeroUsize::new(16_384).expect("not zero") }, // two descriptors each
             client_connections_max: None, // many clients may share an address, and here it is colleagues who share it
             name_servers: Vec::new(),
+            passwords_waiting_max: 64, // two seconds of them, on one thread
             roots: Roots::System,
             outbox: None,
             takes_over: false,

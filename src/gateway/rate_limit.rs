@@ -1,6 +1,6 @@
 //! Rate limits: whether there is room for a request in each limit that it is under.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use flexgate_schemas::{RateLimit, RateLimits, rate_limit::Per};
 use http::HeaderValue;
@@ -12,7 +12,7 @@ use super::{
     rate_fields::Told,
     refusal::Refusal,
 };
-use crate::limiter::{Budget, Limiter, Standing, Taken, Terms, Whom, period::Unit};
+use crate::limiter::{self, Budget, Limiter, Standing, Taken, Terms, Whom, period::Unit};
 
 /// The limits of a route or of the settings, ready to be asked.
 #[derive(Debug)]
@@ -32,7 +32,6 @@ pub(super) struct CompiledLimit {
     window: u64,
     /// The `detail` of its refusals.
     pub(super) message: Box<str>,
-    terms: Terms,
     budgets: Budgets,
 }
 
@@ -41,8 +40,8 @@ pub(super) struct CompiledLimit {
 enum Budgets {
     /// All of them.
     Common(Arc<Budget>),
-    /// Those of each of these, among the budgets with this name.
-    Each(Limiter, Box<str>, Per),
+    /// Those of each of these.
+    Each(Box<limiter::Budgets>, Per),
 }
 
 /// Why a request does not pass.
@@ -118,7 +117,7 @@ impl CompiledLimit {
         let budgets = if per == Per::default() {
             Budgets::Common(limiter.common(&place, terms))
         } else {
-            Budgets::Each(limiter.clone(), place.into(), per)
+            Budgets::Each(Box::new(limiter.each(&place, terms)), per)
         };
         let prefix = if limit.name.is_some() { "" } else { prefix };
         let spoken = || {
@@ -132,7 +131,6 @@ impl CompiledLimit {
             requests: limit.requests.get().into(),
             window: u64::from(limit.window.get()).div_ceil(1000),
             message: limit.message.clone().unwrap_or_else(|| spoken().into()),
-            terms,
             budgets,
         }
     }
@@ -147,25 +145,25 @@ impl CompiledLimit {
             key: true,
             address: false,
         };
+        let quota = limiter.each(&format!("key:{word}"), Terms::quota(max, unit));
         Self {
             name: format!("key-{word}").into(),
             requests: max,
             window: unit.seconds(),
             message: format!("The quota of this key, {max} requests in a {word}, is used up.").into(),
-            terms: Terms::quota(max, unit),
-            budgets: Budgets::Each(limiter.clone(), format!("key:{word}").into(), per),
+            budgets: Budgets::Each(Box::new(quota), per),
         }
     }
 
     /// The budget that a request counts in. A request without a key counts for its address where keys are told apart.
-    fn budget(&self, exchange: &Exchange, now: u64) -> Arc<Budget> {
+    fn budget(&self, exchange: &Exchange, now: u64) -> Cow<'_, Arc<Budget>> {
         match &self.budgets {
-            Budgets::Common(budget) => Arc::clone(budget),
-            Budgets::Each(limiter, name, per) => {
+            Budgets::Common(budget) => Cow::Borrowed(budget),
+            Budgets::Each(budgets, per) => {
                 let key = exchange.caller.get().filter(|_| per.key).map(Caller::name);
                 let by_address = per.address || key.is_none();
                 let address = by_address.then_some(exchange.client_address);
-                limiter.each(name, self.terms, Whom { key, address }, now)
+                Cow::Owned(budgets.of(Whom { key, address }, now))
             }
         }
     }
@@ -263,7 +261,7 @@ fn go_on(request: &Routed, now: u64, told: &mut Told) -> Step {
         let budget = limit.budget(exchange, now);
         let taken = budget.take(now, cost);
         if taken == Taken::Later {
-            return Step::Wait(budget);
+            return Step::Wait(budget.into_owned());
         }
         if let Some(refusal) = note(request, now, told, taken) {
             return Step::Refused(refusal);

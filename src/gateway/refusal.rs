@@ -57,6 +57,10 @@ pub(super) enum Refusal {
     Denied(Denied),
     /// This node has never had the keys that the token would be verified with.
     NoTokenKeys,
+    /// Whether its signature was used before cannot be found out.
+    ReplayUnknown,
+    /// Too many passwords wait to be verified.
+    PasswordsBusy,
     /// A limit has nothing left for it.
     LimitExceeded(Box<Exceeded>),
     /// A limit that must hold cannot be asked.
@@ -241,6 +245,20 @@ impl Refusal {
                 "Keys unavailable",
                 "The keys of the token's issuer are not available.",
                 "proxy_configuration_error",
+            ),
+            Self::ReplayUnknown => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "signature_check_unavailable",
+                "Signature check unavailable",
+                "Whether the signature was used before cannot be found out at present: sign again and try again.",
+                "proxy_internal_error",
+            ),
+            Self::PasswordsBusy => words(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "password_checks_busy",
+                "Too many passwords",
+                "More passwords are to be verified than this node has time for.",
+                "proxy_internal_error",
             ),
             Self::LimitExceeded(exceeded) => words(
                 StatusCode::TOO_MANY_REQUESTS,

@@ -25,6 +25,7 @@ use super::{
     ids::Ids,
     judges::Judges,
     metrics::CoreMetrics,
+    passwords::Checkers,
     tls::Tls,
     via::Via,
 };
@@ -41,6 +42,7 @@ pub(super) struct Seat {
     pub(super) crowd: Arc<Crowd>,
     pub(super) shelf: Arc<Shelf>,
     pub(super) judges: Arc<Judges>,
+    pub(super) checkers: Arc<Checkers>,
     pub(super) tls: Tls,
     pub(super) id_key: IdKey,
     pub(super) address_key: RandomState,
@@ -106,6 +108,7 @@ impl Seat {
             crowd: self.crowd,
             shelf: self.shelf,
             judges: self.judges,
+            checkers: self.checkers,
             connections_max: self
                 .options
                 .connections_max

@@ -1,6 +1,6 @@
 //! Signed requests: HMAC-SHA256 over what a request is and when it was sent, with a secret that never travels.
 //!
-//! What is signed is these lines, each ended by a line feed but the last:
+//! What is signed is these lines, with line feeds between them:
 //!
 //! ```text
 //! FlexGate-HMAC-SHA256
@@ -10,6 +10,7 @@
 //! <path, as it is sent>
 //! <query, as it is sent; empty without one>
 //! <SHA-256 of the body in base64>
+//! <nonce, as it is sent; no line without one>
 //! ```
 //!
 //! The body is verified as it passes (`request_body.rs`): its digest is known, and signed, before it comes.
@@ -17,7 +18,10 @@
 #[cfg(test)]
 mod tests;
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    hmac,
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use flexgate_schemas::{
     ApiKey, KeyId, Secret, Timestamp,
@@ -26,11 +30,14 @@ use flexgate_schemas::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::snapshot::Secrets;
+use crate::limiter::Mark;
 
 /// The scheme in `Authorization`, and the first line of what is signed.
 pub(super) const SCHEME: &str = "FlexGate-HMAC-SHA256";
 /// By how much the clock of a client may differ from ours, in seconds.
 const DRIFT_MAX: i64 = 300;
+/// The longest nonce, in bytes.
+const NONCE_MAX: usize = 64;
 /// The digest of no body.
 const NOTHING: Digest = [
     0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27,
@@ -45,7 +52,7 @@ pub(super) type Digest = [u8; 32];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SignatureFault {
     #[error(
-        "the signature is written as `FlexGate-HMAC-SHA256 key=<id>, timestamp=<seconds since 1970>, signature=<base64>`"
+        "the signature is written as `FlexGate-HMAC-SHA256 key=<id>, timestamp=<seconds since 1970>, signature=<base64>`, perhaps with a `nonce` of up to 64 letters, digits, `-` and `_`"
     )]
     Malformed,
     #[error("the timestamp of the signature is more than five minutes from now")]
@@ -65,6 +72,8 @@ pub(super) struct Claimed {
     /// As it is written: that is what is signed.
     timestamp: Box<str>,
     at: i64,
+    /// What tells apart requests that are the same in all else, if the client says something.
+    nonce: Option<Box<str>>,
     signature: Vec<u8>,
 }
 
@@ -73,7 +82,7 @@ impl Claimed {
     pub(super) fn read(text: &[u8]) -> Result<Self, SignatureFault> {
         let malformed = SignatureFault::Malformed;
         let text = str::from_utf8(text).map_err(|_| malformed)?;
-        let (mut key, mut timestamp, mut signature) = (None, None, None);
+        let (mut key, mut timestamp, mut nonce, mut signature) = (None, None, None, None);
         for parameter in text.split(',') {
             let (name, value) = parameter.trim().split_once('=').ok_or(malformed)?;
             let value = match value.strip_prefix('"') {
@@ -83,6 +92,7 @@ impl Claimed {
             let place = match name {
                 "key" => &mut key,
                 "timestamp" => &mut timestamp,
+                "nonce" => &mut nonce,
                 "signature" => &mut signature,
                 _ => return Err(malformed),
             };
@@ -93,12 +103,18 @@ impl Claimed {
         let (Some(key), Some(timestamp), Some(signature)) = (key, timestamp, signature) else {
             return Err(malformed);
         };
+        let is_nonce = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if nonce.is_some_and(|nonce| !(1..=NONCE_MAX).contains(&nonce.len()) || !nonce.bytes().all(is_nonce))
+        {
+            return Err(malformed);
+        }
         let is_number = timestamp.bytes().all(|byte| byte.is_ascii_digit());
         let at = timestamp.parse().ok().filter(|_| is_number);
         Ok(Self {
             key: key.parse().map_err(|_| malformed)?,
             timestamp: timestamp.into(),
             at: at.ok_or(malformed)?,
+            nonce: nonce.map(Box::from),
             signature: STANDARD.decode(signature).map_err(|_| malformed)?,
         })
     }
@@ -107,6 +123,16 @@ impl Claimed {
     pub(super) fn check_time(&self, now: i64) -> Result<(), SignatureFault> {
         let is_near = self.at.abs_diff(now) <= DRIFT_MAX.unsigned_abs();
         is_near.then_some(()).ok_or(SignatureFault::Time)
+    }
+
+    /// What it is known by when it comes again, and until when it could. Only what is genuine is worth to be remembered.
+    pub(super) fn mark(&self) -> Mark {
+        let hash = digest(&SHA256, &self.signature);
+        let id = hash.as_ref().first_chunk().map(|half| u128::from_be_bytes(*half));
+        Mark {
+            id: id.unwrap_or_default(), // a hash has twice as many bytes
+            until: u64::try_from(self.at + DRIFT_MAX).unwrap_or_default(),
+        }
     }
 }
 
@@ -177,7 +203,7 @@ impl Signer {
             .iter()
             .filter(|(_, until)| until.is_none_or(|until| at < until.as_millis()));
         let mut genuine = valid.filter(|(key, _)| {
-            let message = message(&claimed.timestamp, signed, digest);
+            let message = message(claimed, signed, digest);
             hmac::verify(key, message.as_bytes(), &claimed.signature).is_ok() // in constant time
         });
         genuine.next().is_some()
@@ -185,7 +211,7 @@ impl Signer {
 }
 
 /// No part can have a line feed in it, so that no two requests are the same text.
-fn message(timestamp: &str, signed: Signed<'_>, digest: &Digest) -> String {
+fn message(claimed: &Claimed, signed: Signed<'_>, digest: &Digest) -> String {
     let Signed {
         method,
         host,
@@ -193,5 +219,10 @@ fn message(timestamp: &str, signed: Signed<'_>, digest: &Digest) -> String {
         query,
     } = signed;
     let digest = STANDARD.encode(digest);
-    [SCHEME, timestamp, method, host, path, query, &digest].join("\n")
+    let lines = [SCHEME, &claimed.timestamp, method, host, path, query, &digest];
+    let mut text = lines.join("\n");
+    if let Some(nonce) = &claimed.nonce {
+        text.extend(["\n", nonce]);
+    }
+    text
 }

@@ -29,7 +29,7 @@ use super::{
     tokens::{FETCH_PAUSE, FetchDesk, Tokens},
 };
 use crate::{
-    domain::{Changed, ConfigState, Keys},
+    domain::{Changed, ConfigState, Keys, Usernames},
     egress::Guard,
     limiter::Limiter,
     routing::Table,
@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub(super) certificates: Certificates,
     /// What keys sign with, as far as they do.
     pub(super) signers: im::HashMap<KeyId, Arc<Signer>>,
+    /// Whose keys user names stand for.
+    pub(super) usernames: Usernames,
     /// What tokens are checked by. The same one as before, by its address, as long as nothing about that has changed.
     pub(super) tokens: Arc<Tokens>,
     /// Where requests may go. The same one as before, by its address, as long as nothing about that has changed.
@@ -119,6 +121,7 @@ impl Published {
                 keys: Keys::new(),
                 signers: im::HashMap::new(),
                 certificates: Certificates::default(),
+                usernames: Usernames::default(),
                 tokens: Arc::default(),
                 guard: Arc::default(),
                 access: None,
@@ -176,6 +179,7 @@ impl Published {
             keys: state.keys().clone(),
             signers: im::HashMap::new(),
             certificates: Certificates::default(),
+            usernames: state.usernames().clone(),
             tokens: self.tokens(&state.settings().value, &before, &workshop.secrets),
             guard: Arc::clone(state.guard()),
             access: CompiledAccess::compile(&state.settings().value.access),

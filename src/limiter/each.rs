@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, DefaultHasher, Hasher as _, RandomState},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -42,12 +42,25 @@ struct Shard {
     hand: VecDeque<Who>,
 }
 
-/// Who is limited by what.
-#[derive(Debug, Clone, Copy, Hash)]
-pub(super) struct Owner<'a> {
-    pub(super) limit: &'a str,
-    pub(super) key: Option<&'a str>,
-    pub(super) network: Option<u128>,
+/// What all budgets of a limit have in common, hashed so far.
+#[derive(Debug, Clone)]
+pub(super) struct Limit([DefaultHasher; 2]);
+
+impl Limit {
+    /// Those of a key, of a network, or of one in the other.
+    fn who(&self, key: Option<&str>, network: Option<u128>) -> Who {
+        // Of a fixed length, so that nothing that follows can be taken for a part of it.
+        let mut fixed = [0; 17];
+        fixed[..16].copy_from_slice(&network.unwrap_or_default().to_be_bytes());
+        fixed[16] = u8::from(key.is_some()) << 1 | u8::from(network.is_some());
+        let [high, low] = [0, 1].map(|half| {
+            let mut hasher = self.0[half].clone();
+            hasher.write(&fixed);
+            hasher.write(key.unwrap_or_default().as_bytes());
+            u128::from(hasher.finish())
+        });
+        high << 64 | low
+    }
 }
 
 impl Each {
@@ -61,11 +74,27 @@ impl Each {
         }
     }
 
+    /// Those of a limit that is called this.
+    pub(super) fn limit(&self, name: &str) -> Limit {
+        let hashed = |half: usize| {
+            let mut hasher = self.keys[half].build_hasher();
+            hasher.write(name.as_bytes());
+            hasher.write_u8(0xff); // which is in no text
+            hasher
+        };
+        Limit([0, 1].map(hashed))
+    }
+
     /// Somebody's budget, made now if there is none.
-    pub(super) fn of(&self, owner: Owner<'_>, now: u64, make: impl FnOnce() -> Budget) -> Arc<Budget> {
-        let [high, low] = [0, 1].map(|half| u128::from(self.keys[half].hash_one(owner)));
-        let who = high << 64 | low;
-        let place = usize::try_from(low % SHARDS as u128).unwrap_or_default();
+    pub(super) fn of(
+        &self,
+        limit: &Limit,
+        (key, network): (Option<&str>, Option<u128>),
+        now: u64,
+        make: impl FnOnce() -> Budget,
+    ) -> Arc<Budget> {
+        let who = limit.who(key, network);
+        let place = usize::try_from(who % SHARDS as u128).unwrap_or_default();
         let mut shard = self.shards[place].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(budget) = shard.budgets.get(&who) {
             return Arc::clone(budget);
@@ -155,12 +184,31 @@ mod tests {
     }
 
     fn address(each: &Each, number: u128, now: u64) -> Arc<Budget> {
-        let owner = Owner {
-            limit: "a",
-            key: None,
-            network: Some(number),
-        };
-        each.of(owner, now, || Budget::alone("a".into(), terms(), 0))
+        each.of(&each.limit("a"), (None, Some(number)), now, || {
+            Budget::alone("a".into(), terms(), 0)
+        })
+    }
+
+    #[test]
+    fn whoever_differs_in_anything_has_another_budget() {
+        let each = Each::new(10_000);
+        let limits = ["a", "ab"].map(|name| each.limit(name));
+        let owners = [
+            (None, None),
+            (Some(""), None),
+            (Some("b"), None),
+            (None, Some(0)),
+            (None, Some(1)),
+            (Some("b"), Some(1)),
+        ];
+        for limit in &limits {
+            for owner in owners {
+                let made = || Budget::alone("a".into(), terms(), 0);
+                let taken = each.of(limit, owner, 1, made).take(1, 1);
+                assert!(matches!(taken, Taken::Yes(_)), "{owner:?}");
+            }
+        }
+        assert_eq!(each.count(), limits.len() * owners.len());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::{
     Budget, Link,
     budget::Purse,
     desk::Reply,
+    once::Remember,
     wish::{Ask, Wish},
 };
 use crate::drain::Tasks;
@@ -58,6 +59,7 @@ pub struct Lender {
     client: Client,
     link: Arc<Link>,
     wishes: mpsc::Receiver<Wish>,
+    marks: mpsc::Receiver<Remember>,
     /// Budgets of which something is leased, or was until a moment ago.
     active: Vec<Arc<Budget>>,
     /// Since when Redis remembers, as it said last.
@@ -74,11 +76,16 @@ pub struct Lender {
 }
 
 impl Lender {
-    pub(super) fn new(url: &str, link: Arc<Link>, wishes: mpsc::Receiver<Wish>) -> Result<Self, LenderError> {
+    pub(super) fn new(
+        url: &str,
+        link: Arc<Link>,
+        (wishes, marks): (mpsc::Receiver<Wish>, mpsc::Receiver<Remember>),
+    ) -> Result<Self, LenderError> {
         Ok(Self {
             client: Client::open(url).map_err(|_| LenderError::Url)?,
             link,
             wishes,
+            marks,
             active: Vec::new(),
             marker: String::new(),
             has_met: false,
@@ -198,6 +205,7 @@ impl Lender {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut wishes = Vec::with_capacity(BATCH);
+        let mut marks = Vec::with_capacity(BATCH);
         loop {
             tokio::select! {
                 () = tasks.stopping() => {
@@ -211,6 +219,13 @@ impl Lender {
                     let asked = self.now();
                     let asks = wishes.drain(..).map(|wish| Ask::of(wish, asked)).collect();
                     self.call(&mut connection, asks).await?;
+                }
+                count = self.marks.recv_many(&mut marks, BATCH) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    self.called = self.now();
+                    remember(&mut connection, marks.drain(..)).await?;
                 }
                 _ = ticks.tick() => {
                     let now = self.now();
@@ -309,6 +324,9 @@ impl Lender {
         while let Ok(wish) = self.wishes.try_recv() {
             drop(Ask::of(wish, self.now())); // which tells them
         }
+        while let Ok(mark) = self.marks.try_recv() {
+            drop(mark); // which does, too
+        }
     }
 
     fn keep_house(&mut self) {
@@ -323,6 +341,35 @@ impl Lender {
         self.fallbacks
             .absolute(self.link.fallbacks.load(Ordering::Relaxed));
     }
+}
+
+/// Has Redis remember, in one round trip, and tells whether it did not yet.
+async fn remember(
+    connection: &mut MultiplexedConnection,
+    marks: impl ExactSizeIterator<Item = Remember>,
+) -> Result<(), RedisError> {
+    let mut pipeline = Pipeline::with_capacity(marks.len());
+    pipeline.ignore_errors();
+    let mut waiting = Vec::with_capacity(marks.len());
+    for Remember { name, keep, tell } in marks {
+        pipeline
+            .cmd("SET")
+            .arg(&*name)
+            .arg("")
+            .arg("NX")
+            .arg("PX")
+            .arg(keep);
+        waiting.push(tell);
+    }
+    let replies: Vec<Result<Option<String>, RedisError>> = pipeline.query_async(connection).await?;
+    let mut failed = None;
+    for (tell, reply) in waiting.into_iter().zip(replies) {
+        match reply {
+            Ok(done) => drop(tell.send(done.is_some())), // unless the client has gone
+            Err(error) => failed = Some(error),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// What went wrong, without what a client says of an address: that may have a password in it.

@@ -44,7 +44,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Every metric there is. Its name ends in its unit.
-const DESCRIBED: [(Kind, &str, Unit, &str); 33] = [
+const DESCRIBED: [(Kind, &str, Unit, &str); 35] = [
     (
         Gauge,
         "flexgate_build_info",
@@ -158,6 +158,18 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 33] = [
         "flexgate_rate_limit_redis_failures_total",
         Unit::Count,
         "How often Redis was lost",
+    ),
+    (
+        Gauge,
+        "flexgate_rate_limit_budgets",
+        Unit::Count,
+        "Budgets of single keys and addresses that this node keeps",
+    ),
+    (
+        Gauge,
+        "flexgate_http_held_bytes",
+        Unit::Bytes,
+        "Bytes of request bodies that are held until all of them have been seen",
     ),
     (
         Gauge,

@@ -43,6 +43,7 @@ mod health;
 mod keys;
 mod nodes;
 mod outages;
+mod passwords;
 mod repetitions;
 mod routes;
 mod settings;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, process::Command, time::Duration};
 
 use flexgate::config::{Config, ConfigError, Layer, LogFormat, Purpose, Role, Roles, Sources, file::Loaded};
-use flexgate_schemas::{Millis, UpstreamRef, key::SecretHash, matchers::Wanted, policy::Auth};
+use flexgate_schemas::{Millis, UpstreamRef, key::SecretHash, matchers::Wanted, policy::AuthMode};
 
 fn environment<const N: usize>(variables: [(&str, &str); N]) -> Sources {
     Sources::of([Layer::variables(variables)])
@@ -190,7 +190,7 @@ fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
         loaded
             .routes
             .iter()
-            .all(|route| route.auth == Auth::Required && route.rate_limit.is_some())
+            .all(|route| route.auth.mode == AuthMode::Required && route.rate_limit.is_some())
     );
     assert_eq!(loaded.settings.limits.max_body_size.unwrap().get(), 10 << 20);
     assert_eq!(loaded.settings.auth.header(), "x-api-key");
@@ -293,8 +293,9 @@ fn a_file_says_where_requests_may_go() {
 #[test]
 fn a_file_says_who_has_a_key() {
     let hash = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7"; // of hunter2
+    let password = "$argon2id$v=19$m=64,t=2,p=4$c29tZXNhbHQ$sBKCnBWeQiQoj8VxXqmHq5WdmO/IsfgrgyK3uNhymP4";
     let text = format!(
-        "security:\n  auth:\n    type: apiKey\n    header: X-Client-Key\n    keys:\n    - key: {hash}\n      name: app\n      scopes: {{routes: [orders]}}\n    - key: ${{TOKEN_HASH}}\n"
+        "security:\n  auth:\n    type: apiKey\n    header: X-Client-Key\n    keys:\n    - key: {hash}\n      name: app\n      scopes: {{routes: [orders]}}\n    - key: ${{TOKEN_HASH}}\n      basic:\n        username: printer\n        passwordHash: {password}\n"
     );
     let variables = [("TOKEN_HASH".to_owned(), "a".repeat(64))].into();
     let loaded = Loaded::parse("proxy.yml", &text, &variables).unwrap();
@@ -303,7 +304,14 @@ fn a_file_says_who_has_a_key() {
     let terms = loaded.keys[0].terms();
     assert_eq!((terms.name.as_str(), terms.scopes.routes.len()), ("app", 1));
     assert_eq!(loaded.keys[1].terms().name.as_str(), loaded.keys[1].id().as_str());
-    assert!(!loaded.source.text.contains(hash), "{}", loaded.source.text);
+    let basic = loaded.keys[1].basic.as_ref().unwrap();
+    assert_eq!(
+        (basic.username.as_str(), basic.password_hash.expose()),
+        ("printer", password)
+    );
+    for secret in [hash, password] {
+        assert!(!loaded.source.text.contains(secret), "{}", loaded.source.text);
+    }
     assert!(loaded.warnings.is_empty());
 }
 

@@ -179,12 +179,10 @@ async fn a_pipeline_checks_compares_and_applies_and_hears_of_drift_by_exit_codes
     let program = settings.start();
     settings.api().await;
     let work = tempfile::tempdir().unwrap();
-    let binary = Path::new(env!("CARGO_BIN_EXE_flexgate")).parent().unwrap();
-    let path = std::env::var("PATH").unwrap();
     let done = tokio::process::Command::new("bash")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/files/gitops.sh"))
         .current_dir(work.path())
-        .env("PATH", format!("{}:{path}", binary.display()))
+        .env("FLEXGATE", env!("CARGO_BIN_EXE_flexgate"))
         .env("FLEXGATE_ADMIN_ADDR", settings.admin.to_string())
         .env("FLEXGATE_ADMIN_TOKEN", TOKEN)
         .kill_on_drop(true)

@@ -3,6 +3,7 @@
 mod access;
 mod answers;
 mod bare;
+mod basic;
 mod bodies;
 mod changes;
 mod compression;
@@ -15,14 +16,14 @@ mod expressions;
 mod fields;
 mod framing;
 mod http2;
-mod keys;
+pub(crate) mod keys;
 mod limits;
 mod lines;
 mod names;
 mod rate_limits;
 mod recording;
 mod resolution;
-mod signatures;
+pub(crate) mod signatures;
 mod tls;
 mod tokens;
 mod tunnels;
@@ -147,7 +148,7 @@ impl Node {
     }
 
     /// One request over a connection of its own.
-    async fn ask(&self, request: &str) -> Message {
+    pub(crate) async fn ask(&self, request: &str) -> Message {
         self.client().await.ask(request).await
     }
 }
@@ -178,7 +179,7 @@ pub(crate) fn settings(json: &str) -> Event {
 
 /// Checks everything that every refusal has.
 #[track_caller]
-fn assert_refused(response: &Message, status: u16, code: &str, proxy_status: &str) {
+pub(crate) fn assert_refused(response: &Message, status: u16, code: &str, proxy_status: &str) {
     assert_eq!(response.status(), status, "{}", response.text());
     assert_eq!(response.header("content-type"), Some("application/problem+json"));
     let wanted = format!("flexgate; error={proxy_status}");

@@ -1,10 +1,13 @@
 //! Rate limits that several nodes share through a real Redis or Valkey: what passes is recorded by those who send it, and
 //! every span of time is looked at.
 
+mod encrypted;
 mod load;
 mod outages;
+mod replays;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
@@ -16,12 +19,13 @@ use flexgate::{
     limiter::Limiter,
 };
 use flexgate_schemas::Event;
+use serde_json::json;
 use tempfile::TempDir;
 
 use self::load::Load;
 use crate::{
     fixtures::{LOOK_AGAIN, PATIENCE, binaries, installed, prefix},
-    gateway::{Node, options, route_with},
+    gateway::{Node, keys::Key, options, route_with},
     upstream::Upstream,
 };
 
@@ -64,12 +68,17 @@ struct Cluster {
 impl Cluster {
     /// So many nodes that serve these events, connected to Redis.
     async fn start(count: usize, redis: &Redis, events: &[Event]) -> Self {
-        let (prefix, tasks) = (prefix(), Tasks::new());
+        Self::start_with(count, redis, &prefix(), events).await
+    }
+
+    /// The same, for nodes that may have been there before.
+    async fn start_with(count: usize, redis: &Redis, prefix: &str, events: &[Event]) -> Self {
+        let tasks = Tasks::new();
         let (mut nodes, mut limiters) = (Vec::new(), Vec::new());
         for number in 0..count {
             let alive = Arc::new(AtomicUsize::new(count));
             let name = format!("node-{number}");
-            let (limiter, lender) = Limiter::shared(redis.server.url(), &prefix, &name, alive).unwrap();
+            let (limiter, lender) = Limiter::shared(redis.server.url(), prefix, &name, alive).unwrap();
             tasks.spawn(lender.run(tasks.clone()));
             nodes.push(Node::limited_by(options(), &limiter, events));
             limiters.push(limiter);
@@ -177,6 +186,27 @@ async fn a_strict_limit_is_asked_about_each_request() {
         );
     }
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_quota_holds_over_all_nodes_together_and_over_their_restart() {
+    let redis = Redis::valkey().await;
+    let backend = Upstream::replying(200).start().await;
+    let key = Key::new(1).with(json!({ "quotas": { "month": 7 } }));
+    let open = route_with("r", "/r", &backend.url(), r#""auth":"required""#);
+    let events = [open, key.created()];
+    let (mut passed, mut seen) = (0, BTreeSet::new());
+    let prefix = prefix();
+    for _start in 0..2 {
+        let cluster = Cluster::start_with(3, &redis, &prefix, &events).await;
+        for node in cluster.nodes.iter().cycle().take(12) {
+            let response = node.client().await.get("/r", &key.line()).await;
+            passed += u32::from(response.status() == 200);
+            seen.insert(response.status());
+        }
+        cluster.stop().await;
+    }
+    assert_eq!((passed, seen.into_iter().collect()), (7, vec![200, 429]));
 }
 
 #[tokio::test]

@@ -239,6 +239,7 @@ fn metric_names_say_whose_they_are_and_in_which_unit() {
         "_generation",
         "_frozen",
         "_outcomes",
+        "_budgets",
     ];
     for (path, text) in sources("src") {
         for call in ["counter!(\"", "gauge!(\"", "histogram!(\""] {

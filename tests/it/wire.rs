@@ -13,7 +13,7 @@ pub(crate) struct Message {
     /// The request line or the status line.
     pub(crate) start: String,
     /// Names in lower case, in the order they came.
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<(String, String)>,
 }

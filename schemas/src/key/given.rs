@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CERTIFICATES_MAX, CertificateName, KeyTerms, NETWORKS_MAX, Quotas, Scopes, SecretHash};
+use super::{Basic, CERTIFICATES_MAX, CertificateName, KeyTerms, NETWORKS_MAX, Quotas, Scopes, SecretHash};
 use crate::{KeyId, RateLimits, Timestamp, recording::is_default, route::Name, settings::networks};
 
 /// A key by the hash of its secret, from which its id follows.
@@ -39,6 +39,9 @@ pub struct GivenKey {
     /// How many in a day and a month.
     #[serde(default, skip_serializing_if = "is_default")]
     pub quotas: Quotas,
+    /// Its user name and the hash of its password, in the place of those that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic: Option<Basic>,
 }
 
 impl GivenKey {

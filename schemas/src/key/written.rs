@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ApiKey, CERTIFICATES_MAX, CertificateName, KeyId, NETWORKS_MAX, PREVIOUS_MAX, Particulars, Previous,
-    Quotas, Scopes, SecretHash, Signing,
+    ApiKey, Basic, CERTIFICATES_MAX, CertificateName, KeyId, NETWORKS_MAX, PREVIOUS_MAX, Particulars,
+    Previous, Quotas, Scopes, SecretHash, Signing,
 };
 use crate::{RateLimits, Timestamp, recording::is_default, route::Name, settings::networks};
 
@@ -56,6 +56,9 @@ pub(super) struct Written {
     /// What it signs requests with, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signing: Option<Box<Signing>>,
+    /// Its user name and password, if it has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basic: Option<Box<Basic>>,
 }
 
 impl From<Written> for ApiKey {
@@ -71,6 +74,7 @@ impl From<Written> for ApiKey {
             rate_limit: written.rate_limit,
             quotas: written.quotas,
             signing: written.signing,
+            basic: written.basic,
         };
         Self {
             id: written.id,
@@ -100,6 +104,7 @@ impl From<ApiKey> for Written {
             rate_limit: own.rate_limit,
             quotas: own.quotas,
             signing: own.signing,
+            basic: own.basic,
         }
     }
 }

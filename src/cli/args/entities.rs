@@ -128,7 +128,13 @@ pub(in crate::cli) enum KeyVerb {
     /// Show one key; never its secret
     Get { id: String },
     /// Create a key, and show its secret once
-    Create(KeyChange),
+    Create {
+        #[command(flatten)]
+        change: KeyChange,
+        /// A user name that stands for it, too; the password is read from standard input
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+    },
     /// Change some of what a key opens
     Update {
         id: String,
@@ -155,6 +161,21 @@ pub(in crate::cli) enum KeyVerb {
     },
     /// Let a key sign nothing any more
     Unsign {
+        id: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Give a key a user name and a password, which is read from standard input
+    Password {
+        id: String,
+        /// The user name; without it the one that it has
+        #[arg(long, value_name = "NAME")]
+        username: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Take its user name and password from a key
+    NoPassword {
         id: String,
         #[command(flatten)]
         how: How,

@@ -121,7 +121,7 @@ pub(super) fn settings(file: &Node) -> Node {
     if let Some((key, auth)) = part(
         file,
         &["security", "auth"],
-        &["header", "forwardCredential", "jwt"],
+        &["header", "forwardCredential", "jwt", "onRedisFailure"],
     ) {
         settings.put(key, auth);
     }

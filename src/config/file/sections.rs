@@ -105,6 +105,7 @@ pub(super) struct ApiKeys {
     header: Option<IgnoredAny>,
     forward_credential: Option<IgnoredAny>,
     jwt: Option<IgnoredAny>,
+    on_redis_failure: Option<IgnoredAny>,
     keys: Option<IgnoredAny>,
 }
 

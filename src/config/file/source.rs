@@ -53,19 +53,25 @@ impl fmt::Debug for FileSource {
 /// What tells one version of a file from another: where its content lies, how long it is, and when it was written. Nothing
 /// when there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Mark(Option<(u64, u64, u64, (i64, i64), (i64, i64))>);
+pub struct Mark(Option<Found>);
+
+/// What the folder says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Found {
+    place: (u64, u64),
+    bytes: u64,
+    written: (i64, i64),
+    changed: (i64, i64),
+}
 
 impl Mark {
     /// Of the file at a path, links followed. Blocks on the disk.
     pub fn of(path: &Path) -> Self {
-        Self(std::fs::metadata(path).ok().map(|about| {
-            (
-                about.dev(),
-                about.ino(),
-                about.size(),
-                (about.mtime(), about.mtime_nsec()),
-                (about.ctime(), about.ctime_nsec()),
-            )
+        Self(std::fs::metadata(path).ok().map(|about| Found {
+            place: (about.dev(), about.ino()),
+            bytes: about.size(),
+            written: (about.mtime(), about.mtime_nsec()),
+            changed: (about.ctime(), about.ctime_nsec()),
         }))
     }
 }

@@ -50,8 +50,9 @@ struct Own<E: Managed> {
 
 impl<E: Managed> Own<E> {
     fn of(state: &ConfigState, owned: &Owned<E>) -> Self {
-        let is_so = E::entry(state, owned.said.id())
-            .is_some_and(|now| std::ptr::eq(now.value, &*owned.said) || *now.value == *owned.said);
+        let is_so = E::entry(state, owned.said.id()).is_some_and(|now| {
+            std::ptr::eq(now.value, Arc::as_ptr(&owned.said)) || *now.value == *owned.said
+        });
         Self {
             by: FileName::clone(&owned.by),
             as_it_is: is_so.then(|| owned.said.id().clone()),

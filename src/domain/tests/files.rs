@@ -253,6 +253,7 @@ fn a_key_that_got_another_secret_has_not_drifted() {
         keys: vec![crate::domain::KnownKey {
             sha256,
             terms: terms(name),
+            basic: None,
         }],
         ..file("proxy.yml", [])
     };

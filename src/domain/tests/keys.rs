@@ -1,7 +1,7 @@
 use flexgate_schemas::{
     ApiKey, KeyId,
     event::Entity,
-    key::{KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
+    key::{Basic, KeyTerms, NETWORKS_MAX, PREVIOUS_MAX, SCOPED_ROUTES_MAX, SecretHash},
 };
 use serde_json::json;
 
@@ -25,6 +25,7 @@ fn creation(fields: Value) -> Command {
         id: id(),
         sha256: secret(0),
         terms: terms(fields),
+        basic: None,
     }
 }
 
@@ -198,6 +199,7 @@ fn a_key_that_is_known_elsewhere_is_as_it_is_written_and_keeps_what_it_got_since
         keys: vec![KnownKey {
             sha256: secret(7),
             terms: terms(json!({ "name": name })),
+            basic: None,
         }],
     };
     let id = secret(7).derived_id();
@@ -214,6 +216,73 @@ fn a_key_that_is_known_elsewhere_is_as_it_is_written_and_keeps_what_it_got_since
         panic!("{decision:?}")
     };
     assert_eq!((key.id, key.sha256, key.name.as_str()), (id, secret(8), "other"));
+}
+
+fn basic(username: &str) -> Basic {
+    let hash = "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA";
+    serde_json::from_value(json!({ "username": username, "passwordHash": hash })).unwrap()
+}
+
+#[test]
+fn a_user_name_is_that_of_one_key() {
+    let other = secret(7).derived_id();
+    let second = |name: &str| Command::CreateKey {
+        id: other,
+        sha256: secret(7),
+        terms: terms(json!({})),
+        basic: Some(basic(name)),
+    };
+    let set = |name: Option<&str>| Command::SetBasic {
+        id: id(),
+        basic: name.map(basic),
+    };
+    let state = given([creation(json!({})), set(Some("ada"))]);
+    let ada = "ada".parse().unwrap();
+    assert_eq!(state.usernames().owner(&ada), Some(id()));
+    let taken = Refusal::UsernameTaken {
+        username: ada.clone(),
+        key: id(),
+    };
+    assert_eq!(when(&state, second("ada")), Err(taken.clone()));
+    assert_eq!(taken.pointer(), Some("/basic/username"));
+    assert!(when(&state, second("eve")).is_ok());
+
+    // It stays with a key that is revoked, and is free when that is deleted, or has another one.
+    let revoked = Command::RevokeKey {
+        id: id(),
+        at: stamp(3).at,
+    };
+    let still = given([creation(json!({})), set(Some("ada")), revoked]);
+    assert_eq!(when(&still, second("ada")), Err(taken));
+    assert_eq!(when(&still, set(Some("eve"))), Err(Refusal::KeyRevoked(id())));
+    for command in [Command::DeleteKey(id()), set(None), set(Some("eve"))] {
+        let freed = given([creation(json!({})), set(Some("ada")), command, second("ada")]);
+        assert_eq!(freed.usernames().owner(&ada), Some(other));
+    }
+}
+
+#[test]
+fn names_are_exchanged_in_one_step_and_a_file_says_the_password() {
+    let known = |number, name: &str| KnownKey {
+        sha256: secret(number),
+        terms: terms(json!({})),
+        basic: Some(basic(name)),
+    };
+    let apply = |keys| Command::Apply {
+        upstreams: vec![],
+        routes: vec![],
+        settings: None,
+        keys,
+    };
+    let state = given([
+        apply(vec![known(1, "ada"), known(2, "eve")]),
+        apply(vec![known(1, "eve"), known(2, "ada")]),
+    ]);
+    let owner = |name: &str| state.usernames().owner(&name.parse().unwrap());
+    assert_eq!(owner("ada"), Some(secret(2).derived_id()));
+    assert_eq!(owner("eve"), Some(secret(1).derived_id()));
+    let refused = when(&state, apply(vec![known(3, "ada")])).unwrap_err();
+    assert_eq!(refused.code(), "username_taken");
 }
 
 #[test]

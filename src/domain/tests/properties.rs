@@ -2,7 +2,7 @@ use flexgate_schemas::{
     ApiKey, Event, FileDigest, KeyId, RouteId, Settings, UpstreamId,
     event::{KeyDeleted, RouteDeleted, UpstreamDeleted},
     file::{Entities, FileApplied},
-    key::{KeyTerms, SecretHash},
+    key::{Basic, KeyTerms, SecretHash},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -49,12 +49,22 @@ fn terms() -> impl Strategy<Value = KeyTerms> {
         })
 }
 
+/// Few enough names that keys want the same.
+fn basic() -> impl Strategy<Value = Option<Basic>> {
+    prop::option::of((0..2, "[AEIM]").prop_map(|(name, salt)| {
+        let hash = format!("$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbH{salt}$AAAAAAAAAAAAAAAAAAAAAA");
+        let salted = json!({ "username": format!("n{name}"), "passwordHash": hash });
+        serde_json::from_value(salted).unwrap()
+    }))
+}
+
 fn any_key() -> impl Strategy<Value = ApiKey> {
-    (key_id(), hash(), terms()).prop_map(|(id, sha256, terms)| ApiKey::new(id, sha256, terms))
+    (key_id(), hash(), terms(), basic())
+        .prop_map(|(id, sha256, terms, basic)| ApiKey::new(id, sha256, terms).with_basic(basic))
 }
 
 fn known_key() -> impl Strategy<Value = KnownKey> {
-    (hash(), terms()).prop_map(|(sha256, terms)| KnownKey { sha256, terms })
+    (hash(), terms(), basic()).prop_map(|(sha256, terms, basic)| KnownKey { sha256, terms, basic })
 }
 
 fn at() -> impl Strategy<Value = Timestamp> {
@@ -64,7 +74,9 @@ fn at() -> impl Strategy<Value = Timestamp> {
 fn key_command() -> impl Strategy<Value = Command> {
     let patch = any::<bool>().prop_map(|enabled| json!({ "enabled": enabled, "networks": ["::1"] }));
     prop_oneof![
-        4 => (key_id(), hash(), terms()).prop_map(|(id, sha256, terms)| Command::CreateKey { id, sha256, terms }),
+        4 => (key_id(), hash(), terms(), basic())
+            .prop_map(|(id, sha256, terms, basic)| Command::CreateKey { id, sha256, terms, basic }),
+        2 => (key_id(), basic()).prop_map(|(id, basic)| Command::SetBasic { id, basic }),
         2 => (key_id(), terms()).prop_map(|(id, terms)| Command::PutKey { id, terms }),
         1 => (key_id(), patch).prop_map(|(id, patch)| Command::PatchKey { id, patch }),
         3 => (key_id(), hash(), at(), at())
@@ -197,7 +209,7 @@ proptest! {
     }
 
     #[test]
-    fn no_decision_leaves_a_route_without_its_upstream_or_with_a_double(commands in vec(command(), 1..40)) {
+    fn no_decision_leaves_a_route_without_its_upstream_or_anything_with_a_double(commands in vec(command(), 1..40)) {
         let mut state = ConfigState::default();
         for (revision, command) in (1..).zip(commands) {
             if let Ok(decision) = when(&state, command) {
@@ -212,6 +224,11 @@ proptest! {
             if let flexgate_schemas::UpstreamRef::Named(name) = &entry.value.upstream {
                 prop_assert!(state.upstream(name).is_some());
                 prop_assert!(state.routes_using(name).any(|id| *id == entry.value.id));
+            }
+        }
+        for entry in state.keys().values() {
+            if let Some(basic) = &entry.value.particulars().basic {
+                prop_assert!(state.usernames().owners(&basic.username).eq([entry.value.id]));
             }
         }
     }
@@ -251,6 +268,9 @@ proptest! {
         }
         for name in (0..4).map(|number| format!("u{number}").parse().unwrap()) {
             prop_assert!(state.routes_using(&name).eq(anew.routes_using(&name)));
+        }
+        for name in (0..2).map(|number| format!("n{number}").parse().unwrap()) {
+            prop_assert!(state.usernames().owners(&name).eq(anew.usernames().owners(&name)));
         }
         for entry in state.routes().values() {
             let double = |state: &ConfigState| state.duplicate_of(&entry.value).cloned();

@@ -82,7 +82,7 @@ impl Refusal {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         if let Self::Denied(denied) = self {
-            denied::challenge(headers, denied, &exchange.snapshot);
+            denied::challenge(headers, denied, exchange);
         }
         if let Self::MethodNotAllowed(methods) = self
             && let Ok(value) = HeaderValue::try_from(methods.to_string())

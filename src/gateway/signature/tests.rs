@@ -26,9 +26,20 @@ fn signer() -> Signer {
 
 fn authorization(signed: Signed<'_>, digest: &Digest) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-    let message = message(&NOW.to_string(), signed, digest);
+    let message = message(&claimed(None), signed, digest);
     let signature = STANDARD.encode(hmac::sign(&key, message.as_bytes()));
     format!("key={}, timestamp={NOW}, signature={signature}", id())
+}
+
+/// Says that it was now, with a signature that is none.
+fn claimed(nonce: Option<&str>) -> Claimed {
+    Claimed {
+        key: id(),
+        timestamp: NOW.to_string().into(),
+        at: NOW,
+        nonce: nonce.map(Box::from),
+        signature: Vec::new(),
+    }
 }
 
 const SIGNED: Signed<'static> = Signed {
@@ -39,11 +50,11 @@ const SIGNED: Signed<'static> = Signed {
 };
 
 #[test]
-fn what_is_signed_is_seven_lines() {
-    assert_eq!(
-        message("1800000000", SIGNED, &NOTHING),
-        "FlexGate-HMAC-SHA256\n1800000000\nPOST\napi.example:8000\n/orders\npage=1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
-    );
+fn what_is_signed_is_seven_lines_and_perhaps_a_nonce() {
+    let seven = "FlexGate-HMAC-SHA256\n1800000000\nPOST\napi.example:8000\n/orders\npage=1\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    assert_eq!(message(&claimed(None), SIGNED, &NOTHING), seven);
+    let eight = message(&claimed(Some("a-1")), SIGNED, &NOTHING);
+    assert_eq!(eight, format!("{seven}\na-1"));
 }
 
 #[test]
@@ -103,8 +114,14 @@ fn each_parameter_is_there_once() {
     assert!(Claimed::read(good.as_bytes()).is_ok());
     let quoted = format!("signature=\"AA==\",key=\"{}\" , timestamp=\"1\"", id());
     assert!(Claimed::read(quoted.as_bytes()).is_ok());
+    let told_apart = format!("{good}, nonce={}", "a".repeat(64));
+    assert!(Claimed::read(told_apart.as_bytes()).is_ok());
     for wrong in [
         String::new(),
+        format!("{good}, nonce="),
+        format!("{told_apart}a"),
+        format!("{good}, nonce=a.b"),
+        format!("{told_apart}, nonce=b"),
         good.replace("timestamp=1, ", ""),
         format!("{good}, key={}", id()),
         format!("{good}, more=1"),

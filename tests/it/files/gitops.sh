@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # What a pipeline does with a configuration file: check it, look at what it would change, apply it, and hear of it when
-# somebody changed something by hand. Needs `flexgate` in PATH and a running cluster. Ends with 0 if every step ended as it
+# somebody changed something by hand. Needs a running cluster, and `flexgate` in PATH or where FLEXGATE says. Ends with 0 if every step ended as it
 # must.
 set -euo pipefail
+
+flexgate() { command "${FLEXGATE:-flexgate}" "$@"; }
 
 expect() {
   local code=$1 ended=0

@@ -12,21 +12,21 @@ use super::{Node, assert_refused, recording::Recording, route, route_with, setti
 use crate::{upstream::Upstream, wire::Message};
 
 /// A key, with further fields as events have them.
-pub(super) struct Key {
-    pub(super) id: KeyId,
+pub(crate) struct Key {
+    pub(crate) id: KeyId,
     pub(super) secret: String,
     fields: Value,
 }
 
 impl Key {
-    pub(super) fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         let id = KeyId::made_of(&[number; 32]);
         let secret = secret::made_of(id, &[number; 32]);
         let fields = json!({ "id": id, "name": "app", "sha256": SecretHash::of(secret.as_bytes()) });
         Self { id, secret, fields }
     }
 
-    pub(super) fn with(mut self, more: Value) -> Self {
+    pub(crate) fn with(mut self, more: Value) -> Self {
         let Value::Object(more) = more else {
             panic!("{more}")
         };
@@ -34,7 +34,7 @@ impl Key {
         self
     }
 
-    pub(super) fn created(&self) -> Event {
+    pub(crate) fn created(&self) -> Event {
         Event::KeyCreated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
@@ -42,7 +42,7 @@ impl Key {
         Event::KeyUpdated(serde_json::from_value(self.fields.clone()).unwrap())
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("x-api-key: {}\r\n", self.secret)
     }
 }
@@ -133,6 +133,37 @@ async fn a_token_of_somebody_else_is_no_credential_of_ours() {
         backend.last().header("authorization"),
         Some("Bearer eyJhbGciOiJub25lIn0.e30.")
     );
+}
+
+/// Each by a credential that is good, so that it is the kind alone that decides.
+#[tokio::test]
+async fn a_route_takes_the_kinds_of_credentials_that_it_lists_and_says_which() {
+    let backend = Upstream::replying(200).start().await;
+    let key = Key::new(1);
+    let route = |id: &str, accept: &str| {
+        let auth = format!(r#""auth":{{"mode":"{id}","accept":[{accept}]}}"#);
+        route_with(id, &format!("/{id}"), &backend.url(), &auth)
+    };
+    let mut node = Node::start(&[route("required", r#""signature""#), key.created()]);
+    let refused = get(&node, "/required", &key.line()).await;
+    assert_refused(&refused, 401, "credential_not_accepted", "http_request_denied");
+    assert_eq!(challenges(&refused), ["FlexGate-HMAC-SHA256 realm=\"flexgate\""]);
+    let refused = get(&node, "/required", "").await;
+    assert_refused(&refused, 401, "unauthorized", "http_request_denied");
+
+    node.change(&[route("optional", r#""certificate","jwt""#)]);
+    let refused = get(&node, "/optional", &key.line()).await;
+    assert_refused(&refused, 401, "credential_not_accepted", "http_request_denied");
+    let expected = [
+        "Bearer realm=\"flexgate\"",
+        "ClientCertificate realm=\"flexgate\"",
+    ];
+    assert_eq!(challenges(&refused), expected);
+    assert!(backend.seen().is_empty(), "it is no secret of the upstream's");
+    assert_eq!(get(&node, "/optional", "").await.status(), 200);
+
+    node.change(&[route("required", r#""jwt","apiKey""#)]);
+    assert_eq!(get(&node, "/required", &key.line()).await.status(), 200);
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
-//! Signed requests: what was signed passes, to the last byte of its body, and nothing else does.
+//! Signed requests: what was signed passes, to the last byte of its body and once, and nothing else does.
 
-use std::process::Command;
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use aws_lc_rs::{digest, hmac};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use flexgate_schemas::{Secret, key::signing};
+use flexgate_schemas::{KeyId, Secret, key::signing};
 use serde_json::json;
 
 use super::{Node, SEALING, assert_refused, keys::Key, route_with};
@@ -14,49 +17,65 @@ use crate::{
     wire::Message,
 };
 
-const SECRET: &str = "fgs_of-a-test";
+pub(crate) const SECRET: &str = "fgs_of-a-test";
 const OLD_SECRET: &str = "fgs_of-yesterday";
 
 /// A request, and what its client signs.
 #[derive(Clone, Copy)]
-struct Request<'a> {
+pub(crate) struct Request<'a> {
     method: &'a str,
     host: &'a str,
-    target: &'a str,
+    pub(crate) target: &'a str,
     body: &'a str,
     at: u64,
-    secret: &'a str,
+    /// Another one in each, so that none is a repetition.
+    nonce: u64,
+    pub(crate) secret: &'a str,
 }
 
+static NONCE: AtomicU64 = AtomicU64::new(0);
+
 impl<'a> Request<'a> {
-    fn new(method: &'a str, body: &'a str) -> Self {
+    pub(crate) fn new(method: &'a str, body: &'a str) -> Self {
         Self {
             method,
             host: "api.example",
             target: "/orders?page=1",
             body,
             at: now(),
+            nonce: NONCE.fetch_add(1, Ordering::Relaxed),
             secret: SECRET,
         }
     }
 
     /// The fields that prove who sends it.
-    fn fields(self, key: &Key) -> String {
+    pub(crate) fn fields(self, key: &Key) -> String {
+        self.fields_of(&key.id)
+    }
+
+    /// By the id of its key.
+    pub(crate) fn fields_of(self, key: &KeyId) -> String {
         let digest = STANDARD.encode(digest::digest(&digest::SHA256, self.body.as_bytes()));
         let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
-        let Self { method, host, at, .. } = self;
-        let message = format!("FlexGate-HMAC-SHA256\n{at}\n{method}\n{host}\n{path}\n{query}\n{digest}");
+        let Self {
+            method,
+            host,
+            at,
+            nonce,
+            ..
+        } = self;
+        let message =
+            format!("FlexGate-HMAC-SHA256\n{at}\n{method}\n{host}\n{path}\n{query}\n{digest}\n{nonce}");
         let secret = hmac::Key::new(hmac::HMAC_SHA256, self.secret.as_bytes());
         let signature = STANDARD.encode(hmac::sign(&secret, message.as_bytes()));
-        let key = key.id;
         format!(
             "content-digest: sha-256=:{digest}:\r\n\
-             authorization: FlexGate-HMAC-SHA256 key={key}, timestamp={at}, signature={signature}\r\n"
+             authorization: FlexGate-HMAC-SHA256 key={key}, timestamp={at}, nonce={nonce}, signature={signature}\r\n"
         )
     }
 
     /// As it is sent, with these fields.
-    fn sent(self, fields: &str) -> String {
+    pub(crate) fn sent(self, fields: &str) -> String {
         let Self {
             method,
             host,
@@ -71,7 +90,7 @@ impl<'a> Request<'a> {
     }
 }
 
-fn sealed(secret: &str, key: &Key) -> String {
+pub(crate) fn sealed(secret: &str, key: &Key) -> String {
     let sealed = SEALING.seal(secret, signing::purpose(&key.id)).unwrap();
     Secret::Sealed(sealed).to_string()
 }
@@ -202,14 +221,18 @@ async fn what_was_changed_on_the_way_is_refused() {
 #[tokio::test]
 async fn a_signature_is_good_for_five_minutes() {
     let signing = Signing::towards(Upstream::replying(200)).await;
-    let request = Request::new("GET", "");
     for (at, status) in [
         (now() - 290, 200),
         (now() + 290, 200),
         (now() - 310, 401),
         (now() + 310, 401),
     ] {
-        let answer = signing.ask(Request { at, ..request }).await;
+        let answer = signing
+            .ask(Request {
+                at,
+                ..Request::new("GET", "")
+            })
+            .await;
         assert_eq!(answer.status(), status);
         if status == 401 {
             assert_invalid(&answer, "five minutes");
@@ -221,9 +244,9 @@ async fn a_signature_is_good_for_five_minutes() {
 #[tokio::test]
 async fn another_body_than_the_signed_one_never_arrives_in_whole() {
     let signing = Signing::towards(Upstream::replying(200)).await;
-    let signed = Request::new("POST", "body");
-    let fields = signed.fields(&signing.key);
     for body in ["Body", "bod", "", "bodyy"] {
+        let signed = Request::new("POST", "body");
+        let fields = signed.fields(&signing.key);
         let refused = signing.node.ask(&Request { body, ..signed }.sent(&fields)).await;
         assert_invalid(&refused, "the body is not the one");
     }
@@ -233,11 +256,12 @@ async fn another_body_than_the_signed_one_never_arrives_in_whole() {
         "0\r\n\r\n",
     ] {
         let head = "POST /orders?page=1 HTTP/1.1\r\nhost: api.example\r\ntransfer-encoding: chunked\r\n";
+        let fields = Request::new("POST", "body").fields(&signing.key);
         let refused = signing.node.ask(&format!("{head}{fields}\r\n{chunks}")).await;
         assert_invalid(&refused, "the body is not the one");
     }
     assert!(signing.backend.seen().is_empty());
-    let answer = signing.ask(signed).await;
+    let answer = signing.ask(Request::new("POST", "body")).await;
     assert_eq!((answer.status(), signing.backend.seen().len()), (200, 1));
 }
 
@@ -254,6 +278,7 @@ async fn a_long_body_is_verified_while_it_passes() {
         &body[2..]
     );
     let head = "POST /orders?page=1 HTTP/1.1\r\nhost: api.example\r\ntransfer-encoding: chunked\r\n";
+    let request = Request::new("POST", &body);
     let answer = signing
         .node
         .ask(&format!("{head}{}\r\n{chunks}", request.fields(&signing.key)))
@@ -277,19 +302,39 @@ async fn the_terms_of_a_key_hold_for_what_it_signs_and_a_replaced_secret_for_its
         key.with(json!({"signing": {"secret": secret, "previous": [{"secret": old, "until": until}]}}))
             .updated()
     };
-    let old = Request {
+    let old = || Request {
         secret: OLD_SECRET,
         ..Request::new("GET", "")
     };
     signing.node.change(&[previous("2100-01-01T00:00:00Z")]);
-    assert_eq!(signing.ask(old).await.status(), 200);
+    assert_eq!(signing.ask(old()).await.status(), 200);
     assert_eq!(signing.ask(Request::new("GET", "")).await.status(), 200);
     signing.node.change(&[previous("2020-01-01T00:00:00Z")]);
-    assert_invalid(&signing.ask(old).await, "is not that of a key");
+    assert_invalid(&signing.ask(old()).await, "is not that of a key");
 
     signing.node.change(&[Key::new(1).updated()]);
     let refused = signing.ask(Request::new("GET", "")).await;
     assert_refused(&refused, 401, "invalid_signature", "http_request_denied");
+}
+
+#[tokio::test]
+async fn what_was_signed_passes_once() {
+    let signing = Signing::towards(Upstream::replying(200)).await;
+    let request = Request::new("POST", "body");
+    assert_eq!(signing.ask(request).await.status(), 200);
+    for _ in 0..2 {
+        let refused = signing.ask(request).await;
+        assert_refused(&refused, 401, "signature_replayed", "http_request_denied");
+    }
+    assert_eq!(signing.ask(Request::new("POST", "body")).await.status(), 200);
+    assert_eq!(signing.backend.seen().len(), 2);
+
+    // What is refused for other reasons is not used up.
+    let denied = Request::new("DELETE", "");
+    for _ in 0..2 {
+        let refused = signing.ask(denied).await;
+        assert_refused(&refused, 403, "scope_denied", "http_request_denied");
+    }
 }
 
 /// A secret that was sealed for one key is no secret of another, whoever writes it there.
@@ -305,6 +350,24 @@ async fn nobody_signs_with_the_secret_of_another_key() {
         &node.ask(&request.sent(&request.fields(&moved))).await,
         "is not that of a key",
     );
+}
+
+#[tokio::test]
+async fn a_route_may_take_no_signatures() {
+    let mut signing = Signing::towards(Upstream::replying(200)).await;
+    let route = |accept: &str| {
+        let auth = format!(r#""auth":{{"mode":"required","accept":["{accept}"]}}"#);
+        route_with("private", "/*", &signing.backend.url(), &auth)
+    };
+    let events = [route("apiKey"), route("signature")];
+    for (event, status) in events.into_iter().zip([401, 200]) {
+        signing.node.change(&[event]);
+        let answer = signing.ask(Request::new("GET", "")).await;
+        assert_eq!(answer.status(), status);
+        if status == 401 {
+            assert_refused(&answer, 401, "credential_not_accepted", "http_request_denied");
+        }
+    }
 }
 
 /// What the documentation says works.

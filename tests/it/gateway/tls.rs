@@ -277,6 +277,14 @@ async fn a_certificate_stands_for_a_key_by_its_fingerprint_or_by_a_name_in_it() 
         "it stands for two: {status} {said}"
     );
 
+    for (accept, expected) in [("apiKey", 401), ("certificate", 200)] {
+        let auth = format!(r#""auth":{{"mode":"required","accept":["{accept}"]}}"#);
+        shown.node.change(&[route_with("all", "/*", &backend, &auth)]);
+        let config = shown.authority.client(&["http/1.1"], Some(&by_name));
+        let answer = shown.get(config, "shop.test").await.unwrap();
+        assert_eq!(answer.status.as_u16(), expected, "{accept}");
+    }
+
     let config = shown.authority.client(&["http/1.1"], Some(&by_name));
     shown.node.change(&[Key::new(1).updated()]);
     let gone = shown.get(config, "shop.test").await.unwrap();
