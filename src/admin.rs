@@ -20,6 +20,7 @@ mod auth;
 mod body;
 mod change;
 mod collection;
+mod configuration;
 mod convergence;
 mod entity;
 mod error;
@@ -121,6 +122,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(upstreams::resources());
     all.extend(keys::resources());
     all.extend(settings::resources());
+    all.extend(configuration::resources());
     all.extend(apply::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());

@@ -12,6 +12,7 @@ mod entity;
 mod events;
 mod exit;
 mod health;
+mod history;
 mod invocation;
 mod keys;
 mod migrate;
@@ -71,6 +72,8 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Check(options) => check::check(invocation, options),
         Command::Diff(options) => apply::diff(invocation, options),
         Command::Apply(options) => apply::apply(invocation, options),
+        Command::Export(options) => history::export(invocation, options),
+        Command::History(options) => history::history(invocation, options),
         Command::Routes(verb) => routes::run(invocation, verb),
         Command::Upstreams(verb) => upstreams::run(invocation, verb),
         Command::Keys(verb) => keys::run(invocation, verb),

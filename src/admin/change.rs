@@ -107,13 +107,50 @@ impl Applied {
 
 impl Change {
     /// Nothing, for what is only about the log: what is whose own is no change of what is served.
-    fn of(event: &Event) -> Option<Self> {
+    pub(super) fn of(event: &Event) -> Option<Self> {
         let entity = event.entity();
         (entity != Entity::Log).then(|| Self {
             event: event.type_name(),
             id: Named::of(&entity).id,
             before: None,
             after: None,
+        })
+    }
+}
+
+impl Change {
+    /// What became of an entity between two states, if anything did.
+    pub(super) fn between(before: &ConfigState, after: &ConfigState, entity: &Entity) -> Option<Self> {
+        let (was, is) = (value_in(before, entity), value_in(after, entity));
+        let verbs = match entity {
+            Entity::Route(_) => [
+                "io.flexgate.route.created.v1",
+                "io.flexgate.route.updated.v1",
+                "io.flexgate.route.deleted.v1",
+            ],
+            Entity::Upstream(_) => [
+                "io.flexgate.upstream.created.v1",
+                "io.flexgate.upstream.updated.v1",
+                "io.flexgate.upstream.deleted.v1",
+            ],
+            Entity::Key(_) => [
+                "io.flexgate.key.created.v1",
+                "io.flexgate.key.updated.v1",
+                "io.flexgate.key.deleted.v1",
+            ],
+            Entity::Settings | Entity::Log => ["io.flexgate.settings.updated.v1"; 3],
+        };
+        let event = match (&was, &is) {
+            (None, Some(_)) => verbs[0],
+            (Some(was), Some(is)) if was != is => verbs[1],
+            (Some(_), None) => verbs[2],
+            _ => return None,
+        };
+        Some(Self {
+            event,
+            id: Named::of(entity).id,
+            before: was,
+            after: is,
         })
     }
 }

@@ -89,6 +89,10 @@ pub(super) enum Command {
     Diff(Diff),
     /// Apply a configuration file or a plan to a running cluster, as one commit: what the file made becomes as it says
     Apply(Apply),
+    /// Print the configuration as a file that can be applied again, without its keys
+    Export(Export),
+    /// List what was changed, by whom and why, the newest first
+    History(History),
     /// List and change routes
     #[command(subcommand)]
     Routes(RouteVerb),
@@ -224,6 +228,20 @@ pub(super) struct Apply {
     pub(super) extent: Extent,
     #[command(flatten)]
     pub(super) how: How,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Export {
+    /// As it was at this revision
+    #[arg(long, value_name = "REVISION")]
+    pub(super) revision: Option<u64>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct History {
+    /// How many commits
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(super) limit: u16,
 }
 
 /// How far a file goes.

@@ -124,6 +124,24 @@ impl AdminClient {
         })
     }
 
+    /// Asks and reads an answer that is no JSON.
+    pub(super) async fn text(&self, ask: Ask) -> Result<String, Failure> {
+        let within = ask.within;
+        let answer = async {
+            let (status, _, body) = self.send(ask).await?;
+            let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| self.broken(&error.to_string()))?.to_bytes();
+            if status.is_client_error() || status.is_server_error() {
+                let problem = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                return Err(problem::failure(status, &problem, &self.token_file));
+            }
+            Ok(String::from_utf8_lossy(&body).into_owned())
+        };
+        timeout(within, answer)
+            .await
+            .map_err(|_| self.broken(&format!("no answer within {} s", within.as_secs())))?
+    }
+
     /// Reads a resource.
     pub(super) async fn get(&self, target: &str) -> Result<Answer, Failure> {
         self.ask(Ask::new(Method::GET, target)).await

@@ -5,6 +5,7 @@
 
 mod dialect;
 mod entities;
+mod export;
 mod identity;
 mod interpolate;
 mod later;
@@ -23,6 +24,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
 use flexgate_schemas::{FileName, Route, Settings, Upstream, key::GivenKey};
 
+pub use export::yaml;
 pub use places::Places;
 pub use source::{FileSource, Mark};
 

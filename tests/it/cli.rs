@@ -42,6 +42,8 @@ fn the_command_line_is_explained() {
         "status",
         "check",
         "diff",
+        "export",
+        "history",
         "apply",
         "routes",
         "upstreams",

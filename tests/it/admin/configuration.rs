@@ -110,3 +110,146 @@ async fn preconditions_make_no_sense_here_and_are_refused() {
             .problem(400, "bad_header");
     }
 }
+
+/// A configuration with something of every policy, as the golden events have it.
+fn full() -> Value {
+    let golden = |name: &str| -> Value {
+        let path = format!("{}/schemas/golden/events/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let event: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        event["data"].clone()
+    };
+    let names = [
+        "created.v1.compression",
+        "created.v1.cors",
+        "created.v1.expressions",
+        "created.v1.full",
+        "created.v1.headers",
+        "created.v1.query",
+        "created.v1.validate",
+        "updated.v1.access",
+        "updated.v1.limits",
+        "updated.v1.rateLimits",
+    ];
+    let routes = names.iter().enumerate().map(|(number, name)| {
+        let mut route = golden(&format!("route.{name}"));
+        route["id"] = format!("route-{number}").into();
+        route["host"] = format!("host-{number}").into();
+        route["upstream"] = "shop".into();
+        route
+    });
+    json!({
+        "file": "proxy.yml",
+        "upstreams": [
+            { "name": "shop", "url": "http://shop", "authorization": "${SHOP_TOKEN}" },
+            golden("upstream.created.v1.transport"),
+        ],
+        "routes": routes.collect::<Vec<_>>(),
+        "settings": {
+            "timeout": "20s",
+            "connectTimeout": "2s",
+            "forwarded": true,
+            "trustedProxies": ["10.0.0.0/8"],
+            "rateLimit": { "requests": 1000, "window": "1s", "per": "address" },
+            "security": { "blockedIPs": ["192.0.2.0/24"] },
+        },
+    })
+}
+
+#[tokio::test]
+async fn what_is_exported_and_applied_again_changes_nothing() {
+    let api = Api::start().await;
+    api.post("/api/config/apply", full()).await.is(200);
+    let commits = api.commits();
+
+    let mut json = api.get("/api/config").await.json();
+    json["file"] = "proxy.yml".into();
+    let again = api.post("/api/config/apply", json).await.is(200);
+    assert_eq!(again.json()["changes"], json!([]));
+
+    let exported = api
+        .call(Method::GET, "/api/config")
+        .header("Accept", "application/yaml")
+        .send()
+        .await
+        .is(200);
+    let text = String::from_utf8(exported.body.to_vec()).unwrap();
+    assert!(text.contains("${SHOP_TOKEN}"), "{text}");
+    let again = api
+        .call(Method::POST, "/api/config/apply?file=proxy.yml")
+        .header("Content-Type", "application/yaml")
+        .body(text.clone())
+        .send()
+        .await
+        .is(200);
+    assert_eq!(
+        (again.json()["changes"].clone(), api.commits()),
+        (json!([]), commits),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn an_earlier_revision_can_be_seen_and_compared_and_the_history_says_who_and_why() {
+    let api = Api::start().await;
+    let first = api
+        .post("/api/config/apply?reason=opening", shop())
+        .await
+        .is(200)
+        .revision();
+    let mut later = shop();
+    later["routes"][0]["timeout"] = "7s".into();
+    later["upstreams"] =
+        json!([{ "name": "shop", "url": "http://shop" }, { "name": "new", "url": "http://new" }]);
+    let second = api.post("/api/config/apply", later).await.is(200).revision();
+
+    let before = api.get(&format!("/api/config?revision={first}")).await.json();
+    assert_eq!(before["upstreams"].as_array().unwrap().len(), 1);
+    assert_eq!(before["routes"][0].get("timeout"), None);
+    let changes = api
+        .get(&format!("/api/config/diff?from={first}&to={second}"))
+        .await
+        .json();
+    let told: Vec<_> = changes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["type"].clone())
+        .collect();
+    assert_eq!(
+        told,
+        ["io.flexgate.route.updated.v1", "io.flexgate.upstream.created.v1"]
+    );
+    assert_eq!(changes[0]["after"]["timeout"], 7000);
+    let history = api.get("/api/config/history?limit=2").await.json();
+    assert_eq!(history[0]["revision"], second);
+    assert_eq!(history[1]["reason"], "opening");
+    assert_eq!(
+        history[1]["source"],
+        json!({ "type": "file", "name": "proxy.yml" })
+    );
+    api.get("/api/config?revision=999")
+        .await
+        .problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_come_of_it_and_a_plan_is_for_one_revision() {
+    let api = Api::start().await;
+    let planned = api.post("/api/config/apply?dryRun=true", shop()).await.is(200);
+    assert_eq!(planned.json()["changes"].as_array().unwrap().len(), 3);
+    assert_eq!(api.get("/api/routes").await.json(), json!([]));
+    let tag = format!(
+        "\"{}-{}\"",
+        planned.json()["generation"],
+        planned.json()["revision"]
+    );
+    let apply = async || {
+        api.call(Method::POST, "/api/config/apply")
+            .header("If-Match", &tag)
+            .json(&shop())
+            .send()
+            .await
+    };
+    apply().await.is(200);
+    apply().await.problem(412, "stale");
+}

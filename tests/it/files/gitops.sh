@@ -88,6 +88,14 @@ expect 0 flexgate routes get by-hand
 expect 0 flexgate apply proxy.yml --prune
 expect 6 flexgate routes get by-hand
 
+# What is exported can be applied again; the history says who did what.
+flexgate export >exported.yml
+mv proxy.yml kept.yml && cp exported.yml proxy.yml
+expect 0 flexgate diff proxy.yml
+mv kept.yml proxy.yml
+expect 0 flexgate history
+says "first delivery"
+
 # A plan is good for the state that it was made for.
 write 10s
 expect 7 flexgate diff proxy.yml --plan plan.json

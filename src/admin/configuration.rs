@@ -1,0 +1,320 @@
+//! `/api/config`: the whole configuration, as it is and as it was.
+
+use std::{collections::BTreeSet, num::NonZeroU16, time::Duration};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
+use flexgate_schemas::{
+    Commit, CommitId, Route, Settings, Timestamp, Upstream,
+    commit::{Actor, Source},
+    event::Entity,
+};
+use futures_util::StreamExt as _;
+use http::{HeaderMap, HeaderValue, header};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Shared,
+    change::Change,
+    error::Error,
+    etag,
+    operation::{Operation, Resource},
+    params::Query,
+    place::Place,
+    read::REVISION,
+};
+use crate::{
+    config::file,
+    domain::{self, ConfigState, Stamp},
+    journal::Recorded,
+};
+
+/// How long the log may take to be read.
+const READ_WITHIN: Duration = Duration::from_secs(30);
+/// How many commits are told unless the caller says.
+const TOLD: NonZeroU16 = NonZeroU16::new(50).unwrap();
+/// The most that are told at once.
+const TOLD_MAX: u16 = 1000;
+
+/// What can be asked of the whole configuration.
+pub(super) fn resources() -> [Resource<Shared>; 3] {
+    [
+        Resource::at("/api/config", "Configuration").get(
+            export,
+            Operation::new("getConfig", "The whole configuration, as it can be applied again")
+                .details(
+                    "As application/yaml the text of a configuration file, if `Accept` asks for that. Secrets are \
+                     references or sealed; keys are not told, because their hashes are not.",
+                )
+                .query::<At>()
+                .answers::<Exported>(200, "All of it but the keys.")
+                .with(&["ETag", "FlexGate-Revision"]),
+        ),
+        Resource::at("/api/config/history", "Configuration").get(
+            history,
+            Operation::new("getConfigHistory", "The commits, the newest first")
+                .query::<Before>()
+                .answers::<Vec<Told>>(200, "So many of them.")
+                .with(&["FlexGate-Revision"]),
+        ),
+        Resource::at("/api/config/diff", "Configuration").get(
+            compare,
+            Operation::new("diffConfig", "What differs between two revisions")
+                .query::<Between>()
+                .answers::<Vec<Change>>(200, "Each entity that is not the same.")
+                .with(&["FlexGate-Revision"]),
+        ),
+    ]
+}
+
+/// Which configuration.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct At {
+    /// As it was at this revision, if the log still has it.
+    #[serde(default)]
+    revision: Option<u64>,
+}
+
+/// Which commits.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Before {
+    /// How many: 50 unless said, 1000 at most.
+    #[serde(default)]
+    limit: Option<NonZeroU16>,
+    /// Those before this revision.
+    #[serde(default)]
+    before: Option<u64>,
+}
+
+/// Which revisions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Between {
+    /// The older one.
+    from: u64,
+    /// The newer one; the present one unless said.
+    #[serde(default)]
+    to: Option<u64>,
+}
+
+/// A configuration that can be applied again.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Exported {
+    /// All upstreams.
+    upstreams: Vec<Upstream>,
+    /// All routes.
+    routes: Vec<Route>,
+    /// The settings, where they are not the defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    settings: Option<Settings>,
+}
+
+/// A commit.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Told {
+    /// Its revision.
+    revision: u64,
+    /// Its id.
+    id: CommitId,
+    /// When it was decided.
+    at: Timestamp,
+    /// Who asked.
+    actor: Actor,
+    /// Through what.
+    source: Source,
+    /// Why, if they said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Box<str>>,
+    /// What was changed, in order.
+    changes: Vec<Change>,
+}
+
+async fn export(
+    State(admin): State<Shared>,
+    Query(At { revision }): Query<At>,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let view = admin.journal.view();
+    let place = Place {
+        generation: view.generation(),
+        revision: revision.unwrap_or(view.revision()),
+    };
+    let state = match revision {
+        Some(revision) if revision != view.revision() => states(&admin, [revision]).await?.swap_remove(0),
+        _ => view.state().clone(),
+    };
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok());
+    let mut response = if accept.is_some_and(|accept| accept.contains("yaml")) {
+        let media_type = HeaderValue::from_static("application/yaml");
+        ([(header::CONTENT_TYPE, media_type)], as_file(&state)).into_response()
+    } else {
+        Json(Exported::of(&state)).into_response()
+    };
+    response.headers_mut().insert(header::ETAG, etag::header(place));
+    Ok(stamped(response, view.revision()))
+}
+
+async fn history(
+    State(admin): State<Shared>,
+    Query(Before { limit, before }): Query<Before>,
+) -> Result<Response, Error> {
+    let now = admin.journal.view().revision();
+    let last = before.map_or(now, |before| before.saturating_sub(1).min(now));
+    let limit = u64::from(limit.unwrap_or(TOLD).get().min(TOLD_MAX));
+    let mut told = Vec::new();
+    read(&admin, last.saturating_sub(limit), last, |recorded| {
+        told.push(Told::of(recorded.revision, &recorded.commit));
+    })
+    .await?;
+    told.reverse();
+    Ok(stamped(Json(told).into_response(), now))
+}
+
+async fn compare(
+    State(admin): State<Shared>,
+    Query(Between { from, to }): Query<Between>,
+) -> Result<Response, Error> {
+    let now = admin.journal.view().revision();
+    let to = to.unwrap_or(now);
+    if from > to {
+        return Err(Error::Query("`from` is not after `to`".to_owned()));
+    }
+    let states = states(&admin, [from, to]).await?;
+    Ok(stamped(
+        Json(differences(&states[0], &states[1])).into_response(),
+        now,
+    ))
+}
+
+/// The states at these revisions, in their order, made anew from the log.
+async fn states<const N: usize>(admin: &Shared, revisions: [u64; N]) -> Result<Vec<ConfigState>, Error> {
+    let now = admin.journal.view().revision();
+    let last = revisions.last().copied().unwrap_or_default();
+    if last > now || revisions.contains(&0) {
+        return Err(Error::Missing(format!("the log goes from revision 1 to {now}")));
+    }
+    let mut state = ConfigState::default();
+    let mut states = Vec::new();
+    let mut from_the_beginning = false;
+    read(admin, 0, last, |recorded| {
+        while states.len() < N && revisions[states.len()] < recorded.revision {
+            states.push(state.clone());
+        }
+        if recorded.commit.is_genesis() {
+            from_the_beginning = true;
+            state = ConfigState::default();
+        }
+        let stamp = Stamp {
+            revision: recorded.revision,
+            at: recorded.commit.at,
+        };
+        for event in &*recorded.commit.events {
+            domain::evolve(&mut state, event, &stamp);
+        }
+    })
+    .await?;
+    states.resize(N, state);
+    if !from_the_beginning {
+        return Err(Error::Missing(
+            "the log has no beginning any more from which that could be told".to_owned(),
+        ));
+    }
+    Ok(states)
+}
+
+/// Reads the commits after one revision and up to another that is there.
+async fn read(admin: &Shared, after: u64, last: u64, mut each: impl FnMut(&Recorded)) -> Result<(), Error> {
+    if last <= after {
+        return Ok(());
+    }
+    let mut commits = admin.journal.follow(after).await.map_err(Error::NoLog)?;
+    let present = admin.journal.view().revision();
+    let reading = async {
+        while let Some(recorded) = commits.next().await {
+            if recorded.revision > last {
+                break;
+            }
+            each(&recorded);
+            if recorded.revision >= last || recorded.revision >= present {
+                break;
+            }
+        }
+    };
+    let read = tokio::time::timeout(READ_WITHIN, reading).await;
+    read.map_err(|_| Error::Missing("the log could not be read in time: ask for less of it".to_owned()))
+}
+
+fn differences(before: &ConfigState, after: &ConfigState) -> Vec<Change> {
+    let entities = |state: &ConfigState| {
+        let upstreams = state.upstreams().keys().cloned().map(Entity::Upstream);
+        let routes = state.routes().keys().cloned().map(Entity::Route);
+        let keys = state.keys().keys().copied().map(Entity::Key);
+        let all: Vec<_> = upstreams
+            .chain(routes)
+            .chain(keys)
+            .chain([Entity::Settings])
+            .collect();
+        all
+    };
+    let all: BTreeSet<Entity> = entities(before).into_iter().chain(entities(after)).collect();
+    all.iter()
+        .filter_map(|entity| Change::between(before, after, entity))
+        .collect()
+}
+
+fn as_file(state: &ConfigState) -> String {
+    file::yaml(
+        state.upstreams().values().map(|entry| &*entry.value),
+        state.routes().values().map(|entry| &*entry.value),
+        &state.settings().value,
+        state.keys().values().map(|entry| entry.value.to_string()),
+    )
+}
+
+fn stamped(mut response: Response, revision: u64) -> Response {
+    response
+        .headers_mut()
+        .insert(REVISION, HeaderValue::from(revision));
+    response
+}
+
+impl Exported {
+    fn of(state: &ConfigState) -> Self {
+        let settings = Settings::clone(&state.settings().value);
+        Self {
+            upstreams: state
+                .upstreams()
+                .values()
+                .map(|entry| Upstream::clone(&entry.value))
+                .collect(),
+            routes: state
+                .routes()
+                .values()
+                .map(|entry| Route::clone(&entry.value))
+                .collect(),
+            settings: (settings != Settings::default()).then_some(settings),
+        }
+    }
+}
+
+impl Told {
+    fn of(revision: u64, commit: &Commit) -> Self {
+        Self {
+            revision,
+            id: commit.id.clone(),
+            at: commit.at,
+            actor: commit.actor.clone(),
+            source: commit.source.clone(),
+            reason: commit.reason.clone(),
+            changes: commit.events.iter().filter_map(Change::of).collect(),
+        }
+    }
+}
