@@ -18,6 +18,7 @@ use crate::{
 mod apply;
 mod auth;
 mod body;
+mod change;
 mod collection;
 mod convergence;
 mod entity;

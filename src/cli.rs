@@ -6,6 +6,7 @@ mod apply;
 mod args;
 mod check;
 mod client;
+mod difference;
 mod doctor;
 mod entity;
 mod events;
@@ -68,6 +69,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Status => status::show(invocation),
         Command::Health { probe } => health::ask(invocation, *probe),
         Command::Check(options) => check::check(invocation, options),
+        Command::Diff(options) => apply::diff(invocation, options),
         Command::Apply(options) => apply::apply(invocation, options),
         Command::Routes(verb) => routes::run(invocation, verb),
         Command::Upstreams(verb) => upstreams::run(invocation, verb),

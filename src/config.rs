@@ -85,6 +85,10 @@ pub struct Config {
     pub admin_token: Option<AdminToken>,
     /// The configuration file, read and valid on its own. The admin role applies it.
     pub file: Option<file::Loaded>,
+    /// Where that is, to be read again when it changes.
+    pub file_source: Option<file::FileSource>,
+    /// A configuration file that cannot be read, of a process that may serve what is in the log instead.
+    pub unreadable: Option<(file::FileSource, ConfigError)>,
     /// What seals secrets, if this node was given keys for that.
     pub sealing: Option<Arc<SealingKeys>>,
     /// Resolves secrets by this node's environment, its files and its keys.
@@ -133,7 +137,12 @@ impl Config {
             Purpose::Up { .. } | Purpose::Serve => reader.file("FLEXGATE_CONFIG"),
             Purpose::Client => None,
         };
-        let node = file.as_ref().map(|file| file.node.clone()).unwrap_or_default();
+        let (file_source, read) = file.unzip();
+        let node = match (&read, &file_source) {
+            (Some(Ok(loaded)), _) => loaded.node.clone(),
+            (Some(Err(_)), Some(source)) => source.node(),
+            _ => file::NodeOverrides::default(),
+        };
 
         let listen = addresses::read(&mut reader, &node);
         let tls = tls::read(&mut reader, listen.proxy, node.tls.as_ref());
@@ -172,10 +181,33 @@ impl Config {
             secrets: SecretResolver::new(sources.all(), sealing.clone()),
             sealing,
             warnings: Vec::new(),
-            file,
+            file: None,
+            file_source,
+            unreadable: None,
         };
+        let config = config.with_file(read, &mut reader);
         let warnings = reader.finish()?;
         Ok(Self { warnings, ..config })
+    }
+
+    /// Only who writes the log can serve on without the file; and where more is wrong, all of it is said.
+    fn with_file(self, read: Option<Result<file::Loaded, ConfigError>>, reader: &mut Reader<'_>) -> Self {
+        let (file, unreadable) = match (read, self.file_source.clone()) {
+            (Some(Ok(loaded)), _) => (Some(loaded), None),
+            (Some(Err(mistakes)), Some(source)) if self.roles.admin && !reader.has_mistakes() => {
+                (None, Some((source, mistakes)))
+            }
+            (Some(Err(mistakes)), _) => {
+                reader.mistaken(mistakes);
+                (None, None)
+            }
+            (None, _) => (None, None),
+        };
+        Self {
+            file,
+            unreadable,
+            ..self
+        }
     }
 }
 

@@ -64,6 +64,14 @@ impl View {
         self.fold.generation
     }
 
+    /// Its place in the history.
+    pub fn moment(&self) -> Moment {
+        Moment {
+            generation: self.generation(),
+            revision: self.revision(),
+        }
+    }
+
     /// The chain up to the revision.
     pub fn chain(&self) -> Chain {
         self.fold.chain
@@ -99,6 +107,8 @@ pub struct Transaction {
     pub command: Command,
     /// In which state of the entity.
     pub expect: Expect,
+    /// Only as the next commit after this one.
+    pub after: Option<Moment>,
     /// Who asks.
     pub actor: Actor,
     /// Through what.
@@ -107,6 +117,15 @@ pub struct Transaction {
     pub reason: Option<Box<str>>,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+}
+
+/// A place in the history of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The history.
+    pub generation: u64,
+    /// The last commit.
+    pub revision: u64,
 }
 
 /// What became of a transaction.
@@ -134,6 +153,14 @@ pub enum TransactError {
     /// The command is not acceptable in the current state.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// Something else happened since the caller looked.
+    #[error(
+        "the configuration is not what the caller has seen: it is at revision {revision} now; nothing was changed"
+    )]
+    Moved {
+        /// Where it is.
+        revision: u64,
+    },
     /// The key was used for another request.
     #[error("this Idempotency-Key was used for another request")]
     KeyReused,

@@ -247,7 +247,7 @@ fn named(name: &str, terms: &Terms) -> Box<str> {
 }
 
 /// As many bits of an address as a client cannot choose: in IPv6 a host has all addresses of its /64.
-fn network(address: IpAddr) -> u128 {
+pub(crate) fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits() & (!0 << 64),

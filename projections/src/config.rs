@@ -93,6 +93,7 @@ async fn apply(transaction: &mut PgConnection, recorded: &Recorded) -> Result<()
         match event {
             Event::HistoryStarted(_)
             | Event::LogFenced(_)
+            | Event::FileApplied(_)
             | Event::KeyCreated(_)
             | Event::KeyUpdated(_)
             | Event::KeyDeleted(_) => {}

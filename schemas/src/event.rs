@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use crate::{ApiKey, CommitId, KeyId, Route, RouteId, Settings, Upstream, UpstreamId};
+use crate::{ApiKey, CommitId, KeyId, Route, RouteId, Settings, Upstream, UpstreamId, file::FileApplied};
 
 /// One event of a commit. The written form is `{"type": ..., "data": ...}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,9 @@ pub enum Event {
     /// An API key is gone.
     #[serde(rename = "io.flexgate.key.deleted.v1")]
     KeyDeleted(KeyDeleted),
+    /// A file was applied: some of what is there is its own.
+    #[serde(rename = "io.flexgate.file.applied.v1")]
+    FileApplied(Arc<FileApplied>),
 }
 
 /// The data of `history.started.v1`.
@@ -121,7 +124,7 @@ impl fmt::Display for Entity {
 pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// Every event type that is written today, with the schema of its data. A test holds this list equal to [`Event`].
-pub const TYPES: [(&str, SchemaOf); 12] = [
+pub const TYPES: [(&str, SchemaOf); 13] = [
     (
         "io.flexgate.history.started.v1",
         SchemaGenerator::subschema_for::<HistoryStarted>,
@@ -170,6 +173,10 @@ pub const TYPES: [(&str, SchemaOf); 12] = [
         "io.flexgate.key.deleted.v1",
         SchemaGenerator::subschema_for::<KeyDeleted>,
     ),
+    (
+        "io.flexgate.file.applied.v1",
+        SchemaGenerator::subschema_for::<FileApplied>,
+    ),
 ];
 
 impl Event {
@@ -188,13 +195,14 @@ impl Event {
             Self::KeyCreated(_) => TYPES[9].0,
             Self::KeyUpdated(_) => TYPES[10].0,
             Self::KeyDeleted(_) => TYPES[11].0,
+            Self::FileApplied(_) => TYPES[12].0,
         }
     }
 
     /// What it is about.
     pub fn entity(&self) -> Entity {
         match self {
-            Self::HistoryStarted(_) | Self::LogFenced(_) => Entity::Log,
+            Self::HistoryStarted(_) | Self::LogFenced(_) | Self::FileApplied(_) => Entity::Log,
             Self::RouteCreated(route) | Self::RouteUpdated(route) => Entity::Route(route.id.clone()),
             Self::RouteDeleted(deleted) => Entity::Route(deleted.id.clone()),
             Self::UpstreamCreated(upstream) | Self::UpstreamUpdated(upstream) => {
@@ -217,7 +225,7 @@ impl Event {
             Self::RouteCreated(route) | Self::RouteUpdated(route) => route.reader_level(),
             Self::UpstreamCreated(upstream) | Self::UpstreamUpdated(upstream) => upstream.reader_level(),
             Self::SettingsUpdated(settings) => settings.reader_level(),
-            Self::KeyCreated(_) | Self::KeyUpdated(_) | Self::KeyDeleted(_) => 4,
+            Self::KeyCreated(_) | Self::KeyUpdated(_) | Self::KeyDeleted(_) | Self::FileApplied(_) => 4,
         }
     }
 }

@@ -1,21 +1,34 @@
 //! `/api/config/apply`: many changes as one commit; what `flexgate apply FILE` sends.
 
-use axum::{extract::State, response::Response};
-use flexgate_schemas::{Event, Route, Settings, Upstream, commit::Source, event::Entity, key::GivenKey};
-use http::{StatusCode, header};
+use std::collections::BTreeMap;
+
+use axum::{
+    Json,
+    extract::{Request, State},
+    response::{IntoResponse as _, Response},
+};
+use flexgate_schemas::{
+    FileName, Millis, Route, Settings, Upstream, commit::Source, event::Entity, key::GivenKey,
+};
+use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
     Shared,
+    change::Applied,
     error::Error,
+    json,
     operation::{Operation, Resource},
-    precondition::Precondition,
-    write::Write,
+    params,
+    read::REVISION,
+    write::{How, WaitFor, Write},
 };
 use crate::{
-    domain::{Command, KnownKey, Refusal},
-    journal::{Committed, TransactError},
+    config::{ConfigError, file::Loaded},
+    domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
+    journal::TransactError,
+    problem::FieldError,
 };
 
 /// The most bytes of a body: a hundred thousand routes and more.
@@ -25,20 +38,52 @@ const BODY_MAX: usize = 64 * 1024 * 1024;
 pub(super) fn resources() -> [Resource<Shared>; 1] {
     [Resource::at("/api/config/apply", "Configuration").post(
         apply,
-        Operation::new("applyConfig", "Create and update many entities as one commit")
+        Operation::new("applyConfig", "Make the configuration as a file says, as one commit")
             .details(
-                "Creates what is missing and updates what differs, all of it or nothing. What is not listed stays. \
-                 Preconditions are refused: there is no one entity that they could be about.",
+                "With the name of a file: what that file made and says no more is deleted, what others made stays, and \
+                 where others changed what is the file's own and the file changed it too, all of it is refused with 409, \
+                 unless it is forced. Without one: creates what is missing and updates what differs, and deletes \
+                 nothing. All of it or nothing. `If-Match` takes the tag of the whole configuration. As application/yaml \
+                 the body is the text of a configuration file; no variables are put in here.",
             )
-            .commits::<Configuration, Applied>(),
+            .commits::<Configuration, Applied>()
+            .query::<HowToApply>(),
     )]
+}
+
+/// The query.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct HowToApply {
+    /// Only say what would be changed.
+    #[serde(default)]
+    dry_run: bool,
+    /// Delete what no file owns and this one does not say.
+    #[serde(default)]
+    prune: bool,
+    /// Let the file win over what others did since it was applied last.
+    #[serde(default)]
+    force: bool,
+    /// The file whose text this is; as `file` in JSON.
+    #[serde(default)]
+    file: Option<Box<str>>,
+    /// Answer only when every member node serves the change, or when the time is up.
+    #[serde(default)]
+    wait: Option<WaitFor>,
+    /// How long to wait: 5 s unless said, 60 s at most. Only with `wait`.
+    #[serde(default)]
+    timeout: Option<Millis>,
+    /// Why the change is made, for the log.
+    #[serde(default)]
+    #[schemars(length(max = 512))]
+    reason: Option<Box<str>>,
 }
 
 /// A configuration, or a part of one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Configuration {
-    /// The name of the file it was read from, for the log.
+    /// The name of the file it was read from, which owns what it makes.
     #[serde(default)]
     file: Option<Box<str>>,
     /// Upstreams, each once.
@@ -55,47 +100,30 @@ struct Configuration {
     keys: Vec<GivenKey>,
 }
 
-/// What came of it.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Applied {
-    /// The history.
-    generation: u64,
-    /// The revision that carries it; the current one when there was nothing to do.
-    revision: u64,
-    /// What was changed, in the order of the log.
-    changes: Vec<Change>,
-}
-
-/// One change.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct Change {
-    /// Its event's type: `io.flexgate.route.created.v1`.
-    #[serde(rename = "type")]
-    event: &'static str,
-    /// The id or name of what was changed; absent for the settings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
-}
-
-async fn apply(State(admin): State<Shared>, write: Write<BODY_MAX>) -> Result<Response, Error> {
-    if !matches!(write.precondition, Precondition::None) {
-        return Err(Error::Header {
-            name: header::IF_MATCH,
-            expected: "left out here, like `If-None-Match`",
-        });
-    }
-    let configuration: Configuration = write.body.value()?;
-    let source = configuration.file.clone().map_or(Source::Api, Source::File);
-    let command = Command::Apply {
-        upstreams: configuration.upstreams.clone(),
-        routes: configuration.routes.clone(),
-        settings: configuration.settings.clone(),
-        keys: configuration.keys.iter().map(KnownKey::from).collect(),
+async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response, Error> {
+    let HowToApply {
+        dry_run,
+        prune,
+        force,
+        file,
+        wait,
+        timeout,
+        reason,
+    } = params::query(request.uri())?;
+    let how = How {
+        wait,
+        timeout,
+        reason,
     };
+    let write = Write::<BODY_MAX>::receive(request, &admin, how).await?;
+    let configuration = Configuration::read(&write, file)?;
+    let source = configuration.file.clone().map_or(Source::Api, Source::File);
+    let command = configuration.command(prune, force)?;
+    if dry_run {
+        return configuration.rehearsed(&admin, &command);
+    }
     let committed = write
-        .transact(&admin, command, None, source)
+        .transact_whole(&admin, command, source)
         .await
         .map_err(|error| configuration.located(error))?;
     Ok(write
@@ -104,12 +132,115 @@ async fn apply(State(admin): State<Shared>, write: Write<BODY_MAX>) -> Result<Re
 }
 
 impl Configuration {
+    fn read(write: &Write<BODY_MAX>, file: Option<Box<str>>) -> Result<Self, Error> {
+        let read = match write.body.yaml() {
+            None => write.body.value::<Self>()?,
+            Some(text) => Self::parse(file.as_deref().unwrap_or("configuration"), text?)?,
+        };
+        Ok(Self {
+            file: file.or(read.file),
+            ..read
+        })
+    }
+
+    /// What the text of a file says. The environment of this process is not for whoever sends one.
+    fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let loaded = Loaded::parse(name, text, &BTreeMap::new());
+        let loaded = loaded.map_err(|ConfigError(mistakes)| Error::File(mistakes))?;
+        Ok(Self {
+            file: None,
+            settings: loaded.settings_to_apply().cloned(),
+            upstreams: loaded.upstreams,
+            routes: loaded.routes,
+            keys: loaded.keys,
+        })
+    }
+
+    fn command(&self, prune: bool, force: bool) -> Result<Command, Error> {
+        let keys = self.keys.iter().map(KnownKey::from).collect();
+        let (upstreams, routes) = (self.upstreams.clone(), self.routes.clone());
+        let settings = self.settings.clone();
+        let Some(file) = &self.file else {
+            if prune || force {
+                return Err(Error::Query(
+                    "`prune` and `force` are about what a file owns: say which, as `file`".to_owned(),
+                ));
+            }
+            return Ok(Command::Apply {
+                upstreams,
+                routes,
+                settings,
+                keys,
+            });
+        };
+        let file = FileName::at(file).map_err(|why| json::invalid("/file".to_owned(), why.to_owned()))?;
+        Ok(Command::ApplyFile(Box::new(ApplyFile {
+            file,
+            upstreams,
+            routes,
+            settings,
+            keys,
+            prune,
+            force,
+        })))
+    }
+
+    /// Says what would come of it, and what stands against it.
+    fn rehearsed(&self, admin: &Shared, command: &Command) -> Result<Response, Error> {
+        let view = admin.journal.view();
+        let decide = |command: &Command| domain::decide(view.state(), command, &Expect::Any);
+        let located = |refusal| self.located(Error::Transact(TransactError::Refused(refusal)));
+        let mut conflicts = Vec::new();
+        let decision = match (decide(command), command) {
+            (Err(Refusal::FileConflicts { conflicts: found, .. }), Command::ApplyFile(file)) => {
+                conflicts = found;
+                decide(&Command::ApplyFile(Box::new(ApplyFile {
+                    force: true,
+                    ..ApplyFile::clone(file)
+                })))
+            }
+            (decided, _) => decided,
+        };
+        let decision = decision.map_err(located)?;
+        let drifted = match command {
+            Command::ApplyFile(file) => domain::drifted(view.state(), &file.file),
+            _ => Vec::new(),
+        };
+        let planned = Applied::planned(&view, &decision, &conflicts, &drifted);
+        let mut response = Json(planned).into_response();
+        response
+            .headers_mut()
+            .insert(REVISION, HeaderValue::from(view.revision()));
+        Ok(response)
+    }
+
     /// Points at the item that made the whole of it fail.
     fn located(&self, error: Error) -> Error {
-        let Error::Transact(TransactError::Refused(Refusal::Item { item, refusal })) = error else {
-            return error;
-        };
-        let list = match &item {
+        match error {
+            Error::Transact(TransactError::Refused(Refusal::Item { item, refusal })) => {
+                let list = self.place_of(&item);
+                let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
+                Error::Item {
+                    pointer,
+                    refusal: Refusal::Item { item, refusal },
+                }
+            }
+            Error::Transact(TransactError::Refused(Refusal::FileConflicts { file, conflicts })) => {
+                let field = |conflict: &domain::refusal::Conflict| FieldError {
+                    pointer: self.place_of(&conflict.entity),
+                    detail: conflict.to_string(),
+                };
+                Error::Contradicts {
+                    fields: conflicts.iter().map(field).collect(),
+                    refusal: Refusal::FileConflicts { file, conflicts },
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn place_of(&self, item: &Entity) -> String {
+        match item {
             Entity::Route(id) => place("/routes", self.routes.iter().position(|route| route.id == *id)),
             Entity::Upstream(name) => place(
                 "/upstreams",
@@ -118,40 +249,10 @@ impl Configuration {
             Entity::Settings => "/settings".to_owned(),
             Entity::Key(id) => place("/keys", self.keys.iter().position(|own| own.id() == *id)),
             Entity::Log => String::new(),
-        };
-        let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
-        Error::Item {
-            pointer,
-            refusal: Refusal::Item { item, refusal },
         }
     }
 }
 
 fn place(list: &str, position: Option<usize>) -> String {
     position.map_or_else(|| list.to_owned(), |position| format!("{list}/{position}"))
-}
-
-impl Applied {
-    fn of(committed: &Committed) -> Self {
-        Self {
-            generation: committed.generation,
-            revision: committed.revision,
-            changes: committed.events.iter().map(Change::of).collect(),
-        }
-    }
-}
-
-impl Change {
-    fn of(event: &Event) -> Self {
-        let id = match event.entity() {
-            Entity::Route(id) => Some(id.to_string()),
-            Entity::Upstream(name) => Some(name.to_string()),
-            Entity::Key(id) => Some(id.to_string()),
-            Entity::Settings | Entity::Log => None,
-        };
-        Self {
-            event: event.type_name(),
-            id,
-        }
-    }
 }

@@ -54,6 +54,17 @@ impl Body {
         json::text(&self.bytes)
     }
 
+    /// As the text of a configuration file, if it is one.
+    pub(super) fn yaml(&self) -> Option<Result<&str, Error>> {
+        let is_yaml = ["application/yaml", "application/x-yaml", "text/yaml"]
+            .iter()
+            .any(|media_type| self.is(media_type));
+        is_yaml.then(|| {
+            std::str::from_utf8(&self.bytes)
+                .map_err(|error| Error::Malformed(format!("it is not UTF-8: {error}")))
+        })
+    }
+
     /// As a JSON Merge Patch (RFC 7396).
     pub(super) fn patch(&self) -> Result<Map<String, Value>, Error> {
         if !self.is("application/merge-patch+json") && !self.is("application/json") {

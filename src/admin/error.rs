@@ -5,6 +5,7 @@ use flexgate_schemas::NodeId;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
+    config::Finding,
     domain::Refusal,
     journal::{TransactError, store::StoreError},
     listener::around::refuse,
@@ -50,6 +51,9 @@ pub(super) enum Error {
     /// The body is not JSON.
     #[error("the body is not JSON: {0}")]
     Malformed(String),
+    /// The text of a configuration file has mistakes.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    File(Vec<Finding>),
     /// The body is JSON, but not what it should be.
     #[error("{}", located(.0))]
     Invalid(FieldError),
@@ -99,6 +103,14 @@ pub(super) enum Error {
     /// The transaction failed.
     #[error(transparent)]
     Transact(#[from] TransactError),
+    /// A file contradicts what others did.
+    #[error("{refusal}")]
+    Contradicts {
+        /// Each entity, with its place in what was sent if it has one.
+        fields: Vec<FieldError>,
+        /// All of it.
+        refusal: Refusal,
+    },
     /// It failed because of one item of a list.
     #[error("{pointer}: {refusal}")]
     Item {
@@ -121,18 +133,20 @@ impl Error {
             Self::Header { .. } => (S::BAD_REQUEST, "bad_header"),
             Self::MediaType { .. } => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::Malformed(_) => (S::BAD_REQUEST, "malformed"),
-            Self::Invalid(_) => (S::BAD_REQUEST, "invalid"),
+            Self::Invalid(_) | Self::File(_) => (S::BAD_REQUEST, "invalid"),
             Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
             Self::BodyMissing(_) => (S::REQUEST_TIMEOUT, "body_missing"),
-            Self::OtherHistory => (S::PRECONDITION_FAILED, "stale"),
             Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::NoRandom => (S::SERVICE_UNAVAILABLE, "no_random"),
             Self::NoSealing => (S::CONFLICT, "no_sealing_key"),
             Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
-            Self::Transact(TransactError::Refused(refusal)) | Self::Item { refusal, .. } => {
-                (status_of(refusal), refusal.code())
+            Self::Transact(TransactError::Refused(refusal))
+            | Self::Item { refusal, .. }
+            | Self::Contradicts { refusal, .. } => (status_of(refusal), refusal.code()),
+            Self::OtherHistory | Self::Transact(TransactError::Moved { .. }) => {
+                (S::PRECONDITION_FAILED, "stale")
             }
             Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
             Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
@@ -155,6 +169,7 @@ impl Error {
         };
         match self {
             Self::Invalid(error) => vec![error.clone()],
+            Self::Contradicts { fields, .. } => fields.clone(),
             Self::Transact(TransactError::Refused(Refusal::Invalid { pointer, detail })) => {
                 vec![FieldError {
                     pointer: pointer.clone(),
@@ -202,6 +217,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::DuplicateRoute { .. }
         | Refusal::UpstreamInUse { .. }
         | Refusal::KeyRevoked(_)
+        | Refusal::FileConflicts { .. }
         | Refusal::UsernameTaken { .. }
         | Refusal::TooMany { .. } => StatusCode::CONFLICT,
         Refusal::UnknownUpstream { .. }

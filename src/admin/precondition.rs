@@ -7,7 +7,7 @@ use super::{
     etag::{self, Condition},
     place::Place,
 };
-use crate::domain::Expect;
+use crate::{domain::Expect, journal::Moment};
 
 /// The precondition of a write (RFC 9110 13.1).
 #[derive(Debug)]
@@ -33,6 +33,21 @@ impl Precondition {
             (Some(_), Some(_)) | (None, Some(Condition::Of(_))) => Err(Error::Header {
                 name: header::IF_NONE_MATCH,
                 expected: "`*` on a write, and without `If-Match`",
+            }),
+        }
+    }
+
+    /// What the whole configuration must be.
+    pub(super) fn whole(&self) -> Result<Option<Moment>, Error> {
+        match self {
+            Self::None => Ok(None),
+            Self::Unchanged(tags) if tags.len() == 1 => Ok(tags.first().map(|tag| Moment {
+                generation: tag.generation,
+                revision: tag.revision,
+            })),
+            Self::Unchanged(_) | Self::Absent | Self::Present => Err(Error::Header {
+                name: header::IF_MATCH,
+                expected: "left out here, or the one tag of the whole configuration, as `GET /api/config` has it",
             }),
         }
     }

@@ -31,8 +31,8 @@ use super::{
     warning::Notice,
 };
 use crate::{
-    domain::Command,
-    journal::{Committed, Transaction},
+    domain::{Command, Expect},
+    journal::{Committed, Moment, Transaction},
 };
 
 /// The most bytes of a body; [`super::apply`] takes more.
@@ -63,20 +63,20 @@ pub(super) struct Write<const LIMIT: usize = BODY_MAX> {
 pub(super) struct How {
     /// Answer only when every member node serves the change, or when the time is up.
     #[serde(default)]
-    wait: Option<WaitFor>,
+    pub(super) wait: Option<WaitFor>,
     /// How long to wait: 5 s unless said, 60 s at most. Only with `wait`.
     #[serde(default)]
-    timeout: Option<Millis>,
+    pub(super) timeout: Option<Millis>,
     /// Why the change is made, for the log.
     #[serde(default)]
     #[schemars(length(max = 512))]
-    reason: Option<Box<str>>,
+    pub(super) reason: Option<Box<str>>,
 }
 
 /// What a write may wait for.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-enum WaitFor {
+pub(super) enum WaitFor {
     /// Every member node.
     Nodes,
 }
@@ -106,8 +106,15 @@ impl<const LIMIT: usize> FromRequest<Shared> for Write<LIMIT> {
     type Rejection = Error;
 
     async fn from_request(request: Request, admin: &Shared) -> Result<Self, Error> {
+        let how = params::query(request.uri())?;
+        Self::receive(request, admin, how).await
+    }
+}
+
+impl<const LIMIT: usize> Write<LIMIT> {
+    /// Takes in the rest of a request whose query was read.
+    pub(super) async fn receive(request: Request, admin: &Shared, how: How) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
-        let how: How = params::query(&parts.uri)?;
         let wait = how.wait()?;
         let precondition = Precondition::of(&parts.headers)?;
         let body = Body::receive(&parts.headers, body, LIMIT).await?;
@@ -158,9 +165,31 @@ impl<const LIMIT: usize> Write<LIMIT> {
         source: Source,
     ) -> Result<Committed, Error> {
         let generation = admin.journal.view().generation();
+        let expect = self.precondition.expect(generation, current)?;
+        self.append(admin, (command, expect, None), source).await
+    }
+
+    /// Does something about the configuration as a whole: if that is what the precondition says it is.
+    pub(super) async fn transact_whole(
+        &self,
+        admin: &Shared,
+        command: Command,
+        source: Source,
+    ) -> Result<Committed, Error> {
+        let after = self.precondition.whole()?;
+        self.append(admin, (command, Expect::Any, after), source).await
+    }
+
+    async fn append(
+        &self,
+        admin: &Shared,
+        (command, expect, after): (Command, Expect, Option<Moment>),
+        source: Source,
+    ) -> Result<Committed, Error> {
         let transaction = Transaction {
             command,
-            expect: self.precondition.expect(generation, current)?,
+            expect,
+            after,
             actor: Token::holder(),
             source,
             reason: self.reason.clone(),

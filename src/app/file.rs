@@ -1,9 +1,8 @@
-//! Applying the configuration file at start.
+//! Applying the configuration file: at start, and again whenever it changes.
 
 use std::time::Duration;
 
 use flexgate_schemas::{
-    Settings,
     alert::AlertKind,
     commit::{Actor, ActorKind, Source},
 };
@@ -12,12 +11,16 @@ use tokio::time::timeout;
 use super::Error;
 use crate::{
     config::{
-        Finding,
+        Config, ConfigError, Finding,
         file::{Loaded, Places},
     },
-    domain::{Command, Expect, KnownKey, Refusal},
+    domain::{ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::{Journal, Status, TransactError, Transaction, alerts::Alerts},
 };
+
+mod watch;
+
+pub(super) use watch::watch;
 
 /// How long the log may take to be there before the file is left for later.
 const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
@@ -25,9 +28,9 @@ const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
 /// Why the file could not become the configuration, and there is no other.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// What it says does not fit together.
-    #[error("{0}")]
-    Refused(Box<Finding>),
+    /// It cannot be read, or what it says does not fit together.
+    #[error(transparent)]
+    Refused(ConfigError),
     /// It could not be written to the log.
     #[error("{file} was not applied: {error}")]
     NotApplied {
@@ -38,35 +41,55 @@ pub enum FileError {
     },
 }
 
-/// Applies a file. An empty configuration and a bad file end the process; with a configuration in the log that one is
-/// served on, and an alert says so.
-pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> Result<(), Error> {
-    let name = file.source.name.clone();
-    let mut view = journal.watch();
-    let ready = view.wait_for(|view| view.generation() > 0 && view.status == Status::Following);
-    if timeout(JOURNAL_DEADLINE, ready).await.is_err() {
-        tracing::warn!(file = name, "the log cannot be reached: the file is not applied");
-        return Ok(());
+/// What became of a file.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The configuration is as it says, but for what others have decided since.
+    Applied,
+    /// It changed nothing, and will not unless it is changed.
+    Refused(FileError),
+    /// The log could not be reached: it may be tried again.
+    Later(Option<FileError>),
+}
+
+/// Applies the file at start; whether it is done with. An empty configuration and a bad file end the process; with a
+/// configuration in the log that one is served on, and an alert says so.
+pub(super) async fn at_start(journal: &Journal, config: &Config, alerts: &Alerts) -> Result<bool, Error> {
+    let (name, outcome) = match (&config.file, &config.unreadable) {
+        (Some(file), _) => (file.source.name.clone(), apply(journal, file).await),
+        (None, Some((source, mistakes))) => {
+            let refused = FileError::Refused(mistakes.clone());
+            let outcome = if is_there(journal).await {
+                Outcome::Refused(refused)
+            } else {
+                Outcome::Later(Some(refused))
+            };
+            (source.path.display().to_string(), outcome)
+        }
+        (None, None) => return Ok(true),
+    };
+    let (error, done) = match outcome {
+        Outcome::Applied => return Ok(true),
+        Outcome::Later(None) => return Ok(false),
+        Outcome::Refused(error) => (error, true),
+        Outcome::Later(Some(error)) => (error, false),
+    };
+    let state = journal.view();
+    if state.state().routes().is_empty() && state.state().upstreams().is_empty() {
+        return Err(error.into());
     }
-    let settings = (file.settings != Settings::default()).then(|| file.settings.clone());
-    let command = Command::Apply {
-        upstreams: file.upstreams.clone(),
-        routes: file.routes.clone(),
-        settings,
-        keys: file.keys.iter().map(KnownKey::from).collect(),
-    };
-    let transaction = Transaction {
-        command,
-        expect: Expect::Any,
-        actor: Actor {
-            kind: ActorKind::System,
-            id: "flexgate".into(),
-        },
-        source: Source::File(name.clone().into()),
-        reason: None,
-        idempotency: None,
-    };
-    let error = match journal.transact(transaction).await {
+    report(&name, &error, alerts);
+    Ok(done)
+}
+
+/// Applies a file that was read.
+pub(super) async fn apply(journal: &Journal, file: &Loaded) -> Outcome {
+    let name = file.source.name.clone();
+    if !is_there(journal).await {
+        tracing::warn!(file = name, "the log cannot be reached: the file is not applied");
+        return Outcome::Later(None);
+    }
+    match journal.transact(transaction(file)).await {
         Ok(committed) => {
             for warning in &committed.warnings {
                 tracing::warn!(file = name, "{warning}");
@@ -77,25 +100,95 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded, alerts: &Alerts) -> 
                 changes = committed.events.len(),
                 "applied"
             );
-            return Ok(());
+            Outcome::Applied
         }
-        Err(error) => error,
-    };
-    if !journal.view().state().routes().is_empty() {
-        alerts.raise(AlertKind::ConfigRejected {
-            file: name,
-            reason: error.to_string(),
-        });
-        return Ok(());
+        Err(TransactError::Refused(refusal)) => {
+            let mistakes = mistakes(&file.places(), &refusal);
+            Outcome::Refused(FileError::Refused(ConfigError(mistakes)))
+        }
+        Err(error) => {
+            let for_now = matches!(
+                error,
+                TransactError::Unavailable { .. }
+                    | TransactError::Contended { .. }
+                    | TransactError::Unknown { .. }
+                    | TransactError::HeldBack { .. }
+            );
+            let error = FileError::NotApplied {
+                file: name,
+                error: Box::new(error),
+            };
+            if for_now {
+                Outcome::Later(Some(error))
+            } else {
+                Outcome::Refused(error)
+            }
+        }
     }
-    Err(match error {
-        TransactError::Refused(refusal) => FileError::Refused(Box::new(mistake(&file.places(), &refusal))),
-        error => FileError::NotApplied {
-            file: name,
-            error: Box::new(error),
+}
+
+fn transaction(file: &Loaded) -> Transaction {
+    Transaction {
+        command: Command::ApplyFile(Box::new(ApplyFile {
+            file: file.own_name(),
+            upstreams: file.upstreams.clone(),
+            routes: file.routes.clone(),
+            settings: file.settings_to_apply().cloned(),
+            keys: file.keys.iter().map(KnownKey::from).collect(),
+            prune: false,
+            force: false,
+        })),
+        expect: Expect::Any,
+        after: None,
+        actor: Actor {
+            kind: ActorKind::System,
+            id: "flexgate".into(),
         },
+        source: Source::File(file.source.name.clone().into()),
+        reason: None,
+        idempotency: None,
     }
-    .into())
+}
+
+/// Whether the log can be read and written within the deadline.
+async fn is_there(journal: &Journal) -> bool {
+    let mut view = journal.watch();
+    let ready = view.wait_for(|view| view.generation() > 0 && view.status == Status::Following);
+    timeout(JOURNAL_DEADLINE, ready).await.is_ok()
+}
+
+/// Says that the file changed nothing, and why.
+fn report(name: &str, error: &FileError, alerts: &Alerts) {
+    match error {
+        FileError::Refused(ConfigError(mistakes)) => {
+            for mistake in mistakes {
+                tracing::error!(
+                    file = name,
+                    "the file changes nothing:\n{}",
+                    mistake.render(false)
+                );
+            }
+        }
+        FileError::NotApplied { .. } => tracing::error!(file = name, %error, "the file changes nothing"),
+    }
+    alerts.raise(AlertKind::ConfigRejected {
+        file: name.to_owned(),
+        reason: error.to_string(),
+    });
+}
+
+/// What a refusal says about the file that was applied, with the lines that it is about.
+fn mistakes(places: &Places<'_>, refusal: &Refusal) -> Vec<Finding> {
+    let Refusal::FileConflicts { conflicts, .. } = refusal else {
+        return vec![mistake(places, refusal)];
+    };
+    let help =
+        "bring the file in line with it, or `flexgate apply --force`: `flexgate diff` shows what differs";
+    let found = conflicts.iter().map(|conflict| Finding {
+        place: places.find(&conflict.entity, ""),
+        ..Finding::mistake(conflict.to_string()).with_help(help)
+    });
+    found.collect()
 }
 
 /// What a refusal says about the file that was applied, with the line that it is about.

@@ -157,13 +157,20 @@ impl Process {
     }
 
     /// Applies the configuration file, if there is one and this process may write.
+    /// From then on it is applied whenever it changes.
     pub async fn apply_file(&self, config: &Config) -> Result<(), Error> {
-        match &config.file {
-            Some(loaded) if config.roles.admin => {
-                file::apply(&self.journal, loaded, &self.cluster.alerts).await
-            }
-            _ => Ok(()),
+        if !config.roles.admin {
+            return Ok(());
         }
+        let alerts = &self.cluster.alerts;
+        let done = file::at_start(&self.journal, config, alerts).await?;
+        // The demo's upstreams are where no file can say.
+        if let Some(source) = config.file_source.clone().filter(|_| !config.demo) {
+            let ends = (self.journal.clone(), alerts.clone());
+            self.control
+                .spawn(file::watch(source, done, ends, self.control.clone()));
+        }
+        Ok(())
     }
 
     /// Ends well: not ready any more, no member any more, requests finished. A successor on the same data folder and

@@ -85,7 +85,9 @@ pub(super) enum Command {
     },
     /// Check a configuration file without applying it
     Check(Check),
-    /// Apply a configuration file to a running cluster: create and update, as one commit
+    /// Show what applying a configuration file would change, and what others changed: 7 if anything differs
+    Diff(Diff),
+    /// Apply a configuration file or a plan to a running cluster, as one commit: what the file made becomes as it says
     Apply(Apply),
     /// List and change routes
     #[command(subcommand)]
@@ -201,11 +203,38 @@ pub(super) struct Check {
 }
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Apply {
+pub(super) struct Diff {
     /// The file
     pub(super) file: PathBuf,
+    /// Write what would be done to this file; `apply PLAN` does it, if nothing else has happened until then
+    #[arg(long, value_name = "PLAN")]
+    pub(super) plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) extent: Extent,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Apply {
+    /// The file, or a plan of `diff`
+    pub(super) file: PathBuf,
+    /// Only show what would be changed: 5 if it would be refused
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) extent: Extent,
     #[command(flatten)]
     pub(super) how: How,
+}
+
+/// How far a file goes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Extent {
+    /// Delete what no file has made, too
+    #[arg(long)]
+    pub(super) prune: bool,
+    /// Let the file win over what others changed since it was applied last
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 /// How a change is made.
@@ -304,7 +333,8 @@ mod tests {
             "flexgate routes update r1 --priority -5 --strip-path false -o json",
             "flexgate upstreams create u --url http://a --url http://b --wait",
             "flexgate events tail --from 12",
-            "flexgate apply f.yml --reason why",
+            "flexgate apply f.yml --reason why --prune --force --dry-run",
+            "flexgate diff f.yml --plan p.json",
             "flexgate sql -- --csv -c x",
             "flexgate secrets seal --for signing:k1",
             "flexgate verify outcomes --database-url postgres://a -o json",

@@ -55,6 +55,7 @@ fn next(status: StatusCode, code: Option<&str>, token_file: &str) -> Option<Stri
                 "set FLEXGATE_ADMIN_TOKEN, or name the data folder with --data-dir (looked at {token_file})"
             )
         }
+        (_, Some("file_conflict")) => "see `flexgate diff FILE`; then write into the file what is there, or let it win with `apply --force`".to_owned(),
         (StatusCode::PRECONDITION_FAILED, _) => {
             "it was changed meanwhile: look at it and try again".to_owned()
         }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     app,
-    config::{Config, ConfigError, Purpose},
+    config::{Config, Purpose},
     telemetry,
 };
 
@@ -44,8 +44,8 @@ fn start(
 impl From<app::Error> for Failure {
     fn from(error: app::Error) -> Self {
         use app::{Error, FileError};
-        if let Error::File(FileError::Refused(mistake)) = error {
-            return ConfigError(vec![*mistake]).into();
+        if let Error::File(FileError::Refused(mistakes)) = error {
+            return mistakes.into();
         }
         let exit = match &error {
             Error::System(_)

@@ -12,6 +12,7 @@ mod mask;
 mod places;
 mod reading;
 mod sections;
+mod source;
 mod suggest;
 mod syntax;
 mod tree;
@@ -20,9 +21,10 @@ mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-use flexgate_schemas::{Route, Settings, Upstream, key::GivenKey};
+use flexgate_schemas::{FileName, Route, Settings, Upstream, key::GivenKey};
 
 pub use places::Places;
+pub use source::{FileSource, Mark};
 
 use super::{
     budgets::Budgets,
@@ -106,9 +108,24 @@ impl Loaded {
         reading::read(source, text, variables)
     }
 
+    /// What the text of a file says about the node that reads it, whatever else is wrong with it.
+    pub(super) fn node_in(text: &str, variables: &BTreeMap<String, String>) -> NodeOverrides {
+        let source = Arc::new(SourceText {
+            name: String::new(),
+            text: mask::masked(text),
+        });
+        reading::node(source, text, variables)
+    }
+
     /// The settings, where the file says any: a file that says none leaves those alone that somebody else made.
     pub fn settings_to_apply(&self) -> Option<&Settings> {
         (self.settings != Settings::default()).then_some(&self.settings)
+    }
+
+    /// By what it is known again when it is applied.
+    pub fn own_name(&self) -> FileName {
+        let name = FileName::at(&self.source.name);
+        name.unwrap_or_else(|_| "configuration".parse().expect("letters are a name"))
     }
 
     /// Finds where things stand, for messages. Parses the text again: messages are few, and positions are many.

@@ -6,7 +6,7 @@ use flexgate_schemas::Millis;
 
 use super::{
     environment::{Found, Sources},
-    file,
+    file::{FileSource, Loaded},
     finding::{ConfigError, Finding, Severity},
 };
 
@@ -60,18 +60,25 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the configuration file that this setting names.
-    pub(super) fn file(&mut self, name: &'static str) -> Option<file::Loaded> {
-        let path = self.path(name)?;
-        match file::Loaded::read(&path, &self.sources.all()) {
-            Ok(loaded) => {
-                self.findings.extend(loaded.warnings.iter().cloned());
-                Some(loaded)
-            }
-            Err(ConfigError(mistakes)) => {
-                self.findings.extend(mistakes);
-                None
-            }
+    pub(super) fn file(&mut self, name: &'static str) -> Option<(FileSource, Result<Loaded, ConfigError>)> {
+        let source = FileSource::at(self.path(name)?, self.sources.all());
+        let read = source.read();
+        if let Ok(loaded) = &read {
+            self.findings.extend(loaded.warnings.iter().cloned());
         }
+        Some((source, read))
+    }
+
+    /// Takes the mistakes of a file that nothing can be done without.
+    pub(super) fn mistaken(&mut self, ConfigError(mistakes): ConfigError) {
+        self.findings.extend(mistakes);
+    }
+
+    /// Whether anything is wrong so far.
+    pub(super) fn has_mistakes(&self) -> bool {
+        self.findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Mistake)
     }
 
     pub(super) fn mistake(&mut self, message: impl Into<String>) {
@@ -84,11 +91,7 @@ impl<'a> Reader<'a> {
 
     /// The warnings, or everything that was found when something is wrong.
     pub(super) fn finish(self) -> Result<Vec<Finding>, ConfigError> {
-        if self
-            .findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Mistake)
-        {
+        if self.has_mistakes() {
             return Err(ConfigError(self.findings));
         }
         Ok(self.findings)

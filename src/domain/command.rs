@@ -6,7 +6,7 @@ use flexgate_schemas::{
 };
 use serde_json::Value;
 
-use super::Warning;
+use super::{ApplyFile, Warning};
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,6 +116,8 @@ pub enum Command {
         /// The keys, each once. One that is there keeps its secrets: it may have got others since.
         keys: Vec<KnownKey>,
     },
+    /// That what belongs to a file is as it says, and nothing else of it is there. All of it, or nothing.
+    ApplyFile(Box<ApplyFile>),
 }
 
 /// A key whose first secret somebody else has made.

@@ -2,7 +2,7 @@
 
 use flexgate_schemas::{ApiKey, Route, Settings, Upstream};
 
-use super::{Command, ConfigState, Decision, Expect, KnownKey, Refusal, draft::Draft};
+use super::{Command, ConfigState, Decision, Expect, KnownKey, Refusal, draft::Draft, file};
 
 /// What a command comes to in this state. The caller's expectation is checked here, where nothing can come between.
 pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result<Decision, Refusal> {
@@ -54,6 +54,7 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
             (upstreams, routes, settings.as_ref()),
             &known(state, keys),
         )?,
+        Command::ApplyFile(command) => file::apply(&mut draft, state, command)?,
     }
     Ok(draft.into_decision())
 }
@@ -75,7 +76,7 @@ fn apply(
 }
 
 /// The keys as they are to be: with the secrets that they have, if they are there.
-fn known(state: &ConfigState, keys: &[KnownKey]) -> Vec<ApiKey> {
+pub(super) fn known(state: &ConfigState, keys: &[KnownKey]) -> Vec<ApiKey> {
     let as_it_is_to_be = |known: &KnownKey| {
         let key = match state.key(&known.id()) {
             Some(entry) => entry.value.with_terms(known.terms.clone()),

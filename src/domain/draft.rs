@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use flexgate_schemas::{Event, Timestamp};
+use flexgate_schemas::{Event, Settings, Timestamp};
 use serde_json::Value;
 
 use super::{
@@ -67,11 +67,38 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Takes something away that is there. Whether it may go is for [`Draft::check_deletions`] to say, when everything else
+    /// is in its place.
+    pub(super) fn remove<E: Listed>(&mut self, id: &E::Id) {
+        self.happen(E::deleted(id.clone()));
+    }
+
+    pub(super) fn check_deletions<E: Listed>(&self, ids: &[E::Id]) -> Result<(), Refusal> {
+        for id in ids {
+            E::check_deletion(id, &self.after).map_err(|refusal| Refusal::Item {
+                item: E::entity(id),
+                refusal: Box::new(refusal),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Whether something is so in the state as it would be.
+    pub(super) fn is_so<E: Managed>(&self, value: &E) -> bool {
+        E::entry(&self.after, value.id()).is_some_and(|entry| entry.value.agrees_with(value))
+    }
+
+    pub(super) fn reset_settings(&mut self) {
+        if *self.before.settings().value != Settings::default() {
+            self.happen(Event::SettingsUpdated(Arc::default()));
+        }
+    }
+
     /// Takes a step for each of several entities, none of which may be there twice.
     pub(super) fn each<'v, E: Managed + 'v>(
         &mut self,
         values: impl IntoIterator<Item = &'v E>,
-        step: impl Fn(&mut Self, &E) -> Result<(), Refusal>,
+        mut step: impl FnMut(&mut Self, &E) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let mut seen = BTreeSet::new();
         for value in values {
@@ -156,7 +183,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn happen(&mut self, event: Event) {
+    pub(super) fn happen(&mut self, event: Event) {
         // The draft's state is only asked for values, never for revisions and times.
         let stamp = Stamp {
             revision: 0,

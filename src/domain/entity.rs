@@ -21,6 +21,10 @@ pub(super) trait Managed: Clone + PartialEq {
     /// The rules that its type does not hold, in the state as it would be. `before` is the value that it replaces, if it
     /// replaces one.
     fn check(&self, before: Option<&Self>, after: &ConfigState) -> Result<(), Refusal>;
+    /// Whether it is as another one says; what comes with its life, such as the secrets of a key, is nobody's to say.
+    fn agrees_with(&self, other: &Self) -> bool {
+        self == other
+    }
     fn warnings(&self, after: &ConfigState) -> Vec<Warning>;
 }
 

@@ -2,7 +2,7 @@
 
 use flexgate_schemas::{ApiKey, Event};
 
-use super::{ConfigState, Entry, Stamp};
+use super::{ConfigState, Entry, Stamp, ownership};
 
 /// Applies one event. Total: also an event that [`super::decide`] would never have made has one defined effect, the
 /// same on every node. What comes to be replaces what is there, and what is not there cannot be missed.
@@ -33,6 +33,7 @@ pub fn evolve(state: &mut ConfigState, event: &Event, stamp: &Stamp) {
             state.put_key(entry);
         }
         Event::KeyDeleted(deleted) => state.remove_key(&deleted.id),
+        Event::FileApplied(applied) => state.own(ownership::after(state, applied, stamp)),
     }
 }
 

@@ -76,6 +76,11 @@ impl Managed for ApiKey {
         check_rate_limits(own.rate_limit.as_ref())
     }
 
+    fn agrees_with(&self, other: &Self) -> bool {
+        self == other
+            || (self.terms() == other.terms() && self.particulars().basic == other.particulars().basic)
+    }
+
     fn warnings(&self, after: &ConfigState) -> Vec<Warning> {
         missing_routes(self, after).into_iter().collect()
     }

@@ -1,6 +1,8 @@
 //! Why a command is refused.
 
-use flexgate_schemas::{KeyId, PathPattern, RouteId, UpstreamId, event::Entity, key::Username};
+use std::fmt;
+
+use flexgate_schemas::{FileName, KeyId, PathPattern, RouteId, UpstreamId, event::Entity, key::Username};
 use serde_path_to_error::{Path, Segment};
 
 use crate::egress::Prohibited;
@@ -102,6 +104,17 @@ pub enum Refusal {
     /// One entity twice in one change set.
     #[error("it is listed twice: keep one of them")]
     ListedTwice,
+    /// A file wants otherwise what others have decided.
+    #[error(
+        "the file {:?} contradicts what was done since: {}; bring it in line with what is there, or apply it with `force`",
+        .file.to_string(), listed(.conflicts)
+    )]
+    FileConflicts {
+        /// Which file.
+        file: FileName,
+        /// All that it contradicts; at least one.
+        conflicts: Vec<Conflict>,
+    },
     /// One of several in a change set, for one of the reasons above.
     #[error("{item}: {refusal}")]
     Item {
@@ -110,6 +123,60 @@ pub enum Refusal {
         /// Why.
         refusal: Box<Refusal>,
     },
+}
+
+/// An entity that a file and somebody else want differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// Which.
+    pub entity: Entity,
+    /// What the file comes up against.
+    pub why: Contradiction,
+}
+
+/// What a file comes up against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Contradiction {
+    /// Somebody changed it, and then the file did.
+    Changed(u64),
+    /// Somebody deleted it, and then the file changed it.
+    Deleted,
+    /// Somebody changed it, and the file has it no more.
+    GoneThoughChanged(u64),
+    /// It was not made by a file, and is not as the file says.
+    NotOwned(u64),
+    /// It belongs to another file.
+    OtherFile(FileName),
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entity = &self.entity;
+        match &self.why {
+            Contradiction::Changed(revision) => {
+                write!(
+                    out,
+                    "{entity} was changed by revision {revision}, and differently by the file"
+                )
+            }
+            Contradiction::Deleted => write!(out, "{entity} was deleted, and changed by the file"),
+            Contradiction::GoneThoughChanged(revision) => {
+                write!(
+                    out,
+                    "{entity} was changed by revision {revision}, and is not in the file any more"
+                )
+            }
+            Contradiction::NotOwned(revision) => {
+                write!(
+                    out,
+                    "{entity} is of revision {revision} and no file's own, and the file has another value"
+                )
+            }
+            Contradiction::OtherFile(file) => {
+                write!(out, "{entity} belongs to the file {:?}", file.to_string())
+            }
+        }
+    }
 }
 
 impl Refusal {
@@ -130,6 +197,7 @@ impl Refusal {
             Self::KeyRevoked(_) => "key_revoked",
             Self::UsernameTaken { .. } => "username_taken",
             Self::ListedTwice => "listed_twice",
+            Self::FileConflicts { .. } => "file_conflict",
             Self::Item { refusal, .. } => refusal.code(),
         }
     }
@@ -149,7 +217,8 @@ impl Refusal {
             | Self::UpstreamInUse { .. }
             | Self::TooMany { .. }
             | Self::KeyRevoked(_)
-            | Self::ListedTwice => None,
+            | Self::ListedTwice
+            | Self::FileConflicts { .. } => None,
         }
     }
 }
@@ -169,6 +238,22 @@ pub fn pointer(path: &Path) -> String {
         pointer.push_str(&token);
     }
     pointer
+}
+
+/// How many conflicts are told in one sentence.
+const CONFLICTS_TOLD: usize = 5;
+
+fn listed(conflicts: &[Conflict]) -> String {
+    let told: Vec<_> = conflicts
+        .iter()
+        .take(CONFLICTS_TOLD)
+        .map(Conflict::to_string)
+        .collect();
+    let more = match conflicts.len().saturating_sub(CONFLICTS_TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("{}{more}", told.join("; "))
 }
 
 fn last_changed(revision: Option<u64>) -> String {

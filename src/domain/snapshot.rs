@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flexgate_schemas::{ApiKey, Route, RouteId, Settings, Upstream, UpstreamId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{ConfigState, Entry, Keys};
+use super::{ConfigState, Entry, Keys, ownership};
 
 /// Everything that cannot be derived.
 #[derive(Serialize)]
@@ -17,6 +17,8 @@ struct Written<'a> {
     settings: &'a Entry<Arc<Settings>>,
     #[serde(serialize_with = "values", skip_serializing_if = "Keys::is_empty")]
     keys: &'a Keys,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ownership: Option<ownership::Written>,
 }
 
 #[derive(Deserialize)]
@@ -27,6 +29,8 @@ struct Read {
     settings: Entry<Arc<Settings>>,
     #[serde(default)]
     keys: Vec<Entry<ApiKey>>,
+    #[serde(default)]
+    ownership: Option<ownership::Written>,
 }
 
 fn values<S: Serializer, K: Ord, V: Serialize>(
@@ -43,6 +47,7 @@ impl Serialize for ConfigState {
             routes: self.routes(),
             settings: self.settings(),
             keys: self.keys(),
+            ownership: ownership::Written::of(self),
         };
         written.serialize(serializer)
     }
@@ -58,6 +63,10 @@ impl<'de> Deserialize<'de> for ConfigState {
             .for_each(|entry| state.put_upstream(entry));
         read.routes.into_iter().for_each(|entry| state.put_route(entry));
         read.keys.into_iter().for_each(|entry| state.put_key(entry));
+        if let Some(written) = read.ownership {
+            let ownership = written.read(&state);
+            state.own(ownership);
+        }
         Ok(state)
     }
 }

@@ -7,7 +7,7 @@ use flexgate_schemas::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{StateHash, usage::Usage, usernames::Usernames};
+use super::{Ownership, StateHash, usage::Usage, usernames::Usernames};
 use crate::{
     egress::Guard,
     routing::{Table, Trie},
@@ -20,6 +20,7 @@ pub struct ConfigState {
     upstreams: im::OrdMap<UpstreamId, Entry<Arc<Upstream>>>,
     settings: Entry<Arc<Settings>>,
     keys: Keys,
+    ownership: Arc<Ownership>,
     table: Table<Arc<Route>>,
     /// The other routes: a new one may not match the same as one of them either.
     disabled: Trie<Arc<Route>>,
@@ -107,6 +108,11 @@ impl ConfigState {
     /// One API key.
     pub fn key(&self, id: &KeyId) -> Option<&Entry<ApiKey>> {
         self.keys.get(id).map(|entry| &**entry)
+    }
+
+    /// What belongs to files.
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
     }
 
     /// Which key has which user name.
@@ -230,6 +236,10 @@ impl ConfigState {
         }
     }
 
+    pub(super) fn own(&mut self, ownership: Ownership) {
+        self.ownership = Arc::new(ownership);
+    }
+
     pub(super) fn remove_key(&mut self, id: &KeyId) {
         if let Some(old) = self.keys.remove(id) {
             self.usernames.remove(&old.value);
@@ -254,6 +264,7 @@ impl Default for ConfigState {
                 updated_at: Timestamp::default(),
             },
             keys: Keys::new(),
+            ownership: Arc::default(),
             table: Table::new(),
             disabled: Trie::default(),
             usage: Usage::default(),
@@ -272,6 +283,7 @@ impl PartialEq for ConfigState {
             && self.upstreams == other.upstreams
             && self.settings == other.settings
             && self.keys == other.keys
+            && self.ownership == other.ownership
     }
 }
 
@@ -284,6 +296,7 @@ impl fmt::Debug for ConfigState {
             .field("upstreams", &self.upstreams)
             .field("settings", &self.settings)
             .field("keys", &self.keys)
+            .field("ownership", &self.ownership)
             .finish_non_exhaustive()
     }
 }

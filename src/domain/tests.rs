@@ -2,6 +2,7 @@
 
 mod apply;
 mod destinations;
+mod files;
 mod hash;
 mod keys;
 mod patches;

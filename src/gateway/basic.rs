@@ -40,7 +40,10 @@ pub(super) fn by_password(exchange: &Rc<Exchange>, route: &RouteId, sent: &[u8])
     let verified = async move {
         let core = &exchange.client.core;
         let known = &core.known_passwords;
-        let right = core.checkers.check(known, (print, now), (hash, password)).await?;
+        let right = core
+            .checkers
+            .check(known, (print, now), (hash, password), exchange.client_address)
+            .await?;
         verdict(&exchange, &route, &username, right && is_known).map_err(Refusal::Denied)
     };
     Ruling::Depends(verified.boxed_local())

@@ -1,19 +1,36 @@
 //! Passwords, verified by a few threads, since one takes a core for tens of milliseconds; and what each core knows of those
 //! that came before.
 
-use std::{cell::RefCell, collections::HashMap, mem, num::NonZeroUsize, sync::Arc, time::Duration};
+mod turns;
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, hash_map::Entry},
+    mem,
+    net::IpAddr,
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use flexgate_schemas::key::PasswordHash;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    task::spawn_blocking,
+    time::timeout,
+};
 
+use self::turns::Turns;
 use super::refusal::Refusal;
-use crate::password;
+use crate::{limiter::network, password};
 
 /// How long a password waits for its turn. Those that wait are few enough to have theirs sooner, unless a hash takes all it may.
 const WAIT: Duration = Duration::from_secs(5);
 /// The most passwords in each of the two generations of a kind. Full: the younger becomes the older, and that is forgotten.
 const GENERATION_MAX: usize = 512;
+/// No client has more than one in so many of the places.
+const CLIENT_SHARE: usize = 4;
 /// What is known of a password is forgotten when it was not sent for so long, in seconds.
 const KNOWN_FOR: i64 = 300;
 
@@ -24,6 +41,17 @@ pub(super) struct Checkers {
     /// One for each who is verified or waits for it. Full: 503, so that a flood of passwords takes a bounded share of the
     /// machine, and whoever is known already does not notice.
     places: Semaphore,
+    /// How many of them each client has, by its network: nobody takes those of all others.
+    clients: Mutex<HashMap<u128, usize>>,
+    client_max: usize,
+}
+
+/// A place among those who are verified or wait for it.
+#[derive(Debug)]
+struct Place<'c> {
+    checkers: &'c Checkers,
+    client: u128,
+    _permit: SemaphorePermit<'c>,
 }
 
 /// A password as it is known: by a hash, under a key of this core, of itself, the user name and what it is verified by. Whoever gets
@@ -36,6 +64,7 @@ pub(super) struct KnownPasswords {
     key: hmac::Key,
     right: RefCell<Generations>,
     wrong: RefCell<Generations>,
+    turns: Turns,
 }
 
 /// When each was sent last, in seconds since 1970.
@@ -49,9 +78,29 @@ impl Checkers {
     /// Half as many threads as there are cores: other requests must get on.
     pub(super) fn new(cores: NonZeroUsize, waiting_max: usize) -> Arc<Self> {
         let seats = (cores.get() / 2).max(1);
+        let places = seats + waiting_max;
         Arc::new(Self {
             seats: Arc::new(Semaphore::new(seats)),
-            places: Semaphore::new(seats + waiting_max),
+            places: Semaphore::new(places),
+            clients: Mutex::default(),
+            client_max: places.div_ceil(CLIENT_SHARE),
+        })
+    }
+
+    /// A place for this client, unless there is none or it has its share.
+    fn enter(&self, client: IpAddr) -> Option<Place<'_>> {
+        let permit = self.places.try_acquire().ok()?;
+        let client = network(client);
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = clients.entry(client).or_default();
+        if *count >= self.client_max {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            checkers: self,
+            client,
+            _permit: permit,
         })
     }
 
@@ -61,16 +110,23 @@ impl Checkers {
         known: &KnownPasswords,
         (print, now): (Print, i64),
         (hash, password): (PasswordHash, Vec<u8>),
+        client: IpAddr,
     ) -> Result<bool, Refusal> {
-        let Ok(_place) = self.places.try_acquire() else {
+        let _turn = loop {
+            if let Some(right) = known.verdict(&print, now) {
+                return Ok(right); // the same came meanwhile
+            }
+            match known.turns.take(print) {
+                Ok(turn) => break turn,
+                Err(over) => over.notified().await,
+            }
+        };
+        let Some(_place) = self.enter(client) else {
             return Err(Refusal::PasswordsBusy);
         };
         let Ok(Ok(seat)) = timeout(WAIT, Arc::clone(&self.seats).acquire_owned()).await else {
             return Err(Refusal::PasswordsBusy);
         };
-        if let Some(right) = known.verdict(&print, now) {
-            return Ok(right); // the same came meanwhile
-        }
         let verifying = spawn_blocking(move || {
             let right = password::verify(&hash, &password);
             drop(seat);
@@ -82,6 +138,22 @@ impl Checkers {
     }
 }
 
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut clients = self
+            .checkers
+            .clients
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = clients.entry(self.client) {
+            *count.get_mut() -= 1; // it was counted when it came
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
 impl KnownPasswords {
     /// Knows none.
     pub(super) fn new() -> Self {
@@ -90,6 +162,7 @@ impl KnownPasswords {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
             right: RefCell::default(),
             wrong: RefCell::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -165,6 +238,24 @@ mod tests {
         ] {
             assert_eq!(known.verdict(&other, now), expected, "at {now}");
         }
+    }
+
+    #[test]
+    fn nobody_takes_the_places_of_all_others() {
+        let checkers = Checkers::new(NonZeroUsize::MIN, 7);
+        let client = |text: &str| text.parse().unwrap();
+        let places: Vec<_> = ["::1", "::2"].map(|text| checkers.enter(client(text))).into();
+        assert!(places.iter().all(Option::is_some));
+        assert!(checkers.enter(client("::3")).is_none(), "of the same /64");
+        let others = [
+            "10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2", "10.0.0.3", "10.0.0.4",
+        ];
+        let others: Vec<_> = others.map(|text| checkers.enter(client(text))).into();
+        assert!(others.iter().all(Option::is_some));
+        assert!(checkers.enter(client("10.0.0.5")).is_none(), "there are eight");
+        drop((places, others));
+        assert!(checkers.clients.lock().unwrap().is_empty());
+        assert!(checkers.enter(client("::3")).is_some());
     }
 
     #[test]

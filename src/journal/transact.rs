@@ -80,6 +80,11 @@ impl<S: Store> Decider<S> {
             if let Some(repetition) = repetition(&view, transaction)? {
                 return Ok(repetition);
             }
+            if transaction.after.is_some_and(|seen| seen != view.moment()) {
+                return Err(TransactError::Moved {
+                    revision: view.revision(),
+                });
+            }
             let decision = domain::decide(view.state(), &transaction.command, &transaction.expect)?;
             if decision.events.is_empty() {
                 return Ok(Committed {
@@ -268,9 +273,12 @@ fn result_label(result: &Result<Committed, TransactError>) -> &'static str {
         Ok(committed) if committed.replayed => "replayed",
         Ok(committed) if committed.commit.is_none() => "unchanged",
         Ok(_) => "committed",
-        Err(TransactError::Refused(_) | TransactError::KeyReused | TransactError::TooLarge { .. }) => {
-            "refused"
-        }
+        Err(
+            TransactError::Refused(_)
+            | TransactError::Moved { .. }
+            | TransactError::KeyReused
+            | TransactError::TooLarge { .. },
+        ) => "refused",
         Err(TransactError::Contended { .. } | TransactError::HeldBack { .. }) => "contended",
         Err(TransactError::Unavailable { .. } | TransactError::Frozen { .. } | TransactError::Full) => {
             "unavailable"

@@ -41,6 +41,7 @@ fn the_command_line_is_explained() {
         "serve",
         "status",
         "check",
+        "diff",
         "apply",
         "routes",
         "upstreams",

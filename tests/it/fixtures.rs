@@ -198,6 +198,7 @@ pub fn transaction(command: Command) -> Transaction {
     Transaction {
         command,
         expect: Expect::Any,
+        after: None,
         actor: Actor {
             kind: ActorKind::Token,
             id: "test".into(),

@@ -17,6 +17,7 @@ mod deploy;
 mod devstack;
 mod disk;
 mod dns;
+mod files;
 mod fixtures;
 mod gateway;
 mod http2;

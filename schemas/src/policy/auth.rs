@@ -8,8 +8,6 @@ use serde::{
     de::{self, value},
 };
 
-use crate::recording::is_default;
-
 /// What a route asks of those who send requests. Written as the mode alone, or as `{mode, accept}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Auth {
@@ -89,6 +87,31 @@ impl From<AuthMode> for Auth {
     }
 }
 
+impl Accepted {
+    fn iter(self) -> impl Iterator<Item = CredentialKind> {
+        let each = CredentialKind::EACH.into_iter();
+        each.filter(move |kind| self.0 & kind.bit() != 0)
+    }
+}
+
+impl Serialize for Accepted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Accepted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let kinds = Vec::<CredentialKind>::deserialize(deserializer)?;
+        if kinds.is_empty() {
+            return Err(de::Error::custom(
+                "`accept` lists at least one kind; leave it out to take all",
+            ));
+        }
+        Ok(Self(kinds.iter().fold(0, |set, kind| set | kind.bit())))
+    }
+}
+
 /// The form with both.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename = "Auth", deny_unknown_fields)]
@@ -97,42 +120,18 @@ struct Full {
     /// Whether a request must say who sends it.
     mode: AuthMode,
     /// The kinds of credentials that are taken; absent: all. Another one is refused with 401.
-    #[serde(default, skip_serializing_if = "is_default")]
-    #[schemars(length(min = 1))]
-    accept: Option<Vec<CredentialKind>>,
-}
-
-impl Full {
-    fn checked<E: de::Error>(self) -> Result<Auth, E> {
-        let kinds = self
-            .accept
-            .map(|kinds| kinds.into_iter().fold(0, |set, kind| set | kind.bit()));
-        match (self.mode, kinds) {
-            (AuthMode::None, Some(_)) => Err(E::custom(
-                "`accept` says what is taken where somebody is asked: leave it out, or let `mode` be `required` or `optional`",
-            )),
-            (_, Some(0)) => Err(E::custom(
-                "`accept` lists at least one kind; leave it out to take all",
-            )),
-            (mode, kinds) => Ok(Auth {
-                mode,
-                accept: kinds.map(Accepted),
-            }),
-        }
-    }
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<CredentialKind>", length(min = 1))]
+    accept: Option<Accepted>,
 }
 
 impl Serialize for Auth {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Some(Accepted(kinds)) = self.accept else {
-            return self.mode.serialize(serializer);
-        };
-        let each = CredentialKind::EACH.into_iter();
-        let full = Full {
-            mode: self.mode,
-            accept: Some(each.filter(|kind| kinds & kind.bit() != 0).collect()),
-        };
-        full.serialize(serializer)
+        let Self { mode, accept } = *self;
+        if accept.is_none() {
+            return mode.serialize(serializer);
+        }
+        Full { mode, accept }.serialize(serializer)
     }
 }
 
@@ -148,7 +147,13 @@ impl<'de> Deserialize<'de> for Auth {
                 AuthMode::deserialize(value::StrDeserializer::new(mode)).map(Auth::from)
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Auth, A::Error> {
-                Full::deserialize(value::MapAccessDeserializer::new(map))?.checked()
+                let Full { mode, accept } = Full::deserialize(value::MapAccessDeserializer::new(map))?;
+                if mode == AuthMode::None && accept.is_some() {
+                    return Err(de::Error::custom(
+                        "`accept` says what is taken where somebody is asked: leave it out, or let `mode` be `required` or `optional`",
+                    ));
+                }
+                Ok(Auth { mode, accept })
             }
         }
         deserializer.deserialize_any(ModeOrFull)

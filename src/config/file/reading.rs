@@ -76,6 +76,26 @@ pub(super) fn read(
     })
 }
 
+/// What a file says about the node that reads it, as far as that can be read.
+pub(super) fn node(
+    source: Arc<SourceText>,
+    text: &str,
+    variables: &BTreeMap<String, String>,
+) -> NodeOverrides {
+    let Ok(mut tree) = syntax::parse(&source, text) else {
+        return NodeOverrides::default();
+    };
+    let mut reading = Reading {
+        source,
+        text,
+        findings: Vec::new(),
+    };
+    reading.without_duplicates(&mut tree);
+    reading.resolve(&mut tree, variables);
+    let limits: RateLimits = reading.section(&tree, "rateLimit");
+    reading.node(&tree, &limits)
+}
+
 /// What has been read so far, and what was found.
 pub(super) struct Reading<'a> {
     source: Arc<SourceText>,

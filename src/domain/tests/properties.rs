@@ -1,13 +1,14 @@
 use flexgate_schemas::{
-    ApiKey, Event, KeyId, RouteId, Settings, UpstreamId,
+    ApiKey, Event, FileDigest, KeyId, RouteId, Settings, UpstreamId,
     event::{KeyDeleted, RouteDeleted, UpstreamDeleted},
+    file::{Entities, FileApplied},
     key::{Basic, KeyTerms, SecretHash},
 };
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    domain::KnownKey,
+    domain::{ApplyFile, KnownKey},
     routing::{Found, arbitrary},
 };
 
@@ -90,6 +91,32 @@ fn key_command() -> impl Strategy<Value = Command> {
     ]
 }
 
+fn any_file() -> impl Strategy<Value = Command> {
+    let said = (
+        vec(any_upstream(), 0..3),
+        vec(arbitrary::route(), 0..4),
+        prop::option::of(any_settings()),
+        vec(known_key(), 0..3),
+    );
+    (
+        prop::sample::select(vec!["a.yml", "b.yml"]),
+        said,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(file, (upstreams, routes, settings, keys), prune, force)| {
+            Command::ApplyFile(Box::new(ApplyFile {
+                file: file.parse().unwrap(),
+                upstreams,
+                routes,
+                settings,
+                keys,
+                prune,
+                force,
+            }))
+        })
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let patch = (0..3).prop_map(|priority| json!({ "priority": priority }));
     let patched = (arbitrary::route_id(), patch);
@@ -108,7 +135,22 @@ fn command() -> impl Strategy<Value = Command> {
             vec(known_key(), 0..3),
         )
             .prop_map(|(upstreams, routes, settings, keys)| Command::Apply { upstreams, routes, settings, keys }),
+        4 => any_file(),
     ]
+}
+
+fn some_entities() -> impl Strategy<Value = Entities> {
+    let lists = (
+        vec(upstream_name(), 0..2),
+        vec(arbitrary::route_id(), 0..3),
+        vec(key_id(), 0..2),
+    );
+    (lists, any::<bool>()).prop_map(|((upstreams, routes, keys), settings)| Entities {
+        upstreams,
+        routes,
+        keys,
+        settings,
+    })
 }
 
 /// Any event at all, also one that no decision would have made of the state it meets.
@@ -126,6 +168,12 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any_key().prop_map(|key| Event::KeyCreated(key.into())),
         2 => any_key().prop_map(|key| Event::KeyUpdated(key.into())),
         1 => key_id().prop_map(|id| Event::KeyDeleted(KeyDeleted { id })),
+        2 => (prop::sample::select(vec!["a.yml", "b.yml"]), some_entities(), some_entities()).prop_map(
+            |(file, claims, releases)| {
+                let digest = FileDigest::of(file.as_bytes());
+                Event::FileApplied(FileApplied { file: file.parse().unwrap(), digest, claims, releases }.into())
+            },
+        ),
     ]
 }
 

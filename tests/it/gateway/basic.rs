@@ -158,6 +158,19 @@ async fn a_route_may_take_passwords_alone_or_everything_else() {
     assert_refused(&refused, 401, "credential_not_accepted", "http_request_denied");
 }
 
+/// A client that opens many connections at once has its password verified once.
+#[tokio::test]
+async fn those_who_show_the_same_at_the_same_time_take_one_place() {
+    let backend = Upstream::replying(200).start().await;
+    let basic = json!({"basic": {"username": "ada", "passwordHash": hash("correct horse", 64 * 1024)}});
+    let mut few = options();
+    few.passwords_waiting_max = 0;
+    let node = Node::start_with(few, &[private(&backend), Key::new(1).with(basic).created()]);
+    let good = line("ada", "correct horse");
+    let answers = join_all((0..50).map(|_| get(&node, &good))).await;
+    assert!(answers.iter().all(|answer| answer.status() == 200));
+}
+
 /// Each guess takes a while, only one is verified at a time, and only one waits.
 #[tokio::test]
 async fn more_guesses_than_can_be_verified_are_refused_and_whoever_is_known_does_not_notice() {

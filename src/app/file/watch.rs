@@ -1,0 +1,78 @@
+//! Looking at the file again and again. Editors and Kubernetes put another file in its place instead of writing to it, and
+//! network file systems tell nobody of changes: what the folder says of the file is asked for, twice a second.
+
+use std::{path::Path, time::Duration};
+
+use tokio::time::sleep;
+
+use super::{Outcome, apply, report};
+use crate::{
+    config::file::{FileSource, Mark},
+    drain::Tasks,
+    journal::{Journal, alerts::Alerts},
+};
+
+/// The pause between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Applies the file whenever it has changed and then stayed the same from one look to the next: a file that is being
+/// written in place is valid with its first half, too, and the other half would be deleted. `done` is whether the file as it
+/// was read at start needs nothing more.
+pub(in crate::app) async fn watch(
+    source: FileSource,
+    done: bool,
+    (journal, alerts): (Journal, Alerts),
+    tasks: Tasks,
+) {
+    let mut known = done.then_some(source.mark);
+    let mut settling = None;
+    let mut reported = None;
+    while tasks.unless_stopped(sleep(LOOK_EVERY)).await.is_some() {
+        let found = look(&source.path).await;
+        if known == Some(found) {
+            settling = None;
+            continue;
+        }
+        if settling.replace(found) != Some(found) {
+            continue;
+        }
+        let Some(outcome) = tasks.unless_stopped(again(&source, &journal)).await else {
+            return;
+        };
+        let error = match outcome {
+            Outcome::Applied => {
+                known = Some(found);
+                continue;
+            }
+            Outcome::Refused(error) => {
+                known = Some(found);
+                Some(error)
+            }
+            Outcome::Later(error) => error,
+        };
+        // What is tried again is reported once.
+        if let Some(error) = error
+            && reported != Some(found)
+        {
+            report(&source.path.display().to_string(), &error, &alerts);
+            reported = Some(found);
+        }
+    }
+}
+
+async fn again(source: &FileSource, journal: &Journal) -> Outcome {
+    let reader = source.clone();
+    let read = tokio::task::spawn_blocking(move || reader.read()).await;
+    match read {
+        Ok(Ok(loaded)) => apply(journal, &loaded).await,
+        Ok(Err(mistakes)) => Outcome::Refused(super::FileError::Refused(mistakes)),
+        Err(_panicked) => Outcome::Later(None),
+    }
+}
+
+/// What tells one version of the file from another; none when there is no file.
+async fn look(path: &Path) -> Mark {
+    let path = path.to_owned();
+    let looked = tokio::task::spawn_blocking(move || Mark::of(&path)).await;
+    looked.unwrap_or_default()
+}
