@@ -4,7 +4,7 @@ use std::{net::IpAddr, rc::Rc};
 
 use flexgate_schemas::{
     ApiKey, RouteId,
-    key::{SecretHash, secret},
+    key::SecretHash,
     policy::{AuthMode, CredentialKind},
 };
 use futures_util::{FutureExt, future::LocalBoxFuture};
@@ -20,6 +20,7 @@ use super::{
     matching,
     refusal::Refusal,
     replay,
+    shown::Sent,
     signature::{self, Claimed, SignatureFault, Signed},
     tokens::{Found, TokenCaller, TokenFault},
 };
@@ -180,9 +181,9 @@ fn by_key(exchange: &Exchange, route: &RouteId, sent: &[u8]) -> Result<(), Denie
     if sent.len() > KEY_BYTES_MAX {
         return Err(Denied::Invalid);
     }
-    let hash = exchange.client.shown.hash(sent);
+    let sent = exchange.client.shown.look_into(sent);
     let asked = Asked::of(exchange, route);
-    let key = find(&exchange.snapshot.keys, sent, &hash).filter(|key| proves(key, &hash, asked.at));
+    let key = find(&exchange.snapshot.keys, &sent).filter(|key| proves(key, &sent.hash, asked.at));
     let key = key.ok_or(Denied::Invalid)?;
     exchange.caller.get_or_init(|| Caller::with(key));
     verdict(key, &asked)
@@ -280,9 +281,9 @@ fn vouched(exchange: &Exchange, route: &RouteId, caller: Rc<TokenCaller>) -> Res
 }
 
 /// The key that this may be a secret of: the one that it names, else the one that its hash does.
-fn find<'k>(keys: &'k Keys, sent: &[u8], hash: &SecretHash) -> Option<&'k ApiKey> {
-    let named = secret::claimed_id(sent).and_then(|id| keys.get(&id));
-    let found = named.or_else(|| keys.get(&hash.derived_id()));
+fn find<'k>(keys: &'k Keys, sent: &Sent) -> Option<&'k ApiKey> {
+    let claimed = sent.claimed.and_then(|id| keys.get(&id));
+    let found = claimed.or_else(|| keys.get(&sent.hash.derived_id()));
     found.map(|entry| &entry.value)
 }
 

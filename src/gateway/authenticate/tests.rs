@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use flexgate_schemas::{KeyId, Timestamp, key::KeyTerms};
+use flexgate_schemas::{
+    KeyId, Timestamp,
+    key::{KeyTerms, secret},
+};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -106,7 +109,7 @@ fn a_key_is_found_by_what_its_secret_says_or_by_its_hash() {
     );
     let elsewhere_id = elsewhere.id;
     let all = keys([key(&made, &json!({})), key("hunter2", &json!({})), elsewhere]);
-    let found = |sent: &str| find(&all, sent.as_bytes(), &SecretHash::of(sent.as_bytes())).map(|key| key.id);
+    let found = |sent: &str| find(&all, &Sent::of(sent.as_bytes())).map(|key| key.id);
     assert_eq!(found(&made), Some(id));
     assert_eq!(found("hunter2"), Some(SecretHash::of(b"hunter2").derived_id()));
     assert_eq!(found(&foreign), Some(elsewhere_id));
@@ -145,8 +148,8 @@ proptest! {
     #[test]
     fn whatever_is_sent_only_a_secret_that_is_known_finds_its_key(sent in proptest::collection::vec(any::<u8>(), 0..80)) {
         let all = keys([key("hunter2", &json!({}))]);
-        let hash = SecretHash::of(&sent);
-        let proved = find(&all, &sent, &hash).is_some_and(|key| proves(key, &hash, NOW));
+        let known = Sent::of(&sent);
+        let proved = find(&all, &known).is_some_and(|key| proves(key, &known.hash, NOW));
         prop_assert_eq!(proved, sent == b"hunter2");
     }
 }
