@@ -114,7 +114,6 @@ fn everything_on(runtime: &Runtime, folder: &Path, backend: u16) {
             "upstream": format!("http://127.0.0.1:{backend}"),
             "auth": "required",
             "rateLimit": { "requests": 2_000_000, "window": "1s", "per": "key" },
-            "circuitBreaker": { "enabled": true },
             "validate": { "contentTypes": ["application/json"], "headers": [{ "name": "user-agent" }] },
         });
         flexgate.create("/api/routes", route).await;
