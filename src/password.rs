@@ -28,13 +28,7 @@ pub struct HashingFailed;
 pub fn hash(password: &[u8]) -> Result<PasswordHash, HashingFailed> {
     let mut salt = [0; 16];
     rand::fill(&mut salt).map_err(|_| HashingFailed)?;
-    let parts = Argon2id {
-        memory: MEMORY,
-        passes: PASSES,
-        lanes: LANES,
-        hash: vec![0; HASH_BYTES],
-        salt: salt.into(),
-    };
+    let parts = new_parts(salt.into());
     let hash = derive(&parts, password).ok_or(HashingFailed)?;
     PasswordHash::try_from(&Argon2id { hash, ..parts }).map_err(|_| HashingFailed)
 }
@@ -47,15 +41,20 @@ pub fn verify(hash: &PasswordHash, password: &[u8]) -> bool {
 
 /// A hash of something that has a password in it, the same for the same salt, and as long to compute as that of the password.
 pub fn stretched(text: &[u8], salt: &[u8]) -> Result<String, HashingFailed> {
-    let parts = Argon2id {
+    let parts = new_parts(digest(&SHA256, salt).as_ref().into());
+    let derived = derive(&parts, text).ok_or(HashingFailed)?;
+    Ok(hex(&derived))
+}
+
+/// How hashes are made today, with room for one.
+fn new_parts(salt: Vec<u8>) -> Argon2id {
+    Argon2id {
         memory: MEMORY,
         passes: PASSES,
         lanes: LANES,
+        salt,
         hash: vec![0; HASH_BYTES],
-        salt: digest(&SHA256, salt).as_ref().into(),
-    };
-    let derived = derive(&parts, text).ok_or(HashingFailed)?;
-    Ok(hex(&derived))
+    }
 }
 
 fn derive(parts: &Argon2id, password: &[u8]) -> Option<Vec<u8>> {

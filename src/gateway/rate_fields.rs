@@ -38,7 +38,7 @@ impl Told {
         self.text.reserve(limit.name.len() + AROUND_NAME_BYTES);
         let comma: &[u8] = if self.text.is_empty() { b"\"" } else { b", \"" };
         let [remaining_text, full_text] = &mut [itoa::Buffer::new(), itoa::Buffer::new()];
-        // Formatting by the standard library took a tenth of what a limit costs.
+        // Formatting by the standard library took some 500 instructions more, for every request.
         for part in [
             comma,
             limit.name.as_bytes(),

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     client::Admin,
     fixtures::{self, LOOK_AGAIN, Nats, PATIENCE},
-    program::{Settings, TOKEN},
+    program::{Program, Settings, TOKEN},
 };
 
 const FIRST: &str = "upstreams:\n- name: shop\n  url: http://127.0.0.1:9\n\
@@ -50,13 +50,25 @@ async fn revision(api: &Admin) -> u64 {
         .unwrap()
 }
 
+/// The same, running, with [`FIRST`] applied.
+async fn with_first_applied(folder: &Path) -> (Settings, Program, Admin) {
+    let settings = with_file(folder, FIRST).await;
+    let program = settings.start();
+    let api = settings.api().await;
+    until("the file", async || {
+        timeout_of(&api, "shop").await == Some(json!(5000))
+    })
+    .await;
+    (settings, program, api)
+}
+
 /// As editors and Kubernetes do it: another file takes the name.
 fn replace(folder: &Path, text: &str) {
     fs::write(folder.join("new"), text).unwrap();
     fs::rename(folder.join("new"), folder.join("proxy.yml")).unwrap();
 }
 
-async fn end(mut program: crate::program::Program) {
+async fn end(mut program: Program) {
     program.signal(Signal::TERM);
     program.ended().await;
 }
@@ -64,13 +76,7 @@ async fn end(mut program: crate::program::Program) {
 #[tokio::test]
 async fn a_restart_with_an_unchanged_file_changes_nothing_and_does_not_undo_a_fix_by_hand() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = with_file(folder.path(), FIRST).await;
-    let program = settings.start();
-    let api = settings.api().await;
-    until("the file", async || {
-        timeout_of(&api, "shop").await == Some(json!(5000))
-    })
-    .await;
+    let (settings, program, api) = with_first_applied(folder.path()).await;
     let fix = json!({ "timeout": "20s" });
     api.call(Method::PATCH, "/api/routes/shop", Some(fix)).await;
     let before = revision(&api).await;
@@ -96,13 +102,7 @@ async fn a_restart_with_an_unchanged_file_changes_nothing_and_does_not_undo_a_fi
 #[tokio::test]
 async fn a_file_that_becomes_invalid_or_a_conflict_changes_nothing_and_raises_an_alert() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = with_file(folder.path(), FIRST).await;
-    let program = settings.start();
-    let api = settings.api().await;
-    until("the file", async || {
-        timeout_of(&api, "shop").await == Some(json!(5000))
-    })
-    .await;
+    let (settings, program, api) = with_first_applied(folder.path()).await;
     let before = revision(&api).await;
     let alerts = async || {
         settings

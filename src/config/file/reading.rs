@@ -27,14 +27,8 @@ pub(super) fn read(
     text: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<Loaded, ConfigError> {
-    let mut tree = syntax::parse(&source, text).map_err(|mistake| ConfigError(vec![mistake]))?;
-    let mut reading = Reading {
-        source,
-        text,
-        findings: Vec::new(),
-    };
-    reading.without_duplicates(&mut tree);
-    reading.resolve(&mut tree, variables);
+    let (mut reading, tree) =
+        Reading::begin(source, text, variables).map_err(|mistake| ConfigError(vec![mistake]))?;
     reading.known_sections(&tree);
     reading.checked_sections(&tree);
 
@@ -82,16 +76,9 @@ pub(super) fn node(
     text: &str,
     variables: &BTreeMap<String, String>,
 ) -> NodeOverrides {
-    let Ok(mut tree) = syntax::parse(&source, text) else {
+    let Ok((mut reading, tree)) = Reading::begin(source, text, variables) else {
         return NodeOverrides::default();
     };
-    let mut reading = Reading {
-        source,
-        text,
-        findings: Vec::new(),
-    };
-    reading.without_duplicates(&mut tree);
-    reading.resolve(&mut tree, variables);
     let limits: RateLimits = reading.section(&tree, "rateLimit");
     reading.node(&tree, &limits)
 }
@@ -101,6 +88,25 @@ pub(super) struct Reading<'a> {
     source: Arc<SourceText>,
     text: &'a str,
     findings: Vec<Finding>,
+}
+
+impl<'a> Reading<'a> {
+    /// The text as a tree, each key once, with the values of variables in it. What is no YAML is the only mistake there can be.
+    fn begin(
+        source: Arc<SourceText>,
+        text: &'a str,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<(Self, Node), Finding> {
+        let mut tree = syntax::parse(&source, text)?;
+        let mut reading = Self {
+            source,
+            text,
+            findings: Vec::new(),
+        };
+        reading.without_duplicates(&mut tree);
+        reading.resolve(&mut tree, variables);
+        Ok((reading, tree))
+    }
 }
 
 impl Reading<'_> {
