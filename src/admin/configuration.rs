@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use flexgate_schemas::{
-    Commit, CommitId, Route, Settings, Timestamp, Upstream,
+    Commit, CommitId, KeyId, Route, Settings, Timestamp, Upstream,
     commit::{Actor, Source},
     event::Entity,
 };
@@ -48,10 +48,11 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
             Operation::new("getConfig", "The whole configuration, as it can be applied again")
                 .details(
                     "As application/yaml the text of a configuration file, if `Accept` asks for that. Secrets are \
-                     references or sealed; keys are not told, because their hashes are not.",
+                     references or sealed; keys are named by id alone, because nobody is told a hash: whoever applies it \
+                     leaves them as they are.",
                 )
                 .query::<At>()
-                .answers::<Exported>(200, "All of it but the keys.")
+                .answers::<Exported>(200, "All of it but the secrets of keys.")
                 .with(&["ETag", "FlexGate-Revision"]),
         ),
         Resource::at("/api/config/history", "Configuration").get(
@@ -105,6 +106,7 @@ struct Between {
 
 /// A configuration that can be applied again.
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct Exported {
     /// All upstreams.
     upstreams: Vec<Upstream>,
@@ -113,6 +115,9 @@ struct Exported {
     /// The settings, where they are not the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
+    /// All keys, by id: nobody is told the hash of a secret. Whoever applies this leaves them as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    withheld_keys: Vec<KeyId>,
 }
 
 /// A commit.
@@ -275,7 +280,7 @@ fn as_file(state: &ConfigState) -> String {
         state.upstreams().values().map(|entry| &*entry.value),
         state.routes().values().map(|entry| &*entry.value),
         &state.settings().value,
-        state.keys().values().map(|entry| entry.value.to_string()),
+        state.keys().keys().copied(),
     )
 }
 
@@ -301,6 +306,7 @@ impl Exported {
                 .map(|entry| Route::clone(&entry.value))
                 .collect(),
             settings: (settings != Settings::default()).then_some(settings),
+            withheld_keys: state.keys().keys().copied().collect(),
         }
     }
 }

@@ -45,6 +45,7 @@ mod nodes;
 mod outages;
 mod passwords;
 mod repetitions;
+mod round_trip;
 mod routes;
 mod settings;
 mod upstreams;
