@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::tree::{Key, Node, Value};
 
 /// Where a file says which setting; the first place is the usual one, the others are from old files.
-const SETTINGS: [(&str, &[&str]); 15] = [
+const SETTINGS: [(&str, &[&str]); 16] = [
     ("timeout", &["proxy", "timeout"]),
     ("timeout", &["proxy", "timeout", "request"]),
     ("timeout", &["timeouts", "request"]),
@@ -16,6 +16,7 @@ const SETTINGS: [(&str, &[&str]); 15] = [
     ("trustedProxies", &["security", "trustedProxies"]),
     ("forwarded", &["proxy", "forwarded"]),
     ("rateLimit", &["rateLimit", "global"]),
+    ("rateLimitFields", &["rateLimit", "fields"]),
     ("cors", &["proxy", "cors"]),
     ("cors", &["security", "cors"]),
     ("compression", &["proxy", "compression"]),

@@ -10,7 +10,7 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{Millis, Route, Upstream, key::GivenKey};
+use flexgate_schemas::{KeyId, Millis, Route, Upstream, key::GivenKey};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
@@ -226,6 +226,9 @@ pub(super) struct ApiKeys {
     /// Keys by the SHA-256 of their secrets: what each opens.
     #[schemars(with = "Option<Vec<GivenKey>>")]
     keys: Option<IgnoredAny>,
+    /// Ids of keys that are there already, and stay as they are: what `flexgate export` writes in the place of their hashes.
+    #[schemars(with = "Option<Vec<KeyId>>")]
+    withheld_keys: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -252,6 +255,8 @@ pub(super) struct RateLimits {
     pub(super) redis: Option<RedisUrl>,
     #[schemars(with = "Option<Anything>")]
     pub(super) global: Option<IgnoredAny>,
+    #[schemars(with = "Option<Anything>")]
+    fields: Option<IgnoredAny>,
     /// Limits of routes of this file, by their path exactly as written. A route's own limit is the stronger.
     #[schemars(with = "Option<Anything>")]
     pub(super) per_route: Option<Vec<IgnoredAny>>,
