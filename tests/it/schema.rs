@@ -7,6 +7,7 @@ use std::{
 };
 
 use flexgate::config::file::{Loaded, schema};
+use flexgate_schemas::catalog;
 use serde_json::{Value, json};
 
 mod reference;
@@ -35,12 +36,48 @@ fn the_committed_reference_is_that_of_the_code() {
     is_current("docs/configuration.md", &reference::page(&schema()));
 }
 
+#[test]
+fn the_committed_description_of_streams_is_that_of_the_code() {
+    let head = "# What is on NATS. Made of the code by a test (`BLESS=1 cargo test --test it schema::`): not to be edited.\n";
+    let document = serde_saphyr::to_string(&catalog::asyncapi()).unwrap();
+    is_current("schemas/asyncapi.yaml", &(head.to_owned() + &document));
+}
+
+#[test]
+fn every_golden_event_is_one_by_the_schema_of_events() {
+    let document = catalog::events();
+    let validator = jsonschema::draft202012::new(&document).unwrap();
+    for entry in fs::read_dir(at("schemas/golden/events")).unwrap() {
+        let path = entry.unwrap().path();
+        let event: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(validator.is_valid(&event), "{}", path.display());
+    }
+    assert!(!validator.is_valid(&json!({ "type": "io.flexgate.route.exploded.v1", "data": {} })));
+}
+
+#[test]
+fn every_reference_of_the_descriptions_leads_somewhere() {
+    fn check(document: &Value, part: &Value) {
+        if let Some(reference) = part.get("$ref").and_then(Value::as_str) {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+        match part {
+            Value::Object(fields) => fields.values().for_each(|part| check(document, part)),
+            Value::Array(items) => items.iter().for_each(|part| check(document, part)),
+            _ => {}
+        }
+    }
+    for document in [catalog::asyncapi(), catalog::events(), schema()] {
+        check(&document, &document);
+    }
+}
+
 /// The keys that the reader takes where a key is written that nobody knows: it lists them.
 fn keys_that_are_read(file: &Value) -> BTreeSet<String> {
     let text = serde_json::to_string(file).unwrap();
     let said = Loaded::parse("probe.yml", &text, &BTreeMap::new()).unwrap_err();
-    let helps = said.0.iter().filter(|mistake| mistake.message.contains(UNKNOWN));
-    let help = helps.filter_map(|mistake| mistake.help.clone()).next();
+    let mut helps = said.0.iter().filter(|mistake| mistake.message.contains(UNKNOWN));
+    let help = helps.find_map(|mistake| mistake.help.clone());
     let help = help.unwrap_or_else(|| panic!("nobody minds the key in {text}: {said}"));
     let listed = help.strip_prefix("the keys that can stand here: ").unwrap();
     listed.split(", ").map(str::to_owned).collect()

@@ -63,8 +63,9 @@ pub fn schema() -> Value {
             json!({ "const": "local", "description": "The same as `memory`." }),
         ),
     ] {
-        let values = property(&mut root, &path).and_then(|key| with_word(key, keyword));
-        values.into_iter().for_each(|values| values.push(value.clone()));
+        if let Some(words) = property(&mut root, &path).and_then(|key| words_of(key, keyword)) {
+            words.push(value);
+        }
     }
     for found in std::iter::once(&mut root).chain(types.values_mut()) {
         without_null(found);
@@ -220,7 +221,7 @@ fn alias_of(types: &mut Map<String, Value>, name: &str) {
 }
 
 /// The list of words that a key may have, perhaps beside `null`.
-fn with_word<'s>(key: &'s mut Value, keyword: &str) -> Option<&'s mut Vec<Value>> {
+fn words_of<'s>(key: &'s mut Value, keyword: &str) -> Option<&'s mut Vec<Value>> {
     if key.get(keyword).is_some() {
         return key.get_mut(keyword)?.as_array_mut();
     }
