@@ -37,7 +37,7 @@ async fn every_question_has_the_answer_that_its_page_says() {
             break answered;
         }
     };
-    if std::env::var_os("BLESS").is_some() {
+    if option_env!("BLESS").is_some() {
         fs::write(DOCUMENT, &answered).unwrap();
     }
     assert_eq!(page, answered, "BLESS=1 writes the answers into the page");
@@ -63,7 +63,9 @@ async fn who_only_asks_may_read_and_nothing_else() {
         "CREATE TABLE flexgate.mine ()",
     ] {
         let refused = connection.execute(denied).await.unwrap_err();
-        let code = refused.as_database_error().and_then(|error| error.code());
+        let code = refused
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         assert_eq!(code.as_deref(), Some("42501"), "{denied}: {refused}");
     }
     connection
