@@ -36,6 +36,7 @@ pub mod openapi;
 pub(crate) mod operation;
 mod page;
 mod params;
+mod past;
 mod place;
 mod precondition;
 mod read;
@@ -87,6 +88,8 @@ struct Context {
     keys: idempotency::InFlight,
     /// What an event stream holds while it lasts.
     streams: Arc<Semaphore>,
+    /// What a request holds while it folds the log.
+    folds: Semaphore,
 }
 
 /// The routes of the admin listener.
@@ -102,6 +105,7 @@ pub fn router(admin: Admin) -> Router {
             .collect(),
         keys: idempotency::InFlight::default(),
         streams: Arc::new(Semaphore::new(events::STREAMS_MAX)),
+        folds: Semaphore::new(past::FOLDS_MAX),
     }));
     resources
         .into_iter()

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use flexgate_schemas::{
-    FileName, Millis, Route, Settings, Upstream, commit::Source, event::Entity, key::GivenKey,
+    FileName, KeyId, Millis, Route, Settings, Upstream, commit::Source, event::Entity, key::GivenKey,
 };
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
@@ -98,6 +98,9 @@ struct Configuration {
     /// Keys whose secrets are known elsewhere, each once.
     #[serde(default)]
     keys: Vec<GivenKey>,
+    /// Keys that are there and whose secrets are not told here, each once: they stay as they are. An export names all of them.
+    #[serde(default)]
+    withheld_keys: Vec<KeyId>,
 }
 
 async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response, Error> {
@@ -153,6 +156,7 @@ impl Configuration {
             upstreams: loaded.upstreams,
             routes: loaded.routes,
             keys: loaded.keys,
+            withheld_keys: loaded.withheld_keys,
         })
     }
 
@@ -160,6 +164,7 @@ impl Configuration {
         let keys = self.keys.iter().map(KnownKey::from).collect();
         let (upstreams, routes) = (self.upstreams.clone(), self.routes.clone());
         let settings = self.settings.clone();
+        let withheld = self.withheld_keys.clone();
         let Some(file) = &self.file else {
             if prune || force {
                 return Err(Error::Query(
@@ -171,6 +176,7 @@ impl Configuration {
                 routes,
                 settings,
                 keys,
+                withheld,
             });
         };
         let file = FileName::at(file).map_err(|why| json::invalid("/file".to_owned(), why.to_owned()))?;
@@ -180,6 +186,7 @@ impl Configuration {
             routes,
             settings,
             keys,
+            withheld,
             prune,
             force,
         })))
@@ -247,7 +254,14 @@ impl Configuration {
                 self.upstreams.iter().position(|own| own.name == *name),
             ),
             Entity::Settings => "/settings".to_owned(),
-            Entity::Key(id) => place("/keys", self.keys.iter().position(|own| own.id() == *id)),
+            Entity::Key(id) => {
+                let withheld = self.withheld_keys.iter().position(|own| own == id);
+                let given = self.keys.iter().position(|own| own.id() == *id);
+                match withheld {
+                    Some(_) => place("/withheldKeys", withheld),
+                    None => place("/keys", given),
+                }
+            }
             Entity::Log => String::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! `/api/config`: the whole configuration, as it is and as it was.
 
-use std::{collections::BTreeSet, num::NonZeroU16, time::Duration};
+use std::{collections::BTreeSet, num::NonZeroU16};
 
 use axum::{
     Json,
@@ -8,11 +8,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use flexgate_schemas::{
-    Commit, CommitId, Route, Settings, Timestamp, Upstream,
+    Commit, CommitId, KeyId, Route, Settings, Timestamp, Upstream,
     commit::{Actor, Source},
     event::Entity,
 };
-use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,17 +23,12 @@ use super::{
     etag,
     operation::{Operation, Resource},
     params::Query,
+    past,
     place::Place,
     read::REVISION,
 };
-use crate::{
-    config::file,
-    domain::{self, ConfigState, Stamp},
-    journal::Recorded,
-};
+use crate::{config::file, domain::ConfigState};
 
-/// How long the log may take to be read.
-const READ_WITHIN: Duration = Duration::from_secs(30);
 /// How many commits are told unless the caller says.
 const TOLD: NonZeroU16 = NonZeroU16::new(50).unwrap();
 /// The most that are told at once.
@@ -48,10 +42,11 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
             Operation::new("getConfig", "The whole configuration, as it can be applied again")
                 .details(
                     "As application/yaml the text of a configuration file, if `Accept` asks for that. Secrets are \
-                     references or sealed; keys are not told, because their hashes are not.",
+                     references or sealed; keys are named by id alone, because nobody is told a hash: whoever applies it \
+                     leaves them as they are.",
                 )
                 .query::<At>()
-                .answers::<Exported>(200, "All of it but the keys.")
+                .answers::<Exported>(200, "All of it but the secrets of keys.")
                 .with(&["ETag", "FlexGate-Revision"]),
         ),
         Resource::at("/api/config/history", "Configuration").get(
@@ -105,6 +100,7 @@ struct Between {
 
 /// A configuration that can be applied again.
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 struct Exported {
     /// All upstreams.
     upstreams: Vec<Upstream>,
@@ -113,6 +109,9 @@ struct Exported {
     /// The settings, where they are not the defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     settings: Option<Settings>,
+    /// All keys, by id: nobody is told the hash of a secret. Whoever applies this leaves them as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    withheld_keys: Vec<KeyId>,
 }
 
 /// A commit.
@@ -146,7 +145,9 @@ async fn export(
         revision: revision.unwrap_or(view.revision()),
     };
     let state = match revision {
-        Some(revision) if revision != view.revision() => states(&admin, [revision]).await?.swap_remove(0),
+        Some(revision) if revision != view.revision() => {
+            past::states(&admin, [revision]).await?.swap_remove(0)
+        }
         _ => view.state().clone(),
     };
     let accept = headers
@@ -170,10 +171,10 @@ async fn history(
     let last = before.map_or(now, |before| before.saturating_sub(1).min(now));
     let limit = u64::from(limit.unwrap_or(TOLD).get().min(TOLD_MAX));
     let mut told = Vec::new();
-    read(&admin, last.saturating_sub(limit), last, |recorded| {
+    let mut commits = past::commits(&admin, last.saturating_sub(limit), last).await?;
+    while let Some(recorded) = commits.next().await? {
         told.push(Told::of(recorded.revision, &recorded.commit));
-    })
-    .await?;
+    }
     told.reverse();
     Ok(stamped(Json(told).into_response(), now))
 }
@@ -187,69 +188,11 @@ async fn compare(
     if from > to {
         return Err(Error::Query("`from` is not after `to`".to_owned()));
     }
-    let states = states(&admin, [from, to]).await?;
+    let states = past::states(&admin, [from, to]).await?;
     Ok(stamped(
         Json(differences(&states[0], &states[1])).into_response(),
         now,
     ))
-}
-
-/// The states at these revisions, in their order, made anew from the log.
-async fn states<const N: usize>(admin: &Shared, revisions: [u64; N]) -> Result<Vec<ConfigState>, Error> {
-    let now = admin.journal.view().revision();
-    let last = revisions.last().copied().unwrap_or_default();
-    if last > now || revisions.contains(&0) {
-        return Err(Error::Missing(format!("the log goes from revision 1 to {now}")));
-    }
-    let mut state = ConfigState::default();
-    let mut states = Vec::new();
-    let mut from_the_beginning = false;
-    read(admin, 0, last, |recorded| {
-        while states.len() < N && revisions[states.len()] < recorded.revision {
-            states.push(state.clone());
-        }
-        if recorded.commit.is_genesis() {
-            from_the_beginning = true;
-            state = ConfigState::default();
-        }
-        let stamp = Stamp {
-            revision: recorded.revision,
-            at: recorded.commit.at,
-        };
-        for event in &*recorded.commit.events {
-            domain::evolve(&mut state, event, &stamp);
-        }
-    })
-    .await?;
-    states.resize(N, state);
-    if !from_the_beginning {
-        return Err(Error::Missing(
-            "the log has no beginning any more from which that could be told".to_owned(),
-        ));
-    }
-    Ok(states)
-}
-
-/// Reads the commits after one revision and up to another that is there.
-async fn read(admin: &Shared, after: u64, last: u64, mut each: impl FnMut(&Recorded)) -> Result<(), Error> {
-    if last <= after {
-        return Ok(());
-    }
-    let mut commits = admin.journal.follow(after).await.map_err(Error::NoLog)?;
-    let present = admin.journal.view().revision();
-    let reading = async {
-        while let Some(recorded) = commits.next().await {
-            if recorded.revision > last {
-                break;
-            }
-            each(&recorded);
-            if recorded.revision >= last || recorded.revision >= present {
-                break;
-            }
-        }
-    };
-    let read = tokio::time::timeout(READ_WITHIN, reading).await;
-    read.map_err(|_| Error::Missing("the log could not be read in time: ask for less of it".to_owned()))
 }
 
 fn differences(before: &ConfigState, after: &ConfigState) -> Vec<Change> {
@@ -275,7 +218,7 @@ fn as_file(state: &ConfigState) -> String {
         state.upstreams().values().map(|entry| &*entry.value),
         state.routes().values().map(|entry| &*entry.value),
         &state.settings().value,
-        state.keys().values().map(|entry| entry.value.to_string()),
+        state.keys().keys().copied(),
     )
 }
 
@@ -301,6 +244,7 @@ impl Exported {
                 .map(|entry| Route::clone(&entry.value))
                 .collect(),
             settings: (settings != Settings::default()).then_some(settings),
+            withheld_keys: state.keys().keys().copied().collect(),
         }
     }
 }

@@ -83,6 +83,14 @@ pub(super) enum Error {
     /// There are as many event streams as this process keeps.
     #[error("this process keeps as many event streams as it can: close one, or ask another process")]
     TooManyStreams,
+    /// There are as many requests as may fold the log at once, and none was done in time.
+    #[error(
+        "others ask for the past at this moment, which takes reading the whole log: ask again in a while"
+    )]
+    TooManyFolds,
+    /// The log takes too long to be read.
+    #[error("the log could not be read in time: ask for less of it, or again")]
+    SlowLog,
     /// The system gave no random bytes, of which secrets are made.
     #[error("the system gave no random bytes: try again, or ask another process")]
     NoRandom,
@@ -139,6 +147,8 @@ impl Error {
             Self::KeyInFlight => (S::CONFLICT, "key_in_flight"),
             Self::Behind { .. } => (S::SERVICE_UNAVAILABLE, "behind"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Self::TooManyFolds => (S::SERVICE_UNAVAILABLE, "history_busy"),
+            Self::SlowLog => (S::SERVICE_UNAVAILABLE, "history_slow"),
             Self::NoRandom => (S::SERVICE_UNAVAILABLE, "no_random"),
             Self::NoSealing => (S::CONFLICT, "no_sealing_key"),
             Self::Forget(ForgetError::Alive(_)) => (S::CONFLICT, "node_alive"),
@@ -202,6 +212,8 @@ impl Error {
             Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. }) => Some("5"),
             // Only a person thaws a journal.
             Self::Transact(TransactError::Frozen { .. }) => Some("60"),
+            // A turn takes seconds where the log is long.
+            Self::TooManyFolds | Self::SlowLog => Some("5"),
             Self::KeyInFlight => Some("1"),
             _ => None,
         }

@@ -135,6 +135,7 @@ fn transaction(file: &Loaded) -> Transaction {
             routes: file.routes.clone(),
             settings: file.settings_to_apply().cloned(),
             keys: file.keys.iter().map(KnownKey::from).collect(),
+            withheld: file.withheld_keys.clone(),
             prune: false,
             force: false,
         })),

@@ -147,6 +147,7 @@ fn body(loaded: &Loaded) -> Value {
         "routes": loaded.routes,
         "settings": loaded.settings_to_apply(),
         "keys": loaded.keys,
+        "withheldKeys": loaded.withheld_keys,
     })
 }
 

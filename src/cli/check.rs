@@ -59,6 +59,7 @@ pub(super) fn decide(loaded: &Loaded) -> Result<Vec<Finding>, ConfigError> {
             routes: routes.clone(),
             settings: loaded.settings_to_apply().cloned(),
             keys: loaded.keys.iter().map(KnownKey::from).collect(),
+            withheld: Vec::new(),
         };
         match domain::decide(&ConfigState::default(), &command, &Expect::Any) {
             Ok(decision) if refusals.is_empty() => return Ok(surprises(loaded, &decision.warnings)),
@@ -124,7 +125,9 @@ fn subject(warning: &Warning) -> (Entity, &'static str) {
         Warning::Prohibited { entity, .. } => (entity.clone(), "url"),
         Warning::ScopedRoutesMissing { key, .. } => (Entity::Key(*key), "scopes"),
         Warning::Unlisted { upstream, .. } => (Entity::Upstream(upstream.clone()), "url"),
-        Warning::KeepsFrom { .. } | Warning::BlockedThoughListed { .. } => (Entity::Settings, "security"),
+        Warning::KeepsFrom { .. }
+        | Warning::BlockedThoughListed { .. }
+        | Warning::WithheldKeysMissing { .. } => (Entity::Settings, "security"),
     }
 }
 

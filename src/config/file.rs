@@ -22,7 +22,7 @@ mod wrong;
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-use flexgate_schemas::{FileName, Route, Settings, Upstream, key::GivenKey};
+use flexgate_schemas::{FileName, KeyId, Route, Settings, Upstream, key::GivenKey};
 
 pub use export::yaml;
 pub use places::Places;
@@ -46,6 +46,8 @@ pub struct Loaded {
     pub routes: Vec<Route>,
     /// Its keys, by the hashes of their secrets; no hash twice.
     pub keys: Vec<GivenKey>,
+    /// Keys that it names without their secrets, and that stay as they are; no id twice, and none of `keys`.
+    pub withheld_keys: Vec<KeyId>,
     /// The cluster's settings; what the file does not say has its default.
     pub settings: Settings,
     /// What it says about the node that reads it.

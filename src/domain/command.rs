@@ -118,6 +118,8 @@ pub enum Command {
         settings: Option<Settings>,
         /// The keys, each once. One that is there keeps its secrets: it may have got others since.
         keys: Vec<KnownKey>,
+        /// Keys that are there and whose secrets are not said, each once: nothing becomes of them.
+        withheld: Vec<KeyId>,
     },
     /// That what belongs to a file is as it says, and nothing else of it is there. All of it, or nothing.
     ApplyFile(Box<ApplyFile>),

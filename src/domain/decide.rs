@@ -49,11 +49,12 @@ pub fn decide(state: &ConfigState, command: &Command, expect: &Expect) -> Result
             routes,
             settings,
             keys,
-        } => apply(
-            &mut draft,
-            (upstreams, routes, settings.as_ref()),
-            &known(state, keys),
-        )?,
+            withheld,
+        } => {
+            let keys = known(state, keys);
+            draft.check_withheld(withheld, &keys)?;
+            apply(&mut draft, (upstreams, routes, settings.as_ref()), &keys)?;
+        }
         Command::ApplyFile(command) => file::apply(&mut draft, state, command)?,
     }
     Ok(draft.into_decision())

@@ -6,7 +6,7 @@ use flexgate_schemas::{Event, Settings, Timestamp};
 use serde_json::Value;
 
 use super::{
-    ConfigState, Decision, Entry, Expect, Refusal, Stamp,
+    ConfigState, Decision, Entry, Expect, Refusal, Stamp, Warning,
     entity::{Listed, Managed},
     evolve, patch,
 };
@@ -83,6 +83,11 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
+    /// Whether there is such a thing before anything happens.
+    pub(super) fn is_there<E: Managed>(&self, id: &E::Id) -> bool {
+        E::entry(self.before, id).is_some()
+    }
+
     /// Whether something is so in the state as it would be.
     pub(super) fn is_so<E: Managed>(&self, value: &E) -> bool {
         E::entry(&self.after, value.id()).is_some_and(|entry| entry.value.agrees_with(value))
@@ -157,6 +162,10 @@ impl<'a> Draft<'a> {
         }
         self.decision.warnings.extend(value.warnings(&self.after));
         Ok(())
+    }
+
+    pub(super) fn warn(&mut self, warning: Warning) {
+        self.decision.warnings.push(warning);
     }
 
     /// What is there, if it is and is what the caller expects.

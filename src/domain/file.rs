@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use flexgate_schemas::{
-    ApiKey, Event, FileDigest, FileName, Route, Settings, Upstream,
+    ApiKey, Event, FileDigest, FileName, KeyId, Route, Settings, Upstream,
     event::Entity,
     file::{Entities, FileApplied},
 };
@@ -30,6 +30,8 @@ pub struct ApplyFile {
     pub settings: Option<Settings>,
     /// The keys, each once. One that is there keeps its secrets: it may have got others since.
     pub keys: Vec<KnownKey>,
+    /// Keys that it speaks of without their secrets, each once: they stay as they are, whoever they belong to.
+    pub withheld: Vec<KeyId>,
     /// Whether everything else that is no file's own is deleted, too.
     pub prune: bool,
     /// Whether the file wins over what others did since it was applied last.
@@ -64,6 +66,7 @@ pub(super) fn apply<'a>(
     command: &ApplyFile,
 ) -> Result<(), Refusal> {
     let keys = known(state, &command.keys);
+    draft.check_withheld(&command.withheld, &keys)?;
     let mut applying = Applying {
         draft,
         state,
@@ -74,12 +77,14 @@ pub(super) fn apply<'a>(
     };
     // What goes makes room for what comes: a route may match what one matched that is gone.
     let gone_upstreams = applying.gone(
-        &command.upstreams,
+        ids(&command.upstreams),
         &state.ownership().upstreams,
         state.upstreams().keys(),
     );
-    applying.gone(&command.routes, &state.ownership().routes, state.routes().keys());
-    applying.gone(&keys, &state.ownership().keys, state.keys().keys());
+    let routes = ids(&command.routes);
+    applying.gone(routes, &state.ownership().routes, state.routes().keys());
+    let all_keys = ids(&keys).chain(&command.withheld);
+    applying.gone(all_keys, &state.ownership().keys, state.keys().keys());
     applying.settings_gone();
     applying.place(&command.upstreams)?;
     applying.place(command.settings.as_ref())?;
@@ -97,16 +102,17 @@ pub(super) fn apply<'a>(
 
 impl<'a> Applying<'_, 'a> {
     /// Deletes what the file said once and says no more, and with `prune` what no file says.
-    fn gone<E>(
+    fn gone<'s, E>(
         &mut self,
-        said: &[E],
+        said: impl Iterator<Item = &'s E::Id>,
         owned: &im::OrdMap<E::Id, Owned<E>>,
         all: impl Iterator<Item = &'a E::Id>,
     ) -> Vec<E::Id>
     where
         E: Says + Listed + 'a,
+        E::Id: 's,
     {
-        let said: BTreeSet<&E::Id> = said.iter().map(Managed::id).collect();
+        let said: BTreeSet<&E::Id> = said.collect();
         let mut gone = Vec::new();
         for (id, own) in owned
             .iter()
@@ -141,7 +147,8 @@ impl<'a> Applying<'_, 'a> {
         }
         self.releases.settings = true;
         let now = self.state.settings();
-        if self.command.force || *now.value == *own.said {
+        let is_gone = *now.value == Settings::default();
+        if self.command.force || is_gone || *now.value == *own.said {
             self.draft.reset_settings();
         } else {
             self.conflict(Entity::Settings, Contradiction::GoneThoughChanged(now.revision));
@@ -244,6 +251,10 @@ fn verdict<E: Says>(state: &ConfigState, command: &ApplyFile, said: &E) -> Verdi
     }
 }
 
+fn ids<E: Managed>(said: &[E]) -> impl Iterator<Item = &E::Id> {
+    said.iter().map(Managed::id)
+}
+
 /// Of everything that it says, by identity.
 fn digest(command: &ApplyFile, keys: &[ApiKey]) -> FileDigest {
     let mut upstreams: Vec<_> = command.upstreams.iter().collect();
@@ -255,7 +266,13 @@ fn digest(command: &ApplyFile, keys: &[ApiKey]) -> FileDigest {
         .map(|key| (key.id, key.terms(), &key.particulars().basic))
         .collect();
     keys.sort_by_key(|(id, ..)| *id);
-    let canonical = serde_json::to_vec(&(upstreams, routes, &command.settings, keys));
+    let said = (upstreams, routes, &command.settings, keys);
+    let canonical = if command.withheld.is_empty() {
+        serde_json::to_vec(&said)
+    } else {
+        let withheld: BTreeSet<_> = command.withheld.iter().collect();
+        serde_json::to_vec(&(said, withheld))
+    };
     FileDigest::of(&canonical.expect("entities have string keys"))
 }
 

@@ -1,6 +1,6 @@
 //! The rules of API keys.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use flexgate_schemas::{
     ApiKey, Event, KeyId, RouteId, Secret, Timestamp,
@@ -17,8 +17,8 @@ use super::{
     settings::{check_length, check_rate_limits},
 };
 
-/// How many routes that are not there a warning names.
-const ROUTES_NAMED: usize = 3;
+/// How many routes or keys that are not there a warning names.
+const MISSING_NAMED: usize = 3;
 
 impl Managed for ApiKey {
     type Id = KeyId;
@@ -116,7 +116,7 @@ impl Listed for ApiKey {
 fn missing_routes(key: &ApiKey, after: &ConfigState) -> Option<Warning> {
     let scoped = key.particulars().scopes.routes.iter();
     let missing: Vec<_> = scoped.filter(|route| after.route(route).is_none()).collect();
-    let first = missing.iter().take(ROUTES_NAMED);
+    let first = missing.iter().take(MISSING_NAMED);
     (!missing.is_empty()).then(|| Warning::ScopedRoutesMissing {
         key: key.id,
         first: first.map(|route| Entity::Route(RouteId::clone(route))).collect(),
@@ -125,6 +125,36 @@ fn missing_routes(key: &ApiKey, after: &ConfigState) -> Option<Warning> {
 }
 
 impl Draft<'_> {
+    /// Keys that are named without their secrets: each once, and none of those that are given. One that is not there cannot be
+    /// made of its name.
+    pub(super) fn check_withheld(&mut self, withheld: &[KeyId], given: &[ApiKey]) -> Result<(), Refusal> {
+        let mut seen: BTreeSet<KeyId> = given.iter().map(|key| key.id).collect();
+        let mut missing = Vec::new();
+        for id in withheld {
+            if !seen.insert(*id) {
+                return Err(Refusal::Item {
+                    item: Entity::Key(*id),
+                    refusal: Box::new(Refusal::ListedTwice),
+                });
+            }
+            if !self.is_there::<ApiKey>(id) {
+                missing.push(*id);
+            }
+        }
+        if !missing.is_empty() {
+            self.warn(Warning::WithheldKeysMissing {
+                first: missing
+                    .iter()
+                    .take(MISSING_NAMED)
+                    .copied()
+                    .map(Entity::Key)
+                    .collect(),
+                count: missing.len(),
+            });
+        }
+        Ok(())
+    }
+
     /// Other terms. Secrets, and that it is revoked, stay.
     pub(super) fn put_key(&mut self, id: &KeyId, terms: KeyTerms) -> Result<(), Refusal> {
         let key = self.current::<ApiKey>(id)?.value.with_terms(terms);

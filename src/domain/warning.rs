@@ -65,6 +65,14 @@ pub enum Warning {
         /// How many there are in all.
         count: usize,
     },
+    /// Keys that are named without their secrets, and are not there.
+    #[error("`withheldKeys` names {}, which are not there, and without their hashes they cannot be made", named(.first, *.count))]
+    WithheldKeysMissing {
+        /// The first few of them.
+        first: Vec<Entity>,
+        /// How many there are in all.
+        count: usize,
+    },
     /// An address that is listed as allowed and in a blocked network.
     #[error(
         "{address} is listed in `security.allowedHosts`, and {network} in `security.blockedIPs`, which wins"
@@ -87,6 +95,7 @@ impl Warning {
             Self::KeepsFrom { .. } => "keeps_requests_from",
             Self::Unlisted { .. } => "host_not_listed",
             Self::ScopedRoutesMissing { .. } => "scoped_routes_missing",
+            Self::WithheldKeysMissing { .. } => "withheld_keys_missing",
             Self::BlockedThoughListed { .. } => "blocked_though_listed",
         }
     }

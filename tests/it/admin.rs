@@ -12,6 +12,7 @@ use flexgate::{
         alerts::Alerts,
         jetstream::{Link, Names},
         memory::MemoryLog,
+        store::Store,
     },
     listener,
     membership::Members,
@@ -44,7 +45,9 @@ mod keys;
 mod nodes;
 mod outages;
 mod passwords;
+mod past;
 mod repetitions;
+mod round_trip;
 mod routes;
 mod settings;
 mod upstreams;
@@ -83,10 +86,20 @@ impl Api {
 
     /// With these keys to seal secrets with, if any.
     async fn sealing(log: MemoryLog, members: Members, sealing: Option<Arc<SealingKeys>>) -> Self {
+        Self::reading(log.clone(), log, members, sealing).await
+    }
+
+    /// With another way to the log.
+    async fn reading(
+        store: impl Store,
+        log: MemoryLog,
+        members: Members,
+        sealing: Option<Arc<SealingKeys>>,
+    ) -> Self {
         let tasks = Tasks::new();
         let (alerts, _alerts) = Alerts::channel("admin".parse().unwrap());
         let options = Options {
-            store: log.clone(),
+            store,
             snapshot: None,
             serve: Box::new(|_, _| {}),
             alerts,

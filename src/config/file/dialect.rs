@@ -75,7 +75,7 @@ fn remark(message: impl Into<String>, place: Range<usize>) -> Remark {
 
 /// The settings of the cluster, which the file has in several sections, gathered into one mapping.
 pub(super) fn settings(file: &Node) -> Node {
-    const PLACES: [(&str, &[&str]); 15] = [
+    const PLACES: [(&str, &[&str]); 16] = [
         ("timeout", &["proxy", "timeout"]),
         ("timeout", &["proxy", "timeout", "request"]),
         ("timeout", &["timeouts", "request"]),
@@ -86,6 +86,7 @@ pub(super) fn settings(file: &Node) -> Node {
         ("trustedProxies", &["security", "trustedProxies"]),
         ("forwarded", &["proxy", "forwarded"]),
         ("rateLimit", &["rateLimit", "global"]),
+        ("rateLimitFields", &["rateLimit", "fields"]),
         ("cors", &["proxy", "cors"]),
         ("cors", &["security", "cors"]),
         ("compression", &["proxy", "compression"]),

@@ -71,12 +71,12 @@ impl Reading<'_> {
         routes
     }
 
-    /// All keys of `security.auth.keys` that can be read, no hash twice.
-    pub(super) fn keys(&mut self, tree: &Node) -> Vec<GivenKey> {
+    /// All keys of `security.auth.keys` that can be read, no hash twice, and those of `withheldKeys`, none of which is given.
+    pub(super) fn keys(&mut self, tree: &Node) -> (Vec<GivenKey>, Vec<KeyId>) {
         let mut first: HashMap<KeyId, Range<usize>> = HashMap::new();
-        let mut keys = Vec::new();
+        let (mut keys, mut withheld) = (Vec::new(), Vec::new());
         let Some((_, auth)) = tree.entry_at(&["security", "auth"]) else {
-            return keys;
+            return (keys, withheld);
         };
         for item in self.items(auth, "keys") {
             let Some(key) = self.entity::<GivenKey>(item.clone()) else {
@@ -86,7 +86,15 @@ impl Reading<'_> {
                 keys.push(key);
             }
         }
-        keys
+        for item in self.items(auth, "withheldKeys") {
+            let Some(id) = self.value::<KeyId>(item) else {
+                continue;
+            };
+            if self.is_new(&mut first, id, item, "this key") {
+                withheld.push(id);
+            }
+        }
+        (keys, withheld)
     }
 
     fn route(&mut self, item: &Node) -> Option<Route> {

@@ -1,10 +1,12 @@
 //! Writing a configuration as a file that says the same.
 
-use flexgate_schemas::{Route, Settings, Upstream};
+use flexgate_schemas::{KeyId, Route, Settings, Upstream};
 use serde_json::{Map, Value, json};
 
-/// Where the fields of the settings stand in a file; those that are not here cannot be said in one.
-const PLACES: [(&str, &[&str]); 12] = [
+use super::interpolate;
+
+/// Where the fields of the settings stand in a file. Those of `security` stand in the section of that name, one by one.
+const PLACES: [(&str, &[&str]); 13] = [
     ("timeout", &["proxy", "timeout"]),
     ("connectTimeout", &["proxy", "connectTimeout"]),
     ("trustedProxies", &["proxy", "trustedProxies"]),
@@ -14,62 +16,68 @@ const PLACES: [(&str, &[&str]); 12] = [
     ("access", &["security", "access"]),
     ("auth", &["security", "auth"]),
     ("rateLimit", &["rateLimit", "global"]),
+    ("rateLimitFields", &["rateLimit", "fields"]),
     ("limits", &["limits"]),
     ("privacy", &["privacy"]),
     ("logging", &["logging"]),
 ];
 
-/// A configuration as the text of a file. Secrets are references or sealed there as here; keys are left out, and what cannot
-/// be said in a file is, too: both are named in comments.
+/// At the head of a file that names keys.
+const OF_KEYS: &str = "# Nobody is told the hash of a key's secret. The keys in `withheldKeys` stay as they are when this is \
+                       applied; one that is\n# taken out of that list counts as removed from the file.\n";
+
+/// A configuration as the text of a file. Secrets are references or sealed there as here, and keys are named by id alone.
 pub fn yaml<'a>(
     upstreams: impl Iterator<Item = &'a Upstream>,
     routes: impl Iterator<Item = &'a Route>,
     settings: &Settings,
-    keys: impl Iterator<Item = String>,
+    keys: impl Iterator<Item = KeyId>,
 ) -> String {
     let mut file = Map::new();
-    let mut remarks: Vec<String> = Vec::new();
     if let Value::Object(settings) = value(settings) {
         for (name, said) in settings {
-            put_setting(&mut file, &mut remarks, &name, said);
+            put_setting(&mut file, &name, said);
         }
+    }
+    let keys: Vec<KeyId> = keys.collect();
+    let remark = if keys.is_empty() { "" } else { OF_KEYS };
+    if !keys.is_empty() {
+        put(&mut file, &["security", "auth", "withheldKeys"], value(&keys));
     }
     file.insert("upstreams".to_owned(), upstreams.map(value).collect());
     file.insert("routes".to_owned(), routes.map(value).collect());
-    remarks.extend(keys.map(|key| format!("{key} is not written here: nobody is told the hash of a secret")));
-    let mut text = String::new();
-    for remark in remarks {
-        text.push_str("# ");
-        text.push_str(&remark);
-        text.push('\n');
-    }
-    text + &serde_saphyr::to_string(&Value::Object(file)).expect("a tree of JSON can be written as YAML")
+    let mut file = Value::Object(file);
+    interpolate::escape(&mut file);
+    remark.to_owned() + &serde_saphyr::to_string(&file).expect("a tree of JSON can be written as YAML")
 }
 
-fn put_setting(file: &mut Map<String, Value>, remarks: &mut Vec<String>, name: &str, said: Value) {
-    if name == "security" {
-        let section = file.entry("security").or_insert_with(|| json!({}));
-        if let (Value::Object(section), Value::Object(lists)) = (section, said) {
-            section.extend(lists);
+fn put_setting(file: &mut Map<String, Value>, name: &str, said: Value) {
+    if let ("security", Value::Object(lists)) = (name, &said) {
+        for (list, said) in lists {
+            put(file, &["security", list], said.clone());
         }
         return;
     }
-    let Some((_, path)) = PLACES.iter().find(|(setting, _)| *setting == name) else {
-        remarks.push(format!(
-            "the setting `{name}` cannot be said in a file: it is {said}"
-        ));
+    let place = PLACES.iter().find(|(setting, _)| *setting == name);
+    let (_, path) = place.expect("a test below holds that every setting has a place");
+    put(file, path, said);
+}
+
+/// Puts something below several keys, one in the other, beside what is there.
+fn put(file: &mut Map<String, Value>, path: &[&str], said: Value) {
+    let Some((first, rest)) = path.split_first() else {
         return;
     };
-    match *path {
-        [section] => drop(file.insert((*section).to_owned(), said)),
-        [section, key] => {
-            let section = file.entry(*section).or_insert_with(|| json!({}));
-            section[*key] = said;
-        }
-        _ => {}
+    if rest.is_empty() {
+        file.insert((*first).to_owned(), said);
+    } else if let Value::Object(section) = file.entry(*first).or_insert_with(|| json!({})) {
+        put(section, rest, said);
     }
 }
 
-fn value(entity: &impl serde::Serialize) -> Value {
+fn value(entity: &(impl serde::Serialize + ?Sized)) -> Value {
     serde_json::to_value(entity).expect("an entity has string keys")
 }
+
+#[cfg(test)]
+mod tests;

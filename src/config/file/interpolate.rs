@@ -1,4 +1,5 @@
-//! `${NAME}` and `${NAME:-default}` in the values of a file, by the environment of the process that reads it.
+//! `${NAME}` and `${NAME:-default}` in the values of a file, by the environment of the process that reads it. `$${` is
+//! `${` itself.
 //!
 //! References in fields for secrets stay references: what an event holds is for each node to resolve. In the values of
 //! edits a name with a dot is a variable of the request (`${client.address}`), and in those of rewrites a number is a
@@ -53,17 +54,10 @@ fn resolve_in(
             .iter_mut()
             .for_each(|item| resolve_in(scope, item, text, variables, wrong)),
         Value::Map(entries) => {
-            for (key, value) in entries
-                .iter_mut()
-                .filter(|(key, _)| !SECRET_KEYS.contains(&&*key.text))
-            {
-                let is_template = scope == Scope::Environment || TEMPLATE_KEYS.contains(&&*key.text);
-                let scope = if is_template {
-                    Scope::Environment
-                } else {
-                    Scope::All
-                };
-                resolve_in(scope, value, text, variables, wrong);
+            for (key, value) in entries {
+                if let Some(scope) = scope.below(&key.text) {
+                    resolve_in(scope, value, text, variables, wrong);
+                }
             }
         }
         Value::Text(value) if value.contains("${") => match expand(value, scope, variables) {
@@ -97,21 +91,26 @@ fn expand(
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let Some((reference, after)) = after.split_once('}') else {
-            return Err((
-                "`${` is not closed".to_owned(),
-                "write ${NAME} or ${NAME:-default}",
-            ));
-        };
-        let (name, default) = reference
-            .split_once(":-")
-            .map_or((reference, None), |(name, text)| (name, Some(text)));
-        let is_theirs = name.contains('.') || name.starts_with(|first: char| first.is_ascii_digit());
-        if scope == Scope::Environment && is_theirs {
+        let reference = after.split_once('}');
+        if scope.leaves(reference) {
+            let (_, after) = reference.expect("what is left alone is closed");
             expanded.push_str(&rest[..rest.len() - after.len()]);
             rest = after;
             continue;
         }
+        if let Some(escaped) = before.strip_suffix('$') {
+            expanded.push_str(escaped);
+            expanded.push_str("${");
+            rest = after;
+            continue;
+        }
+        let Some((reference, after)) = reference else {
+            return Err((
+                "`${` is not closed".to_owned(),
+                "write ${NAME} or ${NAME:-default}, or $${ for the characters themselves",
+            ));
+        };
+        let (name, default) = parts(reference);
         let value = variables
             .get(name)
             .map(String::as_str)
@@ -128,6 +127,76 @@ fn expand(
         rest = after;
     }
     Ok(expanded + rest)
+}
+
+/// Name and default of a reference.
+fn parts(reference: &str) -> (&str, Option<&str>) {
+    reference
+        .split_once(":-")
+        .map_or((reference, None), |(name, text)| (name, Some(text)))
+}
+
+impl Scope {
+    /// The scope of what stands below a key; none where nothing is resolved.
+    fn below(self, key: &str) -> Option<Self> {
+        if SECRET_KEYS.contains(&key) {
+            None
+        } else if TEMPLATE_KEYS.contains(&key) {
+            Some(Self::Environment)
+        } else {
+            Some(self)
+        }
+    }
+
+    /// Whether what follows a `${` is for somebody else to resolve: up to the brace that closes it, if one does.
+    fn leaves(self, reference: Option<(&str, &str)>) -> bool {
+        let is_theirs = |(reference, _): (&str, &str)| {
+            let (name, _) = parts(reference);
+            name.contains('.') || name.starts_with(|first: char| first.is_ascii_digit())
+        };
+        self == Self::Environment && reference.is_some_and(is_theirs)
+    }
+}
+
+/// Writes every `${` that would be resolved so that it is not: what this makes of a value, [`resolve`] makes that value of.
+pub(super) fn escape(value: &mut serde_json::Value) {
+    escape_in(Scope::All, value);
+}
+
+fn escape_in(scope: Scope, value: &mut serde_json::Value) {
+    use serde_json::Value as Json;
+    match value {
+        Json::Array(items) => items.iter_mut().for_each(|item| escape_in(scope, item)),
+        Json::Object(fields) => {
+            for (key, value) in fields {
+                if let Some(scope) = scope.below(key) {
+                    escape_in(scope, value);
+                }
+            }
+        }
+        Json::String(text) if text.contains("${") => *text = escaped(text, scope),
+        Json::String(_) | Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+fn escaped(text: &str, scope: Scope) -> String {
+    let mut escaped = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let reference = after.split_once('}');
+        let end = match reference {
+            Some((_, after)) if scope.leaves(reference) => rest.len() - after.len(),
+            _ => {
+                escaped.push_str(before);
+                escaped.push_str("$${");
+                rest = after;
+                continue;
+            }
+        };
+        escaped.push_str(&rest[..end]);
+        rest = &rest[end..];
+    }
+    escaped + rest
 }
 
 #[cfg(test)]
@@ -154,6 +223,10 @@ mod tests {
         check("${HOST", None);
         check("$HOST", Some("$HOST"));
         check("${request.id}", None);
+        check(
+            "$${HOST}, $$${HOST}, $${ and ${HOST}",
+            Some("${HOST}, $${HOST}, ${ and api"),
+        );
     }
 
     #[test]
@@ -165,5 +238,15 @@ mod tests {
             expanded.ok().as_deref(),
             Some("api/${request.id}/${path.a}-8.0${1}")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_escaped_is_read_as_what_it_was(text in r"([$]|[{]|[}]|[.1A]|:-){0,12}") {
+            for scope in [Scope::All, Scope::Environment] {
+                let read = expand(&escaped(&text, scope), scope, &BTreeMap::new()).ok();
+                proptest::prop_assert_eq!(read.as_ref(), Some(&text));
+            }
+        }
     }
 }

@@ -41,8 +41,12 @@ impl<'a> Places<'a> {
             Entity::Upstream(name) => tree.get("upstreams")?.items().get(*self.upstreams.get(name)?)?,
             Entity::Settings => tree,
             Entity::Key(id) => {
-                let (_, keys) = tree.entry_at(&["security", "auth", "keys"])?;
-                keys.items().get(*self.keys.get(id)?)?
+                let (list, position) = match self.keys.get(id) {
+                    Some(position) => ("keys", *position),
+                    None => ("withheldKeys", self.withheld(id)?),
+                };
+                let (_, keys) = tree.entry_at(&["security", "auth", list])?;
+                keys.items().get(position)?
             }
             Entity::Log => return None,
         };
@@ -54,13 +58,18 @@ impl<'a> Places<'a> {
         let tree = self.tree.as_ref()?;
         // The settings are the sections of a file, not a section of their own, and keys are in one.
         let pointer = pointer.strip_prefix("/settings").unwrap_or(pointer);
-        let of_key = pointer
-            .strip_prefix("/keys/")
-            .map(|rest| format!("/security/auth/keys/{rest}"));
-        let pointer = of_key.as_deref().unwrap_or(pointer);
+        let of_keys = ["/keys/", "/withheldKeys/"]
+            .iter()
+            .any(|list| pointer.starts_with(list))
+            .then(|| format!("/security/auth{pointer}"));
+        let pointer = of_keys.as_deref().unwrap_or(pointer);
         let mut tokens = pointer.split('/').skip(1).peekable();
         tree.entry(tokens.peek()?)?;
         Some(self.follow(tree, tokens))
+    }
+
+    fn withheld(&self, id: &KeyId) -> Option<usize> {
+        self.file.withheld_keys.iter().position(|own| own == id)
     }
 
     /// What a pointer leads to from here, or what it comes to last: a file may say the same in fewer or other words.

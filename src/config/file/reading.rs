@@ -38,7 +38,7 @@ pub(super) fn read(
     let settings: Settings = reading.value(&settings).unwrap_or_default();
     let upstreams = reading.upstreams(&tree);
     let mut routes = reading.routes(&tree);
-    let keys = reading.keys(&tree);
+    let (keys, withheld_keys) = reading.keys(&tree);
     reading.limits_by_path(&tree, &limits, &mut routes);
     for (message, place) in later::found(&tree) {
         reading.warn(message, &place);
@@ -63,6 +63,7 @@ pub(super) fn read(
         upstreams,
         routes,
         keys,
+        withheld_keys,
         settings,
         node,
         warnings: findings,

@@ -107,6 +107,7 @@ pub(super) struct ApiKeys {
     jwt: Option<IgnoredAny>,
     on_redis_failure: Option<IgnoredAny>,
     keys: Option<IgnoredAny>,
+    withheld_keys: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -124,6 +125,7 @@ pub(super) struct RateLimits {
     pub(super) backend: Option<Budgets>,
     pub(super) redis: Option<RedisUrl>,
     pub(super) global: Option<IgnoredAny>,
+    fields: Option<IgnoredAny>,
     pub(super) per_route: Option<Vec<IgnoredAny>>,
 }
 

@@ -8,6 +8,7 @@ fn apply(upstreams: Vec<Upstream>, routes: Vec<Route>) -> Command {
         routes,
         settings: None,
         keys: vec![],
+        withheld: vec![],
     }
 }
 
@@ -27,6 +28,7 @@ fn what_is_missing_is_created_what_differs_updated_and_nothing_deleted() {
         ],
         settings: Some(read(json!({}), json!({ "forwarded": true }))),
         keys: vec![],
+        withheld: vec![],
     };
     let decision = when(&state, command).unwrap();
     assert_eq!(

@@ -147,6 +147,7 @@ fn one_change_set_is_judged_by_the_lists_that_it_brings() {
         routes: vec![route_to("r", route_url)],
         settings: Some(lists.clone()),
         keys: vec![],
+        withheld: vec![],
     };
     let state = ConfigState::default();
     when(&state, apply("http://a", "http://a:81")).unwrap();

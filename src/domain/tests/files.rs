@@ -15,6 +15,7 @@ fn file(name: &str, routes: impl IntoIterator<Item = Route>) -> ApplyFile {
         routes: routes.into_iter().collect(),
         settings: None,
         keys: vec![],
+        withheld: vec![],
         prune: false,
         force: false,
     }
@@ -283,4 +284,85 @@ fn what_files_own_is_in_the_snapshot_also_where_it_has_drifted() {
     assert_eq!(own.iter().filter(|one| one.get("said").is_some()).count(), 2);
     let read: ConfigState = serde_json::from_value(written).unwrap();
     assert_eq!(read, state);
+}
+
+/// A file with the key whose secret is `first`.
+fn with_key(name: &str) -> (ApplyFile, flexgate_schemas::KeyId) {
+    let sha256 = flexgate_schemas::key::SecretHash::of(b"first");
+    let key = crate::domain::KnownKey {
+        sha256,
+        terms: serde_json::from_value(json!({ "name": "app" })).unwrap(),
+        basic: None,
+    };
+    let with = ApplyFile {
+        keys: vec![key],
+        ..file(name, [])
+    };
+    (with, sha256.derived_id())
+}
+
+#[test]
+fn a_key_that_is_withheld_stays_as_it_is_whoever_it_belongs_to() {
+    let (with, id) = with_key("proxy.yml");
+    let state = given([apply(with)]);
+    let backend = upstream("backend", json!({}));
+    for (name, upstreams) in [("proxy.yml", vec![backend]), ("team.yml", vec![])] {
+        let withholding = ApplyFile {
+            upstreams,
+            withheld: vec![id],
+            prune: true,
+            ..file(name, [])
+        };
+        let mut after = state.clone();
+        happen(&mut after, &when(&state, apply(withholding)).unwrap().events, 2);
+        assert!(after.key(&id).is_some(), "{name}");
+        let owner = after.ownership().owner(&Entity::Key(id)).map(ToString::to_string);
+        assert_eq!(owner.as_deref(), Some("proxy.yml"), "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_is_withheld_no_more_is_removed() {
+    let (with, id) = with_key("proxy.yml");
+    let withholding = ApplyFile {
+        withheld: vec![id],
+        ..file("proxy.yml", [])
+    };
+    let state = given([apply(with), apply(withholding)]);
+    let decision = when(&state, apply(file("proxy.yml", []))).unwrap();
+    assert_eq!(types(&decision), ["key.deleted", "file.applied"]);
+}
+
+#[test]
+fn a_key_is_withheld_or_given_and_one_that_is_not_there_is_warned_about() {
+    let (with, id) = with_key("proxy.yml");
+    let both = ApplyFile {
+        withheld: vec![id],
+        ..with
+    };
+    let twice = ApplyFile {
+        withheld: vec![id, id],
+        ..file("proxy.yml", [])
+    };
+    for said in [both, twice] {
+        let refusal = when(&given([]), apply(said)).unwrap_err();
+        assert_eq!(refusal.code(), "listed_twice");
+    }
+    let missing = ApplyFile {
+        withheld: vec![id],
+        ..file("proxy.yml", [])
+    };
+    let decision = when(&given([]), apply(missing)).unwrap();
+    assert_eq!(decision.warnings[0].code(), "withheld_keys_missing");
+}
+
+#[test]
+fn settings_that_are_back_at_their_defaults_are_no_contradiction_to_a_file_without_any() {
+    let with = ApplyFile {
+        settings: Some(read(json!({}), json!({ "forwarded": true }))),
+        ..file("proxy.yml", [])
+    };
+    let state = given([apply(with), Command::PutSettings(read(json!({}), json!({})))]);
+    let decision = when(&state, apply(file("proxy.yml", []))).unwrap();
+    assert_eq!(types(&decision), ["file.applied"]);
 }

@@ -201,6 +201,7 @@ fn a_key_that_is_known_elsewhere_is_as_it_is_written_and_keeps_what_it_got_since
             terms: terms(json!({ "name": name })),
             basic: None,
         }],
+        withheld: vec![],
     };
     let id = secret(7).derived_id();
     let rotated = Command::RotateKey {
@@ -273,6 +274,7 @@ fn names_are_exchanged_in_one_step_and_a_file_says_the_password() {
         routes: vec![],
         settings: None,
         keys,
+        withheld: vec![],
     };
     let state = given([
         apply(vec![known(1, "ada"), known(2, "eve")]),

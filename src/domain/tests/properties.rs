@@ -111,6 +111,7 @@ fn any_file() -> impl Strategy<Value = Command> {
                 routes,
                 settings,
                 keys,
+                withheld: vec![],
                 prune,
                 force,
             }))
@@ -134,7 +135,9 @@ fn command() -> impl Strategy<Value = Command> {
             vec(any_upstream(), 0..3), vec(arbitrary::route(), 0..4), prop::option::of(any_settings()),
             vec(known_key(), 0..3),
         )
-            .prop_map(|(upstreams, routes, settings, keys)| Command::Apply { upstreams, routes, settings, keys }),
+            .prop_map(|(upstreams, routes, settings, keys)| Command::Apply {
+                upstreams, routes, settings, keys, withheld: vec![],
+            }),
         4 => any_file(),
     ]
 }
