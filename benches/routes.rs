@@ -181,7 +181,8 @@ fn route(number: usize) -> Route {
 }
 
 fn upstream(number: usize) -> Upstream {
-    let json = format!(r#"{{"name":"upstream-{number:02}","targets":["http://10.0.0.{number}:8080"]}}"#);
+    let json =
+        format!(r#"{{"name":"upstream-{number:02}","targets":[{{"url":"http://10.0.0.{number}:8080"}}]}}"#);
     serde_json::from_str(&json).unwrap()
 }
 

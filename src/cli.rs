@@ -19,6 +19,7 @@ mod migrate;
 mod nodes;
 mod output;
 mod problem;
+mod progress;
 mod routes;
 mod secrets;
 mod sql;

@@ -4,13 +4,14 @@
 //! parts, names each by its place in the log and its hash: what it names happened, in that order, and nothing else did. So a
 //! part that is there twice, belongs to somebody else or whose writer died is never applied.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
     Event,
     chain::{hex, sha256},
+    event,
     upcast::{self, EventError},
 };
 
@@ -84,6 +85,28 @@ pub enum PartError {
 struct RawPart<'a> {
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
+}
+
+/// The schema of a part's payload.
+pub fn schema(_: &mut SchemaGenerator) -> Schema {
+    let types: Vec<_> = event::TYPES.iter().map(|(name, _)| *name).collect();
+    json_schema!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["events"],
+        "properties": {
+            "events": {
+                "type": "array",
+                "minItems": 1,
+                "items": {
+                    "type": "object",
+                    "description": "An event, as the schema of its type says.",
+                    "required": ["type", "data"],
+                    "properties": { "type": { "enum": types }, "data": { "type": "object" } }
+                }
+            }
+        }
+    })
 }
 
 /// Cuts events into parts of so many bytes; `None` where they fit in the commit itself. An event is never cut: one that is

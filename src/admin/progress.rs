@@ -28,6 +28,7 @@ pub(super) type Work = Pin<Box<dyn Future<Output = Result<Response, Error>> + Se
 /// One line.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "step", rename_all = "camelCase")]
+#[schemars(rename = "ProgressLine")]
 enum Line {
     /// Other changes come first.
     Waiting,

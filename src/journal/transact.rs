@@ -11,7 +11,7 @@ use flexgate_schemas::{
     commit::PARTS_LEVEL,
     envelope::Envelope,
     event::LogFenced,
-    parts::{self, PART_BYTES, PARTS_MAX, Part},
+    parts::{self, PART_BYTES, Part},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -20,18 +20,18 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::stored::Stored;
+use self::storing::Stored;
 use super::{
     Committed, Progress, Status, TransactError, Transaction, View,
-    store::{AppendError, Outgoing, Store, StoreError},
-    whole::Whole,
+    store::{AppendError, Outgoing, Store},
 };
 use crate::{
     domain::{self, Decision},
     drain::Tasks,
 };
 
-mod stored;
+mod repetition;
+mod storing;
 
 /// For how long a transaction is decided anew because other processes were first. A time and not a number of attempts:
 /// under load a process can lose a dozen races in a few milliseconds.
@@ -118,15 +118,7 @@ impl<S: Store> Decider<S> {
             tell(Progress::Deciding);
             let (decision, parts) = decide(&view, transaction).await?;
             if decision.events.is_empty() {
-                return Ok(Committed {
-                    generation: view.generation(),
-                    revision: view.revision(),
-                    commit: None,
-                    at: view.fold.at.unwrap_or_default(),
-                    events: Arc::default(),
-                    warnings: decision.warnings,
-                    replayed: false,
-                });
+                return Ok(unchanged(&view, decision));
             }
             let mut commit = self.commit(&id, &view, transaction, (decision.events, parts.is_some()))?;
             let place = match parts {
@@ -168,130 +160,12 @@ impl<S: Store> Decider<S> {
         }
     }
 
-    /// Writes the parts of a commit that are not in the log yet. They mean nothing there until the commit names them, so
-    /// that it does not matter who writes what in between.
-    async fn store(
-        &self,
-        commit: &Commit,
-        parts: &[Part],
-        stored: &mut Stored,
-        tell: impl Fn(Progress) -> Option<Progress>,
-    ) -> Result<Arc<[parts::PartRef]>, TransactError> {
-        if parts.len() > PARTS_MAX {
-            let bytes = parts.iter().map(|part| part.payload.len()).sum();
-            let limit = PARTS_MAX * PART_BYTES;
-            return Err(TransactError::TooLarge { bytes, limit });
-        }
-        stored.begin(commit.generation);
-        let mut expected_last = self.view.borrow().fold.last_sequence.max(stored.last());
-        let mut named = Vec::with_capacity(parts.len());
-        for (number, part) in parts.iter().enumerate() {
-            tell(Progress::Storing {
-                done: number,
-                of: parts.len(),
-            });
-            let at = match stored.find(part) {
-                Some(at) => at,
-                None => {
-                    let message = stored::outgoing(commit, number, part);
-                    let sequence = self.store_part(&message, &mut expected_last).await?;
-                    stored.add(part, sequence)
-                }
-            };
-            named.push(at);
-        }
-        Ok(named.into())
-    }
-
-    /// Writes one part, wherever the log ends by now.
-    async fn store_part(&self, message: &Outgoing, expected_last: &mut u64) -> Result<u64, TransactError> {
-        let deadline = Instant::now() + APPEND_DEADLINE;
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let conflict = match self.store.append(message, *expected_last).await {
-                Ok(sequence) => {
-                    *expected_last = sequence.max(*expected_last);
-                    return Ok(sequence);
-                }
-                Err(AppendError::Conflict) => {
-                    *expected_last = self.beyond(*expected_last).await;
-                    TransactError::Contended { attempts }
-                }
-                Err(error) => {
-                    let reason = reason_to_repeat(error)?;
-                    sleep(APPEND_PAUSE).await;
-                    TransactError::Unavailable { reason }
-                }
-            };
-            if Instant::now() >= deadline {
-                return Err(conflict);
-            }
-        }
-    }
-
     /// The log's last sequence once this process has read more than this of it, or what it has read when time is up.
     async fn beyond(&self, sequence: u64) -> u64 {
         let mut view = self.view.clone();
         let caught_up = view.wait_for(|view| view.fold.last_sequence > sequence);
         let _late = timeout_at(Instant::now() + FOLD_DEADLINE, caught_up).await;
         self.view.borrow().fold.last_sequence
-    }
-
-    /// The log's last sequence, if up to it and with our parts there is no commit that a decision did not know.
-    async fn undisturbed(&self, decided_on: &View, last_part: u64) -> Option<u64> {
-        self.beyond(last_part.saturating_sub(1)).await;
-        let view = self.view.borrow();
-        (view.moment() == decided_on.moment()).then_some(view.fold.last_sequence)
-    }
-
-    /// The answer to a repeated request, if this is one.
-    async fn repetition(
-        &self,
-        view: &View,
-        transaction: &Transaction,
-    ) -> Result<Option<Committed>, TransactError> {
-        let Some(asked) = &transaction.idempotency else {
-            return Ok(None);
-        };
-        let Some(kept) = view.fold.remembered.by_key(&asked.key) else {
-            return Ok(None);
-        };
-        let events = match &kept.idempotency {
-            Some((used, events)) if used.request_hash == asked.request_hash => events.clone(),
-            _ => return Err(TransactError::KeyReused),
-        };
-        let events = if kept.in_parts {
-            self.events_of(kept.revision).await?
-        } else {
-            events
-        };
-        Ok(Some(Committed {
-            generation: view.generation(),
-            revision: kept.revision,
-            commit: Some(kept.commit.clone()),
-            at: kept.at,
-            events,
-            warnings: Vec::new(),
-            replayed: true,
-        }))
-    }
-
-    /// What a commit says that is in the log.
-    async fn events_of(&self, revision: u64) -> Result<Arc<[Event]>, TransactError> {
-        let unavailable = |reason: String| TransactError::Unavailable { reason };
-        let reading = async {
-            let record = self.store.read(revision).await?;
-            Ok(match record {
-                None => None,
-                Some(record) => Some(Whole::of(&self.store, record).await?),
-            })
-        };
-        let found: Result<_, StoreError> = reading.await;
-        let message = found.map_err(|error| unavailable(error.to_string()))?;
-        let message = message.ok_or_else(|| unavailable(format!("revision {revision} is not there")))?;
-        let commit = Commit::from_payloads(&message.record.payload, &message.parts);
-        Ok(commit.map_err(|error| unavailable(error.to_string()))?.events)
     }
 
     /// The state to decide on, if this process may decide at all.
@@ -444,6 +318,19 @@ fn result_label(result: &Result<Committed, TransactError>) -> &'static str {
             "unavailable"
         }
         Err(TransactError::Unknown { .. }) => "unknown",
+    }
+}
+
+/// The answer where there is nothing to do.
+fn unchanged(view: &View, decision: Decision) -> Committed {
+    Committed {
+        generation: view.generation(),
+        revision: view.revision(),
+        commit: None,
+        at: view.fold.at.unwrap_or_default(),
+        events: Arc::default(),
+        warnings: decision.warnings,
+        replayed: false,
     }
 }
 
