@@ -17,7 +17,7 @@ use crate::{
 pub const PARTS_LEVEL: u32 = 5;
 
 /// Who, when, why and what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Commit {
     /// Chosen by the writer, the same for every retry of one append.
@@ -44,6 +44,7 @@ pub struct Commit {
     pub idempotency: Option<Idempotency>,
     /// Where the events are, if they are too many for the commit itself, which then has none in its written form.
     #[serde(skip_serializing_if = "<[PartRef]>::is_empty")]
+    #[schemars(default)]
     pub parts: Arc<[PartRef]>,
     /// What happened, in order; also what lies in parts.
     pub events: Arc<[Event]>,

@@ -175,7 +175,7 @@ fn applied(run: &Invocation, file: &Path, answer: &Answer) -> Result<Exit, Failu
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    if !run.output.is_json() && !changes.is_empty() {
+    if !run.output.is_data() && !changes.is_empty() {
         let line = |change| {
             let what = cell(change, "type").replace("io.flexgate.", "");
             format!("{what}  {}", cell(change, "id"))
