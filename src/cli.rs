@@ -21,6 +21,7 @@ mod nodes;
 mod options;
 mod output;
 mod problem;
+mod progress;
 mod routes;
 mod schema;
 mod secrets;

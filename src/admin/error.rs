@@ -208,12 +208,12 @@ impl Error {
     /// After how many seconds it may be worth a try, where that is more than the one second of every 503.
     fn retry_after(&self) -> Option<&'static str> {
         match self {
-            // An outage of the log, or an election in it, is over in seconds at best.
-            Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. }) => Some("5"),
+            // An outage of the log, or an election in it, is over in seconds at best; a turn takes seconds where it is long.
+            Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. })
+            | Self::TooManyFolds
+            | Self::SlowLog => Some("5"),
             // Only a person thaws a journal.
             Self::Transact(TransactError::Frozen { .. }) => Some("60"),
-            // A turn takes seconds where the log is long.
-            Self::TooManyFolds | Self::SlowLog => Some("5"),
             Self::KeyInFlight => Some("1"),
             _ => None,
         }
