@@ -36,7 +36,9 @@ fn start(
     app: fn(Config) -> Result<(), app::Error>,
 ) -> Result<Exit, Failure> {
     let config = run.config(purpose)?;
-    telemetry::init(&config.log);
+    // What runs in a terminal, or behind it, is asked with `flexgate logs`; a service has somebody who keeps its stderr.
+    let is_up = matches!(purpose, Purpose::Up { .. });
+    telemetry::init(&config.log, is_up.then_some(&*config.data_dir));
     app(config)?;
     Ok(Exit::Done)
 }
