@@ -65,6 +65,10 @@ impl From<app::Error> for Failure {
             #[cfg(feature = "devstack")]
             Error::Devstack(_) => Exit::Unreachable,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match exit {
+            Exit::NotFound => failure.next("name the data folder of what runs with --data-dir"),
+            _ => failure,
+        }
     }
 }

@@ -14,6 +14,8 @@ use flexgate_schemas::{Secret, secret::Purpose};
 
 use crate::fixtures::{self, Nats};
 
+mod shown;
+
 /// Runs the program in a folder, with nothing in its environment.
 fn flexgate(folder: &Path, words: &str) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_flexgate"));
@@ -179,8 +181,8 @@ fn the_last_lines_of_a_log_are_shown_and_where_there_is_none_that_is_explained()
     );
     let logs = folder.path().join(".flexgate/log");
     fs::create_dir_all(&logs).unwrap();
-    let lines: String = (0..100).map(|number| format!("line {number}\n")).collect();
-    fs::write(logs.join("flexgate.log"), lines).unwrap();
+    let lines: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
+    fs::write(logs.join("flexgate.log"), lines.join("\n")).unwrap();
     fs::write(logs.join("nats.log"), "of nats\n").unwrap();
     assert_eq!(check(folder.path(), "logs -n 2", 0).0, "line 98\nline 99\n");
     assert_eq!(check(folder.path(), "logs nats", 0).0, "of nats\n");
