@@ -209,11 +209,12 @@ impl Error {
     fn retry_after(&self) -> Option<&'static str> {
         match self {
             // An outage of the log, or an election in it, is over in seconds at best.
-            Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. }) => Some("5"),
+            Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. })
+            // A turn at the past takes seconds where the log is long.
+            | Self::TooManyFolds
+            | Self::SlowLog => Some("5"),
             // Only a person thaws a journal.
             Self::Transact(TransactError::Frozen { .. }) => Some("60"),
-            // A turn takes seconds where the log is long.
-            Self::TooManyFolds | Self::SlowLog => Some("5"),
             Self::KeyInFlight => Some("1"),
             _ => None,
         }
