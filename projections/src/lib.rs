@@ -25,7 +25,7 @@ pub use retention::Retention;
 pub fn statements() -> impl Iterator<Item = &'static str> {
     checkpoint::STATEMENTS
         .into_iter()
-        .chain(config::STATEMENTS)
+        .chain(config::statements())
         .chain(outcomes::statements())
         .chain(partitions::STATEMENTS)
         .chain(retention::STATEMENTS)

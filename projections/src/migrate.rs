@@ -17,13 +17,14 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "configuration",
         include_str!("../../migrations/0001_configuration.sql"),
     ),
     (2, "outcomes", include_str!("../../migrations/0002_outcomes.sql")),
+    (3, "audit", include_str!("../../migrations/0003_audit.sql")),
 ];
 
 /// Connects.

@@ -7,6 +7,7 @@ mod id;
 mod overlap;
 pub mod secret;
 pub mod signing;
+mod told;
 mod written;
 
 use std::{collections::BTreeSet, fmt, num::NonZeroU64};
@@ -25,6 +26,7 @@ pub use self::{
     overlap::{Overlap, OverlapError},
     secret::{SecretHash, SecretHashError},
     signing::Signing,
+    told::{ToldBasic, ToldKey},
 };
 use crate::{
     Methods, RateLimits, RouteId, Secret, Timestamp, recording::is_default, route::Name, settings::networks,

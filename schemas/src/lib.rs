@@ -8,6 +8,7 @@ mod text;
 
 pub mod access;
 pub mod alert;
+pub mod audit;
 pub mod auth;
 pub mod authority;
 pub mod base62;

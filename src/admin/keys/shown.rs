@@ -1,8 +1,8 @@
 //! Keys as they are answered, and as they may be sent.
 
 use flexgate_schemas::{
-    ApiKey, KeyId, Timestamp,
-    key::{KeyTerms, Username},
+    ApiKey,
+    key::{KeyTerms, ToldKey},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -18,38 +18,14 @@ use crate::domain::Entry;
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "ApiKey")]
 pub(super) struct Shown {
-    /// Its identity, and no secret.
-    id: KeyId,
     #[serde(flatten)]
-    terms: KeyTerms,
-    /// When it got its newest secret, if that is not its first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rotated_at: Option<Timestamp>,
-    /// Since when it opens nothing, for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<Timestamp>,
-    /// Until when earlier secrets are valid, the newest first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    previous_until: Vec<Timestamp>,
-    /// What it calls itself where it shows a password.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    basic: Option<Named>,
-    /// Whether it signs requests.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    signing: bool,
+    told: ToldKey,
     /// What its client signs with; only in the answer to the request that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) signing_secret: Option<String>,
     /// What its client sends; only in the answer to the request that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<String>,
-}
-
-/// What is told of a user name and a password.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Basic")]
-struct Named {
-    username: Username,
 }
 
 /// What is sent of a key: what people decide about it. What only answers have may be sent back.
@@ -73,17 +49,8 @@ impl JsonSchema for Input {
 
 impl Shown {
     pub(super) fn of(key: &ApiKey) -> Self {
-        let own = key.particulars();
         Self {
-            id: key.id,
-            terms: key.terms(),
-            rotated_at: own.rotated_at,
-            revoked_at: own.revoked_at,
-            previous_until: own.previous.iter().map(|earlier| earlier.until).collect(),
-            basic: own.basic.as_ref().map(|basic| Named {
-                username: basic.username.clone(),
-            }),
-            signing: own.signing.is_some(),
+            told: key.told(),
             signing_secret: None,
             secret: None,
         }

@@ -1,0 +1,120 @@
+//! `flexgate.audit_log` and `flexgate.audit_changes`: who changed what, when and why, and what it was before.
+//!
+//! In the projection of the configuration, because what an entity was before is the row that a commit is about to replace.
+
+use flexgate_schemas::{
+    audit::Change,
+    commit::{ActorKind, Recorded, Source},
+    event::Entity,
+};
+use sqlx::{
+    PgConnection,
+    types::{
+        Json,
+        chrono::{DateTime, Utc},
+    },
+};
+
+use super::SETTINGS;
+use crate::checkpoint::bigint;
+
+pub(super) const STATEMENTS: [&str; 4] = [FORGET_CHANGES, LOG, KEEP, CHANGE];
+
+/// A commit that was told before is told again when the tables are made anew, perhaps by a later version with other words.
+const FORGET_CHANGES: &str = "DELETE FROM flexgate.audit_changes WHERE history = $1 AND revision = $2";
+
+const LOG: &str = "
+    INSERT INTO flexgate.audit_log
+        (stream, history, sequence, at, level, message, actor_type, actor, source, file, reason, revision, commit_id)
+    VALUES ('CONFIG', $1, $2, $3, 'info', $4, $5, $6, $7, $8, $9, $2, $10)
+    ON CONFLICT (stream, history, sequence) DO UPDATE SET
+        at = EXCLUDED.at, level = EXCLUDED.level, message = EXCLUDED.message, actor_type = EXCLUDED.actor_type,
+        actor = EXCLUDED.actor, source = EXCLUDED.source, file = EXCLUDED.file, reason = EXCLUDED.reason,
+        revision = EXCLUDED.revision, commit_id = EXCLUDED.commit_id";
+
+const KEEP: &str = "
+    INSERT INTO flexgate.audit_commits (history, revision, payload) VALUES ($1, $2, $3)
+    ON CONFLICT (history, revision) DO UPDATE SET payload = EXCLUDED.payload";
+
+/// What it was before is what the tables hold until the change is applied to them.
+const CHANGE: &str = "
+    INSERT INTO flexgate.audit_changes (history, revision, ordinal, kind, entity, action, before, after)
+    VALUES ($1, $2, $3, $4, $5, $6, CASE $4
+        WHEN 'route' THEN (SELECT value FROM flexgate.routes WHERE id = $5)
+        WHEN 'upstream' THEN (SELECT value FROM flexgate.upstreams WHERE name = $5)
+        WHEN 'key' THEN (SELECT value FROM flexgate.api_keys WHERE id = $5)
+        WHEN 'settings' THEN (SELECT value FROM flexgate.settings WHERE id = $5)
+    END, $7)";
+
+/// Writes down a commit, without its changes.
+pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
+    let commit = &*recorded.commit;
+    let (history, revision) = (bigint(commit.generation)?, bigint(recorded.revision)?);
+    sqlx::query(FORGET_CHANGES)
+        .bind(history)
+        .bind(revision)
+        .execute(&mut *transaction)
+        .await?;
+    let (source, file) = match &commit.source {
+        Source::Api => ("api", None),
+        Source::File(name) => ("file", Some(&**name)),
+        Source::System => ("system", None),
+    };
+    sqlx::query(LOG)
+        .bind(history)
+        .bind(revision)
+        .bind(DateTime::<Utc>::from(commit.at))
+        .bind(commit.message())
+        .bind(match commit.actor.kind {
+            ActorKind::Token => "token",
+            ActorKind::System => "system",
+        })
+        .bind(&*commit.actor.id)
+        .bind(source)
+        .bind(file)
+        .bind(commit.reason.as_deref())
+        .bind(commit.id.to_string())
+        .execute(&mut *transaction)
+        .await?;
+    sqlx::query(KEEP)
+        .bind(history)
+        .bind(revision)
+        .bind(commit.to_payload())
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
+/// Writes down one change of a commit. Before it is applied to the other tables.
+pub(super) async fn change(
+    transaction: &mut PgConnection,
+    recorded: &Recorded,
+    ordinal: usize,
+) -> Result<(), sqlx::Error> {
+    let Some(change) = recorded.commit.events.get(ordinal).and_then(Change::of) else {
+        return Ok(());
+    };
+    let (kind, entity) = named(&change.entity);
+    sqlx::query(CHANGE)
+        .bind(bigint(recorded.commit.generation)?)
+        .bind(bigint(recorded.revision)?)
+        .bind(i32::try_from(ordinal).map_err(|error| sqlx::Error::Encode(error.into()))?)
+        .bind(kind)
+        .bind(entity)
+        .bind(change.action.as_str())
+        .bind(change.after.map(Json))
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
+/// The two columns that say what was changed.
+fn named(entity: &Entity) -> (&'static str, String) {
+    match entity {
+        Entity::Log => ("log", String::new()),
+        Entity::Route(id) => ("route", id.to_string()),
+        Entity::Upstream(name) => ("upstream", name.to_string()),
+        Entity::Settings => ("settings", SETTINGS.to_owned()),
+        Entity::Key(id) => ("key", id.to_string()),
+    }
+}
