@@ -25,7 +25,10 @@ use super::{
     write::{How, WaitFor, Write},
 };
 use crate::{
-    config::{ConfigError, file::Loaded},
+    config::{
+        ConfigError, Place,
+        file::{self, Loaded},
+    },
     domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::TransactError,
     problem::FieldError,
@@ -101,6 +104,10 @@ struct Configuration {
     /// Keys that are there and whose secrets are not told here, each once: they stay as they are. An export names all of them.
     #[serde(default)]
     withheld_keys: Vec<KeyId>,
+    /// The text that it was read from, if that is no JSON.
+    #[serde(skip)]
+    #[schemars(skip)]
+    text: Option<Box<Loaded>>,
 }
 
 async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response, Error> {
@@ -140,6 +147,15 @@ impl Configuration {
             None => write.body.value::<Self>()?,
             Some(text) => Self::parse(file.as_deref().unwrap_or("configuration"), text?)?,
         };
+        let own = read.text.as_ref().and_then(|text| text.name.as_ref());
+        if let (Some(own), Some(file)) = (own, &file)
+            && FileName::at(file).as_ref() != Ok(own)
+        {
+            let (own, pointer) = (own.to_string(), "/name".to_owned());
+            let detail =
+                format!("the file calls itself {own:?}, and `file` calls it {file:?}: leave one out");
+            return Err(Error::Invalid(read.field(pointer, detail)));
+        }
         Ok(Self {
             file: file.or(read.file),
             ..read
@@ -151,12 +167,13 @@ impl Configuration {
         let loaded = Loaded::parse(name, text, &BTreeMap::new());
         let loaded = loaded.map_err(|ConfigError(mistakes)| Error::File(mistakes))?;
         Ok(Self {
-            file: None,
+            file: loaded.name.as_ref().map(|name| name.to_string().into()),
             settings: loaded.settings_to_apply().cloned(),
-            upstreams: loaded.upstreams,
-            routes: loaded.routes,
-            keys: loaded.keys,
-            withheld_keys: loaded.withheld_keys,
+            upstreams: loaded.upstreams.clone(),
+            routes: loaded.routes.clone(),
+            keys: loaded.keys.clone(),
+            withheld_keys: loaded.withheld_keys.clone(),
+            text: Some(Box::new(loaded)),
         })
     }
 
@@ -227,23 +244,45 @@ impl Configuration {
             Error::Transact(TransactError::Refused(Refusal::Item { item, refusal })) => {
                 let list = self.place_of(&item);
                 let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
+                let refusal = Refusal::Item { item, refusal };
                 Error::Item {
-                    pointer,
-                    refusal: Refusal::Item { item, refusal },
+                    field: self.field(pointer, refusal.to_string()),
+                    refusal,
                 }
             }
             Error::Transact(TransactError::Refused(Refusal::FileConflicts { file, conflicts })) => {
-                let field = |conflict: &domain::refusal::Conflict| FieldError {
-                    pointer: self.place_of(&conflict.entity),
-                    detail: conflict.to_string(),
-                };
+                let conflicting = conflicts
+                    .iter()
+                    .map(|conflict| (self.place_of(&conflict.entity), conflict.to_string()));
                 Error::Contradicts {
-                    fields: conflicts.iter().map(field).collect(),
+                    fields: self.fields(conflicting),
                     refusal: Refusal::FileConflicts { file, conflicts },
                 }
             }
             other => other,
         }
+    }
+
+    fn field(&self, pointer: String, detail: String) -> FieldError {
+        let mut fields = self.fields(std::iter::once((pointer, detail)));
+        fields.remove(0)
+    }
+
+    /// What is wrong in these places of what was sent, with their lines if that was the text of a file.
+    fn fields(&self, wrong: impl Iterator<Item = (String, String)>) -> Vec<FieldError> {
+        let Some(text) = &self.text else {
+            return wrong
+                .map(|(pointer, detail)| FieldError::new(pointer, detail))
+                .collect();
+        };
+        let places = text.places();
+        wrong
+            .map(|(pointer, detail)| {
+                let place = places.at(&pointer);
+                FieldError::new(file::pointer_in_file(&pointer), detail)
+                    .at(place.as_ref().map(Place::line_and_column))
+            })
+            .collect()
     }
 
     fn place_of(&self, item: &Entity) -> String {

@@ -50,6 +50,7 @@ mod repetitions;
 mod round_trip;
 mod routes;
 mod settings;
+mod texts;
 mod upstreams;
 mod validation;
 mod waiting;

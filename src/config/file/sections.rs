@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 use super::super::{budgets::Budgets, log::LogFormat, tls::TlsSection};
 
 /// The sections a file may have.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "proxy",
     "limits",
     "security",
@@ -24,6 +24,7 @@ pub(super) const NAMES: [&str; 15] = [
     "metrics",
     "http",
     "backpressure",
+    "name",
     "version",
     "metadata",
 ];

@@ -38,6 +38,7 @@ async fn who_edits_the_same_for_a_minute_loses_nothing_and_hears_why_not() {
     everybody_edits(Extent::Time(Duration::from_mins(1))).await;
 }
 
+#[expect(clippy::print_stdout, reason = "the figures are what the minute is for")]
 async fn everybody_edits(extent: Extent) {
     let folder = tempfile::tempdir().unwrap();
     let (settings, log) = with_file_and_log(folder.path(), OWN).await;
