@@ -15,11 +15,13 @@ mod health;
 mod history;
 mod invocation;
 mod keys;
+mod manual;
 mod migrate;
 mod nodes;
 mod output;
 mod problem;
 mod routes;
+mod schema;
 mod secrets;
 mod sql;
 mod start;
@@ -85,6 +87,9 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Sql(options) => sql::run(invocation, options),
         Command::Verify(verb) => verify::run(invocation, verb),
         Command::Doctor => doctor::examine(invocation),
+        Command::Schema { of } => schema::print(invocation, *of),
+        Command::Completions { shell } => manual::completions(invocation, *shell),
+        Command::Man { folder } => manual::pages(invocation, folder),
         Command::Version => invocation.output.line(args::VERSION),
     }
 }

@@ -17,7 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "configuration",
@@ -25,6 +25,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
     ),
     (2, "outcomes", include_str!("../../migrations/0002_outcomes.sql")),
     (3, "audit", include_str!("../../migrations/0003_audit.sql")),
+    (
+        4,
+        "analytics",
+        include_str!("../../migrations/0004_analytics.sql"),
+    ),
 ];
 
 /// Connects.

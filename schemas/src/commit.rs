@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Who, when, why and what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Commit {
     /// Chosen by the writer, the same for every retry of one append.

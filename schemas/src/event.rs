@@ -179,6 +179,26 @@ pub const TYPES: [(&str, SchemaOf); 13] = [
     ),
 ];
 
+/// One of all of them.
+impl JsonSchema for Event {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Event".into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let events = TYPES.map(|(name, data)| {
+            let data = data(generator);
+            schemars::json_schema!({
+                "title": name,
+                "type": "object",
+                "required": ["type", "data"],
+                "properties": { "type": { "const": name }, "data": data },
+                "additionalProperties": false,
+            })
+        });
+        schemars::json_schema!({ "oneOf": events })
+    }
+}
+
 impl Event {
     /// The CloudEvents type.
     pub fn type_name(&self) -> &'static str {

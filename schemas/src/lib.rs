@@ -12,6 +12,7 @@ pub mod audit;
 pub mod auth;
 pub mod authority;
 pub mod base62;
+pub mod catalog;
 pub mod chain;
 pub mod commit;
 pub mod compression;

@@ -235,11 +235,14 @@ impl Matchers {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename = "Matchers", deny_unknown_fields)]
 struct Unordered {
+    /// A regular expression that the whole path matches.
     #[serde(default, rename = "pathRegex")]
     path: Option<PathRegex>,
+    /// Header fields that must be there.
     #[serde(default)]
     #[schemars(length(max = 16))]
     headers: Vec<HeaderMatcher>,
+    /// Query parameters that must be there.
     #[serde(default)]
     #[schemars(length(max = 16))]
     query: Vec<QueryMatcher>,

@@ -65,7 +65,7 @@ pub enum NodeStatus {
 }
 
 /// A core NATS message on `<prefix>.serving.<node>`: from now on this node serves this revision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Serving {
     /// Who.

@@ -246,7 +246,7 @@ impl Configuration {
                 let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
                 let refusal = Refusal::Item { item, refusal };
                 Error::Item {
-                    field: self.field(pointer, refusal.to_string()),
+                    field: self.field(pointer, refusal.to_string()).into(),
                     refusal,
                 }
             }

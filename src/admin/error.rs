@@ -123,7 +123,7 @@ pub(super) enum Error {
     #[error("{}: {refusal}", .field.pointer)]
     Item {
         /// Where that is.
-        field: FieldError,
+        field: Box<FieldError>,
         /// Why.
         refusal: Refusal,
     },
@@ -185,7 +185,7 @@ impl Error {
                 .map(|pointer| FieldError::new(pointer, refusal.to_string()))
                 .into_iter()
                 .collect(),
-            Self::Item { field, .. } => vec![field.clone()],
+            Self::Item { field, .. } => vec![FieldError::clone(field)],
             _ => Vec::new(),
         }
     }

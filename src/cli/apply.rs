@@ -175,7 +175,7 @@ fn applied(run: &Invocation, file: &Path, answer: &Answer) -> Result<Exit, Failu
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    if !run.output.is_json() {
+    if !run.output.is_data() {
         for change in changes {
             run.output.line(&format!(
                 "{}  {}",

@@ -15,6 +15,7 @@ mod tables;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::config::Layer;
 
@@ -65,6 +66,8 @@ pub(super) enum Format {
     Table,
     /// For programs: what the API answered.
     Json,
+    /// The same as YAML.
+    Yaml,
 }
 
 #[derive(Debug, Subcommand)]
@@ -94,13 +97,13 @@ pub(super) enum Command {
     /// List what was changed, by whom and why, the newest first
     History(History),
     /// List and change routes
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "route")]
     Routes(RouteVerb),
     /// List and change upstreams
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "upstream")]
     Upstreams(UpstreamVerb),
     /// API keys: who may send requests to routes that ask
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "key")]
     Keys(KeyVerb),
     /// Make keys, and seal secrets with them
     #[command(subcommand)]
@@ -109,7 +112,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Events(EventVerb),
     /// List nodes, and forget lost ones
-    #[command(subcommand)]
+    #[command(subcommand, visible_alias = "node")]
     Nodes(NodeVerb),
     /// Make the streams that FlexGate needs, with an operator's credentials
     #[command(subcommand)]
@@ -123,8 +126,38 @@ pub(super) enum Command {
     Verify(VerifyVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
+    /// Print a schema: of the configuration file for editors, of the API, of events and streams for programs
+    Schema {
+        /// Of what
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+    /// Print what a shell needs to complete commands
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Write man pages into a folder
+    Man {
+        /// The folder; it is made if it is not there
+        folder: PathBuf,
+    },
     /// Print the version
     Version,
+}
+
+/// What `schema` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// JSON Schema of the configuration file.
+    Config,
+    /// JSON Schema of the events of a commit.
+    Events,
+    /// OpenAPI 3.1 of the admin API.
+    Openapi,
+    /// AsyncAPI 3 of the streams.
+    Asyncapi,
 }
 
 /// What `health` asks.

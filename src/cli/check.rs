@@ -24,14 +24,14 @@ pub(super) fn check(run: &Invocation, options: &Check) -> Result<Exit, Failure> 
     let file = options.file.display();
     let checked = Loaded::read(&options.file, &run.sources().all())
         .and_then(|loaded| decide(&loaded).map(|warnings| (loaded, warnings)));
-    if run.output.is_json() {
+    if run.output.is_data() {
         let (valid, findings) = match &checked {
             Ok((_, warnings)) => (true, warnings),
             Err(ConfigError(mistakes)) => (false, mistakes),
         };
         let findings: Vec<_> = findings.iter().map(as_json).collect();
         run.output
-            .json(&json!({ "valid": valid, "findings": findings }))?;
+            .data(&json!({ "valid": valid, "findings": findings }))?;
         return Ok(if valid { Exit::Done } else { Exit::Invalid });
     }
     let (loaded, warnings) = checked.map_err(|error| Failure {

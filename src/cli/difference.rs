@@ -39,8 +39,8 @@ pub(super) fn show(output: &Output, file: &Path, answer: &Value) -> Result<Found
         conflicts: conflicts.len(),
         drifted: drifted.len(),
     };
-    if output.is_json() {
-        output.json(answer)?;
+    if output.is_data() {
+        output.data(answer)?;
         return Ok(found);
     }
     for change in changes {

@@ -88,9 +88,9 @@ async fn everything(config: &Config, client: &AdminClient) -> Vec<Examined> {
 }
 
 fn show(run: &Invocation, examined: &[Examined]) -> Result<Exit, Failure> {
-    if run.output.is_json() {
+    if run.output.is_data() {
         let item = |one: &Examined| json!({ "what": one.what, "health": word(one.health), "says": one.says, "mend": one.mend });
-        return run.output.json(&examined.iter().map(item).collect::<Vec<_>>());
+        return run.output.data(&examined.iter().map(item).collect::<Vec<_>>());
     }
     for one in examined {
         run.output

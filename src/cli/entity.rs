@@ -34,8 +34,8 @@ impl<const N: usize> Kind<N> {
 
     pub(super) fn list(&self, run: &Invocation) -> Result<Exit, Failure> {
         let entities = run.with_admin(async |client| self.all(&client).await)?;
-        if run.output.is_json() {
-            return run.output.json(&entities);
+        if run.output.is_data() {
+            return run.output.data(&entities);
         }
         if entities.is_empty() {
             run.output.note(&format!(
@@ -63,8 +63,8 @@ impl<const N: usize> Kind<N> {
 
     pub(super) fn get(&self, run: &Invocation, id: &str) -> Result<Exit, Failure> {
         let answer = run.with_admin(async |client| client.get(&self.at(id)).await)?;
-        if run.output.is_json() {
-            return run.output.json(&answer.body);
+        if run.output.is_data() {
+            return run.output.data(&answer.body);
         }
         let fields = answer.body.as_object().into_iter().flatten();
         run.output

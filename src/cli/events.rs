@@ -144,10 +144,10 @@ fn print(output: &Output, event: &SentEvent) -> Result<(), Failure> {
         }
         _ => return Ok(()),
     }
-    if output.is_json() {
-        return output.line(&event.data).map(drop);
-    }
     let message: Value = serde_json::from_str(&event.data).unwrap_or_default();
+    if output.is_data() {
+        return output.item(&message).map(drop);
+    }
     let commit = message.get("commit").unwrap_or(&Value::Null);
     let actor = commit
         .get("actor")

@@ -45,8 +45,8 @@ pub(super) fn ask(run: &Invocation, probe: Probe) -> Result<Exit, Failure> {
         let reason = answer.body["reason"].as_str().unwrap_or("it does not say why");
         return Err(ill(format!("it is not {name}: {reason}")));
     }
-    if run.output.is_json() {
-        return run.output.json(&answer.body);
+    if run.output.is_data() {
+        return run.output.data(&answer.body);
     }
     run.output.line(name)
 }

@@ -17,9 +17,9 @@ pub(super) fn export(run: &Invocation, options: &Export) -> Result<Exit, Failure
         .revision
         .map_or_else(String::new, |revision| format!("?revision={revision}"));
     let target = format!("/api/config{query}");
-    if run.output.is_json() {
+    if run.output.is_data() && !run.output.is_yaml() {
         let answer = run.with_admin(async |client| client.get(&target).await)?;
-        return run.output.json(&answer.body);
+        return run.output.data(&answer.body);
     }
     let yaml = HeaderValue::from_static("application/yaml");
     let ask = Ask::new(Method::GET, &target).header(header::ACCEPT, yaml);
@@ -30,8 +30,8 @@ pub(super) fn export(run: &Invocation, options: &Export) -> Result<Exit, Failure
 pub(super) fn history(run: &Invocation, options: &History) -> Result<Exit, Failure> {
     let target = format!("/api/config/history?limit={}", options.limit);
     let answer = run.with_admin(async |client| client.get(&target).await)?;
-    if run.output.is_json() {
-        return run.output.json(&answer.body);
+    if run.output.is_data() {
+        return run.output.data(&answer.body);
     }
     let commits = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
     run.output.table(

@@ -105,7 +105,7 @@ fn tell(run: &Invocation, key: &Value, field: &str) -> Result<(), Failure> {
             if field == "secret" { "rotate" } else { "sign" },
             cell(key, "id")
         )),
-        Some(_) if run.output.is_json() => {}
+        Some(_) if run.output.is_data() => {}
         Some(secret) => {
             run.output
                 .note("this is the secret; it is shown now and never again:");

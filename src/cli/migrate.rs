@@ -16,8 +16,8 @@ pub(super) fn migrate(run: &Invocation) -> Result<Exit, Failure> {
     let url = app::database_at_hand(&run.config(Purpose::Client)?)?;
     let ran = block_on(flexgate_projections::migrate(&url))??;
     let names: Vec<String> = ran.iter().map(ToString::to_string).collect();
-    if run.output.is_json() {
-        return run.output.json(&serde_json::json!({ "ran": names }));
+    if run.output.is_data() {
+        return run.output.data(&serde_json::json!({ "ran": names }));
     }
     if names.is_empty() {
         return run.output.line("nothing is missing");

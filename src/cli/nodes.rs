@@ -21,8 +21,8 @@ pub(super) fn run(run: &Invocation, verb: &NodeVerb) -> Result<Exit, Failure> {
 
 fn list(run: &Invocation) -> Result<Exit, Failure> {
     let answer = run.with_admin(async |client| client.get("/api/nodes").await)?;
-    if run.output.is_json() {
-        return run.output.json(&answer.body);
+    if run.output.is_data() {
+        return run.output.data(&answer.body);
     }
     let row = |node: &Value| {
         let place = format!("{}-{}", cell(node, "generation"), cell(node, "revision"));

@@ -29,8 +29,13 @@ impl Output {
         }
     }
 
-    pub(super) fn is_json(&self) -> bool {
-        self.format == Format::Json
+    /// Whether it is for programs: JSON, or the same as YAML.
+    pub(super) fn is_data(&self) -> bool {
+        self.format != Format::Table
+    }
+
+    pub(super) fn is_yaml(&self) -> bool {
+        self.format == Format::Yaml
     }
 
     /// One line of result.
@@ -39,9 +44,23 @@ impl Output {
         done(writeln!(out, "{line}").and_then(|()| out.flush()))
     }
 
-    /// A result as JSON.
-    pub(super) fn json(&self, value: &impl Serialize) -> Result<Exit, Failure> {
-        let text = serde_json::to_string_pretty(value);
+    /// A result for programs: as YAML where that is asked for, as JSON everywhere else.
+    pub(super) fn data(&self, value: &impl Serialize) -> Result<Exit, Failure> {
+        let text = if self.is_yaml() {
+            serde_saphyr::to_string(value).map_err(|error| error.to_string())
+        } else {
+            serde_json::to_string_pretty(value).map_err(|error| error.to_string())
+        };
+        self.line(text.map_err(|error| unwritten(&error))?.trim_end())
+    }
+
+    /// One of many results that come one by one: a line of JSON, or a document of YAML.
+    pub(super) fn item(&self, value: &impl Serialize) -> Result<Exit, Failure> {
+        if self.is_yaml() {
+            self.line("---")?;
+            return self.data(value);
+        }
+        let text = serde_json::to_string(value);
         self.line(&text.map_err(|error| unwritten(&error.to_string()))?)
     }
 

@@ -29,8 +29,8 @@ const LINES: [(&str, &str); 15] = [
 
 pub(super) fn show(run: &Invocation) -> Result<Exit, Failure> {
     let answer = run.with_admin(async |client| client.get("/api/status").await)?;
-    if run.output.is_json() {
-        return run.output.json(&answer.body);
+    if run.output.is_data() {
+        return run.output.data(&answer.body);
     }
     let at = |pointer: &str| {
         answer

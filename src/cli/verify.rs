@@ -59,10 +59,10 @@ async fn look(config: &Config) -> Result<Verdict, Failure> {
 fn show(run: &Invocation, verdict: &Verdict) -> Result<Exit, Failure> {
     let differences: Vec<String> = verdict.differences.iter().map(ToString::to_string).collect();
     let at = verdict.whereabouts;
-    if run.output.is_json() {
+    if run.output.is_data() {
         return run
             .output
-            .json(&json!({ "whereabouts": at, "differences": differences }));
+            .data(&json!({ "whereabouts": at, "differences": differences }));
     }
     run.output.pairs([
         ["recorded".to_owned(), at.recorded.to_string()],

@@ -66,8 +66,8 @@ pub(super) async fn create(
 /// Says what a change came to: the revision, warnings, and who does not serve it yet.
 pub(super) fn report(output: &Output, what: &str, answer: &Answer) -> Result<Exit, Failure> {
     let revision = revision(&answer.headers);
-    if output.is_json() {
-        output.json(&with_revision(answer, revision))?;
+    if output.is_data() {
+        output.data(&with_revision(answer, revision))?;
     } else {
         output.line(&match revision {
             Some(revision) => format!("{what} (revision {revision})"),

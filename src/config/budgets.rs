@@ -1,11 +1,13 @@
 //! Where the budgets of rate limits are kept.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{file::NodeOverrides, reader::Reader};
 
 /// Who counts requests that are under a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 pub enum Budgets {
     /// All nodes together, through Redis, where there is one.

@@ -12,6 +12,7 @@ mod later;
 mod mask;
 mod places;
 mod reading;
+mod schema;
 mod sections;
 mod source;
 mod suggest;
@@ -26,6 +27,7 @@ use flexgate_schemas::{FileName, KeyId, Route, Settings, Upstream, key::GivenKey
 
 pub use export::{pointer_in_file, yaml};
 pub use places::Places;
+pub use schema::schema;
 pub use source::{FileSource, Mark};
 
 use super::{

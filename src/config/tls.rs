@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{addresses, reader::Reader};
@@ -17,14 +18,17 @@ pub struct Tls {
 }
 
 /// `proxy.tls` of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsSection {
-    /// The port; 8443.
+    /// The port where TLS is spoken.
+    #[schemars(extend("default" = 8443, "minimum" = 0))]
     pub port: Option<u16>,
     /// Certificates with their keys, each for the names that are in it.
     pub certificates: Vec<CertificateSection>,
-    /// `1.2`, unless `1.3` is asked for.
+    /// The lowest version of TLS.
+    #[schemars(extend("enum" = ["1.2", "1.3"], "default" = "1.2"))]
     pub min_version: Option<String>,
     /// Who may have signed the certificates of clients, in PEM.
     pub client_ca: Option<PathBuf>,
@@ -33,7 +37,8 @@ pub struct TlsSection {
 }
 
 /// One of `proxy.tls.certificates`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CertificateSection {
     /// A file with the certificate and its chain, in PEM.
@@ -43,7 +48,8 @@ pub struct CertificateSection {
 }
 
 /// Whether clients show certificates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 pub enum ClientAuthMode {
     /// They are not asked.

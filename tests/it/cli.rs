@@ -77,27 +77,26 @@ fn the_command_line_is_explained() {
 
 #[test]
 fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/config");
-    let (stdout, stderr) = check(&readme, "check readme-minimal.yml", 0);
-    assert_eq!(
-        stdout,
-        "readme-minimal.yml is valid: 1 upstream, 1 route, 0 warnings\n"
-    );
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let (stdout, stderr) = check(&readme, "check minimal.yml", 0);
+    assert_eq!(stdout, "minimal.yml is valid: 1 upstream, 1 route, 0 warnings\n");
     assert!(stderr.is_empty(), "{stderr}");
 
-    let (stdout, stderr) = check(&readme, "check readme-full.yml", 0);
+    let (stdout, stderr) = check(&readme, "check full.yml", 0);
     assert!(
-        stdout.starts_with("readme-full.yml is valid: 2 upstreams, 2 routes"),
+        stdout.starts_with("full.yml is valid: 2 upstreams, 2 routes"),
         "{stdout}"
     );
-    assert!(stderr.contains("[readme-full.yml:31:10]"), "{stderr}");
+    assert!(stderr.contains("[full.yml:31:10]"), "{stderr}");
 }
 
 #[test]
-fn the_sample_is_valid() {
+fn the_samples_are_valid() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (stdout, _) = check(repository, "check config/proxy.yml", 0);
-    assert!(stdout.ends_with(" 0 warnings\n"), "{stdout}");
+    for sample in ["proxy", "production"] {
+        let (stdout, _) = check(repository, &format!("check config/{sample}.yml"), 0);
+        assert!(stdout.ends_with(" 0 warnings\n"), "{stdout}");
+    }
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_process_that_serves_does_what_its_roles_say() {
 
 #[test]
 fn the_readmes_minimal_example_is_read() {
-    let loaded = parse(include_str!("config/readme-minimal.yml"));
+    let loaded = parse(include_str!("../../config/minimal.yml"));
     assert_eq!(loaded.upstreams.len(), 1);
     assert_eq!(loaded.routes[0].path.to_string(), "/*");
     assert!(matches!(&loaded.routes[0].upstream, UpstreamRef::Named(name) if name.as_str() == "backend"));
@@ -156,7 +156,7 @@ fn the_readmes_minimal_example_is_read() {
 
 #[test]
 fn the_readmes_full_example_is_read_and_what_it_asks_for_is_kept_or_said() {
-    let (_folder, path) = file(include_str!("config/readme-full.yml"));
+    let (_folder, path) = file(include_str!("../../config/full.yml"));
     let config = up(&environment([("FLEXGATE_CONFIG", &path)])).unwrap();
     assert_eq!(
         (config.listen.proxy.port(), config.listen.admin.port()),

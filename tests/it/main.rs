@@ -30,6 +30,7 @@ mod projections;
 mod rate_limits;
 mod renewal;
 mod restart;
+mod schema;
 mod tables;
 mod tidy;
 mod token_provider;

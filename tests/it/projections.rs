@@ -1,5 +1,6 @@
 //! The read models: what happened in the log is in the tables, once, whatever dies meanwhile.
 
+mod analytics;
 mod audit;
 mod configuration;
 mod schema;

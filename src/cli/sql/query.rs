@@ -74,9 +74,9 @@ fn value(row: &PgRow, column: usize) -> Result<Option<String>, sqlx::Error> {
 
 /// Prints what every statement answered; as JSON, the rows of all of them in one array.
 pub(super) fn show(output: &Output, answers: &[Answer]) -> Result<Exit, Failure> {
-    if output.is_json() {
+    if output.is_data() {
         let rows: Vec<Value> = answers.iter().flat_map(Answer::objects).collect();
-        return output.json(&rows);
+        return output.data(&rows);
     }
     for answer in answers {
         if answer.rows.is_empty() {

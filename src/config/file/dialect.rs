@@ -4,6 +4,63 @@ use std::ops::Range;
 
 use super::tree::{Key, Node, Value};
 
+/// Where a file says which setting; the first place is the usual one, the others are from old files.
+const SETTINGS: [(&str, &[&str]); 16] = [
+    ("timeout", &["proxy", "timeout"]),
+    ("timeout", &["proxy", "timeout", "request"]),
+    ("timeout", &["timeouts", "request"]),
+    ("connectTimeout", &["proxy", "connectTimeout"]),
+    ("connectTimeout", &["proxy", "timeout", "connect"]),
+    ("connectTimeout", &["timeouts", "connect"]),
+    ("trustedProxies", &["proxy", "trustedProxies"]),
+    ("trustedProxies", &["security", "trustedProxies"]),
+    ("forwarded", &["proxy", "forwarded"]),
+    ("rateLimit", &["rateLimit", "global"]),
+    ("rateLimitFields", &["rateLimit", "fields"]),
+    ("cors", &["proxy", "cors"]),
+    ("cors", &["security", "cors"]),
+    ("compression", &["proxy", "compression"]),
+    ("access", &["security", "access"]),
+    ("privacy", &["privacy"]),
+];
+/// The same of `limits`, beside the section of that name.
+const LIMITS: [(&str, &[&str]); 3] = [
+    ("maxBodySize", &["proxy", "maxBodySize"]),
+    ("keepAliveTimeout", &["proxy", "timeout", "idle"]),
+    ("keepAliveTimeout", &["timeouts", "idle"]),
+];
+/// What of the section `security` is the setting of that name.
+const SECURITY: [&str; 3] = ["allowedHosts", "blockedIPs", "blockedIps"];
+/// What of `security.auth` is the setting `auth`.
+const AUTH: [&str; 4] = ["header", "forwardCredential", "jwt", "onRedisFailure"];
+
+/// Every place of a file that says a setting, and where that is among the settings.
+pub(super) fn homes() -> Vec<(Vec<&'static str>, Vec<&'static str>)> {
+    let below = |above: &[&'static str], name| [above, &[name]].concat();
+    let settings = SETTINGS.iter().map(|(name, place)| (vec![*name], place.to_vec()));
+    let limits = LIMITS
+        .iter()
+        .map(|(name, place)| (below(&["limits"], *name), place.to_vec()));
+    let security = SECURITY
+        .iter()
+        .filter(|name| **name != "blockedIps")
+        .map(|name| (below(&["security"], *name), below(&["security"], *name)));
+    let auth = AUTH
+        .iter()
+        .map(|name| (below(&["auth"], *name), below(&["security", "auth"], *name)));
+    let others = [
+        (vec!["limits"], vec!["limits"]),
+        (vec!["logging", "sampling"], vec!["logging", "sampling"]),
+        (vec!["rateLimit"], vec!["security", "rateLimiting"]),
+    ];
+    settings
+        .chain(limits)
+        .chain(security)
+        .chain(auth)
+        .chain(others)
+        .collect()
+}
+
 /// Something to tell about a translation.
 pub(super) struct Remark {
     pub(super) message: String,
@@ -33,12 +90,17 @@ pub(super) fn switchable(parent: &mut Node, key: &str) {
     }
 }
 
+/// What `openDuration` was called.
+pub(super) const OLD_OPEN_DURATION: &str = "timeout";
+/// What a breaker of ours does not ask for.
+pub(super) const OLD_TRIALS: [&str; 2] = ["halfOpenRequests", "successThreshold"];
+
 /// With the old keys beside it the threshold was a number of failures, not a percentage: that many failures and no
 /// success among them.
 fn old_breaker(breaker: &mut Node) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let open_for = breaker.take("timeout");
-    let trials = ["halfOpenRequests", "successThreshold"].map(|key| breaker.take(key));
+    let open_for = breaker.take(OLD_OPEN_DURATION);
+    let trials = OLD_TRIALS.map(|key| breaker.take(key));
     let old = open_for.is_some() || trials.iter().any(Option::is_some);
     if let Some((key, value)) = open_for {
         breaker.put(Key::made_up("openDuration", &key.place()), value);
@@ -75,26 +137,8 @@ fn remark(message: impl Into<String>, place: Range<usize>) -> Remark {
 
 /// The settings of the cluster, which the file has in several sections, gathered into one mapping.
 pub(super) fn settings(file: &Node) -> Node {
-    const PLACES: [(&str, &[&str]); 16] = [
-        ("timeout", &["proxy", "timeout"]),
-        ("timeout", &["proxy", "timeout", "request"]),
-        ("timeout", &["timeouts", "request"]),
-        ("connectTimeout", &["proxy", "connectTimeout"]),
-        ("connectTimeout", &["proxy", "timeout", "connect"]),
-        ("connectTimeout", &["timeouts", "connect"]),
-        ("trustedProxies", &["proxy", "trustedProxies"]),
-        ("trustedProxies", &["security", "trustedProxies"]),
-        ("forwarded", &["proxy", "forwarded"]),
-        ("rateLimit", &["rateLimit", "global"]),
-        ("rateLimitFields", &["rateLimit", "fields"]),
-        ("cors", &["proxy", "cors"]),
-        ("cors", &["security", "cors"]),
-        ("compression", &["proxy", "compression"]),
-        ("access", &["security", "access"]),
-        ("privacy", &["privacy"]),
-    ];
     let mut settings = Node::made_up(Value::Map(Vec::new()), &(0..0));
-    let gathered = PLACES
+    let gathered = SETTINGS
         .iter()
         .filter_map(|(name, path)| Some((*name, file.entry_at(path)?)));
     let old_limit = file
@@ -116,14 +160,10 @@ pub(super) fn settings(file: &Node) -> Node {
         switchable(&mut logging, "sampling");
         settings.put(Key::made_up("logging", &key.place()), logging);
     }
-    if let Some((key, lists)) = part(file, &["security"], &["allowedHosts", "blockedIPs", "blockedIps"]) {
+    if let Some((key, lists)) = part(file, &["security"], &SECURITY) {
         settings.put(key, lists);
     }
-    if let Some((key, auth)) = part(
-        file,
-        &["security", "auth"],
-        &["header", "forwardCredential", "jwt", "onRedisFailure"],
-    ) {
+    if let Some((key, auth)) = part(file, &["security", "auth"], &AUTH) {
         settings.put(key, auth);
     }
     if let Some((
@@ -141,16 +181,11 @@ pub(super) fn settings(file: &Node) -> Node {
 
 /// The section `limits`, and what stood elsewhere before there was one. The section is the stronger.
 fn limits(file: &Node) -> Option<(Key, Node)> {
-    const PLACES: [(&str, &[&str]); 3] = [
-        ("maxBodySize", &["proxy", "maxBodySize"]),
-        ("keepAliveTimeout", &["proxy", "timeout", "idle"]),
-        ("keepAliveTimeout", &["timeouts", "idle"]),
-    ];
     let section = file
         .entry("limits")
         .filter(|(_, section)| !matches!(section.value, Value::Null));
     let mut gathered = section.map(|(key, section)| (key.clone(), section.clone()));
-    for (name, path) in PLACES {
+    for (name, path) in LIMITS {
         let Some((key, value)) = file.entry_at(path) else {
             continue;
         };

@@ -147,7 +147,8 @@ impl Reading<'_> {
             let mut limit = item.clone();
             let Some((_, path)) = limit.take("path") else {
                 let help = "write the path of a route".to_owned();
-                self.mistake("missing field `path`", item.spot(), Some(help));
+                self.mistake("`path` is missing", item.spot(), Some(help));
+                drop(self.value::<RateLimit>(&limit));
                 continue;
             };
             let (Some(path), Some(limit)) =

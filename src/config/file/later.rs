@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::tree::{Node, Value};
 
 /// Where a key stands, and what is to be said about it.
-const LATER: [(&[&str], &str); 6] = [
+pub(super) const KEYS: [(&[&str], &str); 6] = [
     (&["redis", "keyPrefix"], "the prefix of keys is FlexGate's own"),
     (
         &["logging", "redaction"],
@@ -26,7 +26,7 @@ const LATER: [(&[&str], &str); 6] = [
 
 /// What this file has of them, in the order of the table.
 pub(super) fn found(file: &Node) -> impl Iterator<Item = (String, Range<usize>)> + '_ {
-    LATER.iter().filter_map(|(path, says)| {
+    KEYS.iter().filter_map(|(path, says)| {
         let (key, value) = file.entry_at(path)?;
         let off = matches!(
             value.get("enabled").map(|switch| &switch.value),

@@ -101,18 +101,14 @@ impl Masking {
     }
 
     fn hide_quoted<'l>(&mut self, secret: &'l str, quote: char) -> &'l str {
-        match closing(secret, quote) {
-            Some(end) => {
-                self.hide(&secret[..end]);
-                self.shown.push(quote);
-                &secret[end + 1..]
-            }
-            None => {
-                self.quoted = Some(quote);
-                self.hide(secret);
-                ""
-            }
-        }
+        let Some(end) = closing(secret, quote) else {
+            self.quoted = Some(quote);
+            self.hide(secret);
+            return "";
+        };
+        self.hide(&secret[..end]);
+        self.shown.push(quote);
+        &secret[end + 1..]
     }
 
     fn hide(&mut self, secret: &str) {
