@@ -99,10 +99,14 @@ impl Loaded {
         }
         let bytes = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
-                .split(|b| *b == b'\n')
-                .count();
-            wrong(format!("line {line} is not UTF-8 text"))
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let source = Arc::new(SourceText {
+                name: name.clone(),
+                text: mask::masked(&text),
+            });
+            let mistake = Finding::mistake("this is not UTF-8").with_help("save the file as UTF-8");
+            ConfigError(vec![mistake.at(&source, at..at + '\u{fffd}'.len_utf8())])
         })?;
         Self::parse(&name, &text, variables)
     }

@@ -59,7 +59,7 @@ impl Finding {
     pub fn mistake(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Mistake,
-            message: message.into(),
+            message: shortened(message.into()),
             help: None,
             place: None,
             pointer: None,
@@ -161,10 +161,12 @@ impl miette::Diagnostic for Report<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let place = self.0.place.as_ref()?;
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
-            None,
-            place.span.clone(),
-        ))))
+        let text = &place.source.text;
+        let mut span = place.span.clone();
+        if span.len() > LINE_MAX {
+            span.end = floor(text, span.start + SHOWN_MAX).max(span.start);
+        }
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
 }
 
@@ -176,6 +178,10 @@ impl SourceCode for SourceText {
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let part = self.text.read_span(span, before, after)?;
+        let is_long = |line: &[u8]| line.len() > LINE_MAX;
+        if part.data().split(|byte| *byte == b'\n').any(is_long) {
+            return Ok(Box::new(self.excerpt(span, (before, after), &*part)));
+        }
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.clone(),
             part.data(),
@@ -185,6 +191,61 @@ impl SourceCode for SourceText {
             part.line_count(),
         )))
     }
+}
+
+/// The most bytes of a line that is shown whole.
+const LINE_MAX: usize = 400;
+/// How many bytes around a place are shown of a longer one, and how many of a long value.
+const SHOWN_MAX: usize = 80;
+
+impl SourceText {
+    /// What is near a place in a line that is too long to be shown.
+    fn excerpt<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context: (usize, usize),
+        part: &dyn SpanContents<'a>,
+    ) -> MietteSpanContents<'a> {
+        let text = &self.text;
+        let line_start = text[..span.offset()].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[span.offset()..]
+            .find('\n')
+            .map_or(text.len(), |newline| span.offset() + newline);
+        let near = if context == (0, 0) { 0 } else { SHOWN_MAX };
+        let start = floor(text, span.offset().saturating_sub(near)).max(line_start);
+        let end = floor(text, span.offset() + 2 * SHOWN_MAX)
+            .min(line_end)
+            .max(start);
+        let line = part.line() + text[part.span().offset()..start].matches('\n').count();
+        MietteSpanContents::new_named(
+            self.name.clone(),
+            &text.as_bytes()[start..end],
+            (start, end - start).into(),
+            line,
+            text[line_start..start].chars().count(),
+            1,
+        )
+    }
+}
+
+/// The last boundary of a character that is not after this byte.
+fn floor(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}
+
+/// A message that repeats a value of any length, without the middle of it.
+fn shortened(message: String) -> String {
+    const END: usize = 200;
+    let Some((head, _)) = message
+        .char_indices()
+        .nth(END)
+        .filter(|_| message.len() > 5 * END)
+    else {
+        return message;
+    };
+    let tail = floor(&message, message.len() - END);
+    format!("{} [...] {}", &message[..head], &message[tail..])
 }
 
 impl Place {

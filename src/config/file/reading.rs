@@ -41,6 +41,11 @@ pub(super) fn read(
     let (keys, withheld_keys) = reading.keys(&tree);
     let name = tree.get("name").and_then(|name| reading.value(name));
     reading.limits_by_path(&tree, &limits, &mut routes);
+    if tree.entries().is_empty() {
+        let nothing = Finding::warning(format!("{}: nothing is in it", reading.source.name));
+        let help = "to apply it takes away all that it made before";
+        reading.findings.push(nothing.with_help(help));
+    }
     for (message, place) in later::found(&tree) {
         reading.warn(message, &place);
     }

@@ -99,6 +99,7 @@ pub(super) struct Proxy {
     pub(super) port: Option<u16>,
     /// The address that the data plane listens on; `0.0.0.0` for all.
     #[schemars(extend("x-applies" = "restart", "default" = "127.0.0.1"))]
+    #[serde(deserialize_with = "address")]
     pub(super) host: Option<IpAddr>,
     /// How long a response may take to begin, where neither route nor upstream says.
     pub(super) timeout: Option<Timeouts>,
@@ -119,6 +120,19 @@ pub(super) struct Proxy {
     /// TLS with clients. Files that change are noticed; what is said here is read at start.
     #[schemars(extend("x-applies" = "restart"))]
     pub(super) tls: Option<TlsSection>,
+}
+
+/// An address of this machine, in words of ours where it is none.
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IpAddr>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let address = if text == "localhost" { "127.0.0.1" } else { &text };
+    address.parse().map(Some).map_err(|_| {
+        de::Error::custom(format_args!(
+            "{text:?} is not an address to listen on: write `127.0.0.1`, `0.0.0.0` for all, or `::`"
+        ))
+    })
 }
 
 /// A number, which is `request`; or each by its name, as in the old files.

@@ -30,6 +30,8 @@ const REPLAYED_MAX: usize = 200_000;
 fn explain(error: &Error, source: &Arc<SourceText>, text: &str) -> Finding {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
+    // What follows is for whoever calls the parser.
+    let message = message.split("; use ").next().unwrap_or_default();
     let line = error
         .location()
         .map_or(1, |location| usize::try_from(location.line()).unwrap_or(1));
@@ -43,10 +45,22 @@ fn explain(error: &Error, source: &Arc<SourceText>, text: &str) -> Finding {
         .map_or(1, |location| usize::try_from(location.column()).unwrap_or(1));
     let finding =
         Finding::mistake(format!("this is not YAML: {message}")).at(source, span(text, line, column));
-    match help(message) {
+    let near = text.lines().skip(line.saturating_sub(2)).take(2);
+    let dash = message.contains("mapping values") && near.map(str::trim_start).any(is_dash_without_space);
+    match help(message).filter(|_| !dash) {
+        // YAML 1.2.2, 7.4.2.
+        _ if column > 1024 && message.contains("mapping") => {
+            finding.with_help("a key in the line of its value has at most 1024 characters")
+        }
+        _ if dash => finding.with_help("the `-` that begins an item is followed by a space"),
         Some(help) => finding.with_help(help),
         None => finding,
     }
+}
+
+fn is_dash_without_space(line: &str) -> bool {
+    line.strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(char::is_alphabetic))
 }
 
 fn help(message: &str) -> Option<&'static str> {
@@ -70,7 +84,23 @@ fn help(message: &str) -> Option<&'static str> {
         ),
         (
             "unknown anchor",
-            "a value that begins with `*` is an alias in YAML: put it into quotes",
+            "`*` begins an alias in YAML: quote a value that begins so, or name it with `&` before",
+        ),
+        (
+            "simple key expected ':'",
+            "a key is followed by a colon and a space",
+        ),
+        (
+            "expected string scalar",
+            "`{{` begins two mappings in YAML: fill templates in first, or put the value into quotes",
+        ),
+        (
+            "implicit flow mapping",
+            "items have one comma between them, and the last bracket closes the first",
+        ),
+        (
+            "recursion limit",
+            "nothing of a configuration is nested as deep as this",
         ),
         (
             "alias replay",

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::{self, Unexpected};
 
 use super::{
-    suggest,
+    sections, suggest,
     tree::{Key, Node, Spot},
 };
 
@@ -88,11 +88,9 @@ impl de::Error for Wrong {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new(format!(
-            "expected {}, found {}",
-            plain_words(expected),
-            what_it_is(found)
-        ))
+        let expected = plain_words(expected);
+        let help = instead_of(found, &expected);
+        Self::new(format!("expected {expected}, found {}", what_it_is(found))).with_help(help)
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -100,7 +98,16 @@ impl de::Error for Wrong {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("unknown key `{field}`")).with_help(suggest::key(field, expected))
+        let help = if field.contains("${") {
+            Some("variables stand in values, not in keys".to_owned())
+        } else if sections::NAMES.contains(&field) {
+            Some(format!(
+                "`{field}` is a section of its own: it begins in the first column"
+            ))
+        } else {
+            suggest::key(field, expected)
+        };
+        Self::new(format!("unknown key `{field}`")).with_help(help)
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
@@ -119,6 +126,22 @@ impl de::Error for Wrong {
 
     fn duplicate_field(field: &'static str) -> Self {
         Self::new(format!("`{field}` is given twice, perhaps under two names"))
+    }
+}
+
+/// What somebody meant who wrote text where there is to be something else.
+fn instead_of(found: Unexpected<'_>, expected: &str) -> Option<String> {
+    let Unexpected::Str(text) = found else { return None };
+    match expected {
+        "a list" => Some(
+            "a list is written in brackets, `[one, two]`, or each item after `- ` in a line of its own"
+                .to_owned(),
+        ),
+        "a mapping with keys of its own" if text.contains(':') => {
+            Some("the colon after a key is followed by a space".to_owned())
+        }
+        number if number.contains("number") && text.ends_with('%') => Some("leave the `%` out".to_owned()),
+        _ => None,
     }
 }
 
