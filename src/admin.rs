@@ -8,6 +8,7 @@
 use std::{collections::HashSet, ops::Deref, sync::Arc};
 
 use axum::{Router, extract::FromRef, middleware};
+use flexgate_projections::Tables;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -30,6 +31,7 @@ pub(crate) mod health;
 mod idempotency;
 mod json;
 mod keys;
+mod logs;
 pub(crate) mod metrics;
 mod nodes;
 pub mod openapi;
@@ -66,6 +68,8 @@ pub struct Admin {
     pub sealing: Option<Arc<SealingKeys>>,
     /// What opens it.
     pub token: Token,
+    /// The tables, if there is a database.
+    pub tables: Option<Tables>,
     /// What `/metrics` answers.
     pub metrics: Metrics,
     /// The version of the program.
@@ -128,6 +132,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(settings::resources());
     all.extend(configuration::resources());
     all.extend(apply::resources());
+    all.extend(logs::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -23,7 +23,7 @@ use crate::checkpoint::bigint;
 pub use projector::ConfigProjector;
 
 /// Never changes: the checkpoint is kept under it.
-const NAME: &str = "config";
+pub(crate) const NAME: &str = "config";
 /// One more whenever the same events make other rows: then they are made anew.
 const VERSION: i32 = 2;
 /// The id of the only settings that there are.

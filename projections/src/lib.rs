@@ -11,6 +11,7 @@ mod outcomes;
 mod partitions;
 mod retention;
 mod sketch;
+mod tables;
 
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
@@ -20,6 +21,7 @@ pub use outcomes::{
     Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
 };
 pub use retention::Retention;
+pub use tables::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage, Tables};
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {
@@ -29,4 +31,5 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(outcomes::statements())
         .chain(partitions::STATEMENTS)
         .chain(retention::STATEMENTS)
+        .chain(tables::statements())
 }

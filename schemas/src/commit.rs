@@ -73,6 +73,16 @@ pub enum ActorKind {
     System,
 }
 
+impl ActorKind {
+    /// One word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::System => "system",
+        }
+    }
+}
+
 /// Through what a change came.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "type", content = "name", deny_unknown_fields)]
@@ -83,6 +93,25 @@ pub enum Source {
     File(Box<str>),
     /// FlexGate's own doing: genesis, fences.
     System,
+}
+
+impl Source {
+    /// One word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::File(_) => "file",
+            Self::System => "system",
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(name) => Some(name),
+            Self::Api | Self::System => None,
+        }
+    }
 }
 
 /// A caller's `Idempotency-Key`, and what it was used for.

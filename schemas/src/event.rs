@@ -107,6 +107,29 @@ pub enum Entity {
     Key(KeyId),
 }
 
+impl Entity {
+    /// One word: `route`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Log => "log",
+            Self::Route(_) => "route",
+            Self::Upstream(_) => "upstream",
+            Self::Settings => "settings",
+            Self::Key(_) => "key",
+        }
+    }
+
+    /// Which of its kind; of what there is only one, `global`.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Log | Self::Settings => "global".to_owned(),
+            Self::Route(id) => id.to_string(),
+            Self::Upstream(name) => name.to_string(),
+            Self::Key(id) => id.to_string(),
+        }
+    }
+}
+
 /// As a sentence names it: `route "users"`.
 impl fmt::Display for Entity {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -202,9 +202,8 @@ impl Error {
     /// After how many seconds it may be worth a try, where that is more than the one second of every 503.
     fn retry_after(&self) -> Option<&'static str> {
         match self {
-            // An outage of the log, or an election in it, is over in seconds at best.
+            // An outage of the log, or an election in it, is over in seconds at best; a turn takes seconds where it is long.
             Self::Transact(TransactError::Unavailable { .. } | TransactError::Unknown { .. })
-            // A turn at the past takes seconds where the log is long.
             | Self::TooManyFolds
             | Self::SlowLog => Some("5"),
             // Only a person thaws a journal.

@@ -65,9 +65,9 @@ pub(super) async fn states<const N: usize>(
 /// The commits after one revision and up to another that is there.
 pub(super) async fn commits(admin: &Shared, after: u64, last: u64) -> Result<Commits, Error> {
     let present = admin.journal.view().revision();
-    let coming = admin.journal.follow(after).await.map_err(Error::NoLog)?;
+    let stream = admin.journal.follow(after).await.map_err(Error::NoLog)?;
     Ok(Commits {
-        coming,
+        stream,
         last,
         present,
         until: Instant::now() + READ_WITHIN,
@@ -77,7 +77,7 @@ pub(super) async fn commits(admin: &Shared, after: u64, last: u64) -> Result<Com
 
 /// Some of the log, as it comes.
 pub(super) struct Commits {
-    coming: BoxStream<'static, Recorded>,
+    stream: BoxStream<'static, Recorded>,
     last: u64,
     /// What certainly comes. The last one may be no commit, but a part of one.
     present: u64,
@@ -91,7 +91,7 @@ impl Commits {
         if self.done {
             return Ok(None);
         }
-        let next = timeout_at(self.until, self.coming.next()).await;
+        let next = timeout_at(self.until, self.stream.next()).await;
         let next = next.map_err(|_| Error::SlowLog)?;
         let recorded = next.ok_or_else(|| {
             Error::NoLog(StoreError::Disconnected(

@@ -24,7 +24,7 @@ pub(super) const REVISION: HeaderName = HeaderName::from_static("flexgate-revisi
 /// On a read: the revision that the answer must not be older than.
 const MIN_REVISION: HeaderName = HeaderName::from_static("flexgate-min-revision");
 /// How long a read waits for its revision.
-const REVISION_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const REVISION_WITHIN: Duration = Duration::from_secs(2);
 
 /// A read: its query, and the state that it is answered from, which is not older than the caller asked for.
 #[derive(Debug)]
@@ -40,14 +40,7 @@ impl<Q: DeserializeOwned + Send> FromRequestParts<Shared> for Read<Q> {
     async fn from_request_parts(parts: &mut Parts, admin: &Shared) -> Result<Self, Error> {
         let query = params::query(&parts.uri)?;
         let known = etag::if_none_match(&parts.headers)?;
-        if let Some(asked) = min_revision(&parts.headers)?
-            && !admin.journal.reached(asked, REVISION_WITHIN).await
-        {
-            return Err(Error::Behind {
-                asked,
-                served: admin.journal.view().revision(),
-            });
-        }
+        reached(&parts.headers, admin).await?;
         Ok(Self {
             query,
             view: admin.journal.view(),
@@ -87,6 +80,20 @@ impl<Q> Read<Q> {
         headers.insert(REVISION, HeaderValue::from(self.view.revision()));
         response
     }
+}
+
+/// Waits for the revision that the answer must not be older than, and says which that is.
+pub(super) async fn reached(headers: &HeaderMap, admin: &Shared) -> Result<Option<u64>, Error> {
+    let asked = min_revision(headers)?;
+    if let Some(asked) = asked
+        && !admin.journal.reached(asked, REVISION_WITHIN).await
+    {
+        return Err(Error::Behind {
+            asked,
+            served: admin.journal.view().revision(),
+        });
+    }
+    Ok(asked)
 }
 
 fn min_revision(headers: &HeaderMap) -> Result<Option<u64>, Error> {

@@ -3,9 +3,10 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use axum::Router;
+use flexgate_projections::Tables;
 use tokio::net::TcpListener;
 
-use super::{Error, process::VERSION};
+use super::{Endpoints, Error, process::VERSION};
 use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config},
@@ -38,13 +39,13 @@ const OPS: Purpose = Purpose {
 
 /// Serves what the roles of this process ask for, and says where.
 pub(super) async fn serve(
-    config: &Config,
+    (config, endpoints): (&Config, &Endpoints),
     (journal, members, health): (&Journal, &Members, &Health),
     metrics: Metrics,
     (edge, takes_over): (&Tasks, bool),
 ) -> Result<SocketAddr, Error> {
     if config.roles.admin {
-        let router = admin_router(config, (journal, members, health), metrics, edge)?;
+        let router = admin_router((config, endpoints), (journal, members, health), metrics, edge)?;
         listen(config.listen.admin, ADMIN, router, (edge, takes_over)).await
     } else {
         let router = ops::router(health.clone(), metrics);
@@ -93,7 +94,7 @@ async fn listen(
 }
 
 fn admin_router(
-    config: &Config,
+    (config, endpoints): (&Config, &Endpoints),
     (journal, members, health): (&Journal, &Members, &Health),
     metrics: Metrics,
     edge: &Tasks,
@@ -103,11 +104,18 @@ fn admin_router(
         members: members.clone(),
         health: health.clone(),
         sealing: config.sealing.clone(),
+        tables: endpoints.database.as_deref().and_then(tables),
         token: admin_token(config)?,
         metrics,
         version: VERSION,
         tasks: edge.clone(),
     }))
+}
+
+/// Without them the log itself is read.
+fn tables(url: &str) -> Option<Tables> {
+    let tables = Tables::new(url).inspect_err(|error| tracing::error!(%error, "the tables cannot be asked"));
+    tables.ok()
 }
 
 fn admin_token(config: &Config) -> Result<Token, Error> {

@@ -117,7 +117,7 @@ impl Process {
         };
         let metrics = Metrics::new(move || recorded.render());
         let served = (&journal, &cluster.members, &health);
-        let bound = edge::serve(config, served, metrics, (&edge_tasks, takes_over)).await?;
+        let bound = edge::serve((config, endpoints), served, metrics, (&edge_tasks, takes_over)).await?;
         let addresses = Addresses {
             proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
             proxy_tls: gateway.as_ref().and_then(|(gateway, _)| gateway.local_tls_addr()),

@@ -18,6 +18,7 @@ use flexgate::{
     membership::Members,
     sealing::SealingKeys,
 };
+use flexgate_projections::Tables;
 use flexgate_schemas::{
     Chain, NodeId, READER_LEVEL, Timestamp,
     node::{Heartbeat, NodeStatus, Position},
@@ -42,6 +43,7 @@ mod document;
 mod events;
 mod health;
 mod keys;
+mod logs;
 mod nodes;
 mod outages;
 mod passwords;
@@ -97,6 +99,26 @@ impl Api {
         members: Members,
         sealing: Option<Arc<SealingKeys>>,
     ) -> Self {
+        Self::asking(None, store, log, members, sealing).await
+    }
+
+    /// With the tables of a database.
+    async fn over_tables(url: &str) -> Self {
+        let (log, tables) = (MemoryLog::new(), Tables::new(url).unwrap());
+        let members = Members::new(
+            Link::open("nats://127.0.0.1:9", "test").await.unwrap(),
+            Names::new("T").unwrap(),
+        );
+        Self::asking(Some(tables), log.clone(), log, members, None).await
+    }
+
+    async fn asking(
+        tables: Option<Tables>,
+        store: impl Store,
+        log: MemoryLog,
+        members: Members,
+        sealing: Option<Arc<SealingKeys>>,
+    ) -> Self {
         let tasks = Tasks::new();
         let (alerts, _alerts) = Alerts::channel("admin".parse().unwrap());
         let options = Options {
@@ -118,6 +140,7 @@ impl Api {
             health: health.clone(),
             sealing,
             token: Token::new(TOKEN, "the head of whoever wrote this test"),
+            tables,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",
             tasks: tasks.clone(),

@@ -2,11 +2,7 @@
 //!
 //! In the projection of the configuration, because what an entity was before is the row that a commit is about to replace.
 
-use flexgate_schemas::{
-    audit::Change,
-    commit::{ActorKind, Recorded, Source},
-    event::Entity,
-};
+use flexgate_schemas::{audit::Change, commit::Recorded};
 use sqlx::{
     PgConnection,
     types::{
@@ -15,7 +11,6 @@ use sqlx::{
     },
 };
 
-use super::SETTINGS;
 use crate::checkpoint::bigint;
 
 pub(super) const STATEMENTS: [&str; 4] = [FORGET_CHANGES, LOG, KEEP, CHANGE];
@@ -55,23 +50,15 @@ pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> 
         .bind(revision)
         .execute(&mut *transaction)
         .await?;
-    let (source, file) = match &commit.source {
-        Source::Api => ("api", None),
-        Source::File(name) => ("file", Some(&**name)),
-        Source::System => ("system", None),
-    };
     sqlx::query(LOG)
         .bind(history)
         .bind(revision)
         .bind(DateTime::<Utc>::from(commit.at))
         .bind(commit.message())
-        .bind(match commit.actor.kind {
-            ActorKind::Token => "token",
-            ActorKind::System => "system",
-        })
+        .bind(commit.actor.kind.as_str())
         .bind(&*commit.actor.id)
-        .bind(source)
-        .bind(file)
+        .bind(commit.source.kind())
+        .bind(commit.source.file())
         .bind(commit.reason.as_deref())
         .bind(commit.id.to_string())
         .execute(&mut *transaction)
@@ -94,27 +81,15 @@ pub(super) async fn change(
     let Some(change) = recorded.commit.events.get(ordinal).and_then(Change::of) else {
         return Ok(());
     };
-    let (kind, entity) = named(&change.entity);
     sqlx::query(CHANGE)
         .bind(bigint(recorded.commit.generation)?)
         .bind(bigint(recorded.revision)?)
         .bind(i32::try_from(ordinal).map_err(|error| sqlx::Error::Encode(error.into()))?)
-        .bind(kind)
-        .bind(entity)
+        .bind(change.entity.kind())
+        .bind(change.entity.id())
         .bind(change.action.as_str())
         .bind(change.after.map(Json))
         .execute(transaction)
         .await
         .map(drop)
-}
-
-/// The two columns that say what was changed.
-fn named(entity: &Entity) -> (&'static str, String) {
-    match entity {
-        Entity::Log => ("log", String::new()),
-        Entity::Route(id) => ("route", id.to_string()),
-        Entity::Upstream(name) => ("upstream", name.to_string()),
-        Entity::Settings => ("settings", SETTINGS.to_owned()),
-        Entity::Key(id) => ("key", id.to_string()),
-    }
 }

@@ -84,7 +84,7 @@ fn answered(page: &str, url: &str) -> String {
             Some(before) => before.split_once("```\n").unwrap().1,
             None => rest,
         };
-        answered += &format!("```sql\n{sql}```\n\n```text\n{}```\n{rest}", ask(sql, url));
+        answered.extend(["```sql\n", sql, "```\n\n```text\n", &ask(sql, url), "```\n", rest]);
     }
     answered
 }
@@ -124,19 +124,29 @@ async fn shop() -> String {
             &mut core,
             &[
                 (1000 - failures, on(users())),
-                (failures, on(with_status(users(), 503))),
+                (failures, on(with_status(&users(), 503))),
                 (400, on(orders())),
             ],
         )
         .await;
     }
+    send(&database, &mut core, &today()).await;
+    let searches: Vec<_> = (0..50)
+        .map(|number| (1, search(20_000 + 2_000 * number)))
+        .collect();
+    send(&database, &mut core, &searches).await;
+    database.url
+}
+
+/// What came in just now, before alice's change and after it.
+fn today() -> Vec<(usize, Outcome<'static>)> {
     let refused = |status, code| Outcome {
         refused: Some(code),
         attempts: 0,
         upstream_micros: None,
         target: None,
         micros: 100,
-        ..with_status(users(), status)
+        ..with_status(&users(), status)
     };
     let nowhere = Outcome {
         route: None,
@@ -152,30 +162,18 @@ async fn shop() -> String {
         ..orders()
     };
     let key = Some("k1k1k1k1k1k1");
-    send(
-        &database,
-        &mut core,
-        &[
-            (300, Outcome { key, ..users() }),
-            (100, orders()),
-            (
-                30,
-                Outcome {
-                    key,
-                    ..refused(429, "rate_limited")
-                },
-            ),
-            (20, nowhere),
-            (60, elsewhere),
-            (40, with_status(elsewhere, 502)),
-        ],
-    )
-    .await;
-    let searches: Vec<_> = (0..50)
-        .map(|number| (1, search(20_000 + 2_000 * number)))
-        .collect();
-    send(&database, &mut core, &searches).await;
-    database.url
+    let refused_today = Outcome {
+        key,
+        ..refused(429, "rate_limited")
+    };
+    vec![
+        (300, Outcome { key, ..users() }),
+        (100, orders()),
+        (30, refused_today),
+        (20, nowhere),
+        (60, elsewhere),
+        (40, with_status(&elsewhere, 502)),
+    ]
 }
 
 async fn send(database: &Database, core: &mut Core, groups: &[(usize, Outcome<'static>)]) {
@@ -220,10 +218,10 @@ fn search(micros: u64) -> Outcome<'static> {
     }
 }
 
-fn with_status(outcome: Outcome<'static>, status: u16) -> Outcome<'static> {
+fn with_status(outcome: &Outcome<'static>, status: u16) -> Outcome<'static> {
     Outcome {
         status: Some(status),
-        ..outcome
+        ..*outcome
     }
 }
 
