@@ -41,6 +41,7 @@ mod params;
 mod past;
 mod place;
 mod precondition;
+mod progress;
 mod read;
 mod routes;
 mod settings;

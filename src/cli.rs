@@ -20,6 +20,7 @@ mod migrate;
 mod nodes;
 mod output;
 mod problem;
+mod progress;
 mod routes;
 mod schema;
 mod secrets;

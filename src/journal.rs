@@ -28,6 +28,7 @@ pub mod memory;
 pub mod snapshot;
 pub mod store;
 mod transact;
+pub mod whole;
 
 pub use flexgate_schemas::commit::Recorded;
 pub use fold::Fold;
@@ -117,6 +118,24 @@ pub struct Transaction {
     pub reason: Option<Box<str>>,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+}
+
+/// How far a transaction is. Most take milliseconds; a large change set takes seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// It waits for those before it.
+    Waiting,
+    /// It is held against the present state; once more, whenever somebody else was first.
+    Deciding,
+    /// Its parts are written.
+    Storing {
+        /// How many of them are.
+        done: usize,
+        /// How many there are.
+        of: usize,
+    },
+    /// All that is left is the commit.
+    Committing,
 }
 
 /// A place in the history of the configuration.
@@ -285,6 +304,15 @@ impl Journal {
     /// Decides a command on the current state, appends what comes of it and returns when this process serves it.
     /// Dropping the future does not take the command back.
     pub async fn transact(&self, transaction: Transaction) -> Result<Committed, TransactError> {
+        self.transact_telling(transaction, None).await
+    }
+
+    /// The same, and tells how far it is.
+    pub async fn transact_telling(
+        &self,
+        transaction: Transaction,
+        progress: Option<watch::Sender<Progress>>,
+    ) -> Result<Committed, TransactError> {
         let unavailable = |reason: &str| TransactError::Unavailable {
             reason: reason.to_owned(),
         };
@@ -293,7 +321,11 @@ impl Journal {
             .as_ref()
             .ok_or_else(|| unavailable("this process only reads the log"))?;
         let (answer, answered) = oneshot::channel();
-        let request = transact::Request { transaction, answer };
+        let request = transact::Request {
+            transaction: transaction.into(),
+            progress,
+            answer,
+        };
         requests
             .send(request)
             .await
@@ -301,6 +333,11 @@ impl Journal {
         answered
             .await
             .unwrap_or_else(|_| Err(unavailable("this process is shutting down")))
+    }
+
+    /// The commit of a revision, if there is one that can be read.
+    pub async fn commit(&self, revision: u64) -> Result<Option<Recorded>, StoreError> {
+        self.history.commit(revision).await
     }
 
     /// The commits after a revision, then whatever comes. Ends when the log can no longer be read; the caller follows

@@ -7,6 +7,7 @@ use crate::{
     Alert, Commit, Event,
     frame::{self, Body, Text},
     node::Serving,
+    parts,
     rollup::{self, ClosedHour},
 };
 
@@ -78,7 +79,7 @@ pub fn asyncapi() -> Value {
     document
 }
 
-fn channels(generator: &mut SchemaGenerator) -> [Channel; 5] {
+fn channels(generator: &mut SchemaGenerator) -> [Channel; 6] {
     let json = "application/json";
     [
         Channel {
@@ -88,6 +89,14 @@ fn channels(generator: &mut SchemaGenerator) -> [Channel; 5] {
             message: "commit",
             content_type: json,
             payload: generator.subschema_for::<Commit>().to_value(),
+        },
+        Channel {
+            name: "CONFIG-parts",
+            address: "flexgate.config.part.{commit}.{number}",
+            says: "On the stream CONFIG, too: some of the events of a commit that is too large for one message. They count when, and only if, a later commit names this message by its sequence and its hash.",
+            message: parts::TYPE,
+            content_type: json,
+            payload: parts::schema(generator).to_value(),
         },
         Channel {
             name: "ALERTS",

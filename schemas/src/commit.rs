@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
     Chain, ClusterId, CommitId, Event, READER_LEVEL, Timestamp,
     event::Entity,
-    upcast::{EventError, RawEvent},
+    parts::{PartError, PartRef},
+    upcast::{self, EventError},
 };
+
+/// The schema level of a commit that names parts.
+pub const PARTS_LEVEL: u32 = 5;
 
 /// Who, when, why and what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -37,7 +42,11 @@ pub struct Commit {
     /// The caller's key for this request, so that a repetition is recognised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
-    /// What happened, in order.
+    /// Where the events are, if they are too many for the commit itself, which then has none in its written form.
+    #[serde(skip_serializing_if = "<[PartRef]>::is_empty")]
+    #[schemars(default)]
+    pub parts: Arc<[PartRef]>,
+    /// What happened, in order; also what lies in parts.
     pub events: Arc<[Event]>,
 }
 
@@ -139,6 +148,9 @@ pub enum ReadError {
     /// One of its events cannot be read.
     #[error(transparent)]
     Event(#[from] EventError),
+    /// One of its parts is not what it says.
+    #[error(transparent)]
+    Part(#[from] PartError),
 }
 
 #[derive(Deserialize)]
@@ -148,8 +160,14 @@ struct Level {
 }
 
 #[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    parts: Vec<PartRef>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RawCommit {
+struct RawCommit<'a> {
     id: CommitId,
     cluster: ClusterId,
     generation: u64,
@@ -162,7 +180,10 @@ struct RawCommit {
     at: Timestamp,
     #[serde(default)]
     idempotency: Option<Idempotency>,
-    events: Vec<RawEvent>,
+    #[serde(default)]
+    parts: Vec<PartRef>,
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
 }
 
 impl Commit {
@@ -183,28 +204,65 @@ impl Commit {
             reason: None,
             at,
             idempotency: None,
+            parts: Arc::default(),
             events: Arc::new([event]),
         }
     }
 
     /// The stored form. Its bytes are what the chain hashes.
     pub fn to_payload(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a commit has string keys and finite numbers only")
+        let written = if self.parts.is_empty() {
+            serde_json::to_vec(self)
+        } else {
+            serde_json::to_vec(&self.without_events())
+        };
+        written.expect("a commit has string keys and finite numbers only")
     }
 
-    /// Reads the stored form; the level is looked at before anything else.
-    pub fn from_payload(payload: &[u8]) -> Result<Self, ReadError> {
-        let syntax = |error: serde_json::Error| ReadError::Syntax(error.to_string());
-        let Level { reader_level: needed } = serde_json::from_slice(payload).map_err(syntax)?;
-        if needed > READER_LEVEL {
-            return Err(ReadError::Level { needed });
+    /// What it says itself, without what lies in its parts.
+    #[must_use]
+    pub fn without_events(&self) -> Self {
+        Self {
+            events: Arc::default(),
+            ..self.clone()
         }
-        let raw: RawCommit = serde_json::from_slice(payload).map_err(syntax)?;
-        let events = raw
-            .events
-            .into_iter()
-            .map(RawEvent::read)
-            .collect::<Result<_, _>>()?;
+    }
+
+    /// Where the parts lie that it takes to read this stored form; nowhere, if it is whole, or no commit at all.
+    pub fn parts_of(payload: &[u8]) -> Vec<PartRef> {
+        const FIELD: &[u8] = b"\"parts\":";
+        // Nearly every commit is whole, and need not be read twice.
+        if !payload.windows(FIELD.len()).any(|window| window == FIELD) {
+            return Vec::new();
+        }
+        serde_json::from_slice(payload).map_or_else(|_| Vec::new(), |Named { parts }| parts)
+    }
+
+    /// Reads the stored form of a commit that has no parts.
+    pub fn from_payload(payload: &[u8]) -> Result<Self, ReadError> {
+        Self::from_payloads(payload, &[] as &[Option<&[u8]>])
+    }
+
+    /// Reads the stored form, with those of the parts that it names, in that order, as far as they are there. Whatever else
+    /// is wrong with it, the level is what is told first.
+    pub fn from_payloads(payload: &[u8], parts: &[Option<impl AsRef<[u8]>>]) -> Result<Self, ReadError> {
+        let syntax = |error: serde_json::Error| ReadError::Syntax(error.to_string());
+        let raw = serde_json::from_slice::<RawCommit<'_>>(payload).or_else(|error| {
+            let Level { reader_level } = serde_json::from_slice(payload).map_err(syntax)?;
+            readable(reader_level)?;
+            Err(syntax(error))
+        })?;
+        readable(raw.reader_level)?;
+        let events = if raw.parts.is_empty() {
+            raw.events
+                .into_iter()
+                .map(upcast::read)
+                .collect::<Result<_, _>>()?
+        } else if raw.events.is_empty() {
+            gathered(&raw.parts, parts)?
+        } else {
+            return Err(ReadError::Syntax("it has both events and parts".to_owned()));
+        };
         Ok(Self {
             id: raw.id,
             cluster: raw.cluster,
@@ -216,6 +274,7 @@ impl Commit {
             reason: raw.reason,
             at: raw.at,
             idempotency: raw.idempotency,
+            parts: raw.parts.into(),
             events,
         })
     }
@@ -240,4 +299,20 @@ impl Commit {
             Some(Entity::Log) | None => format!("log.{}", self.id),
         }
     }
+}
+
+fn readable(needed: u32) -> Result<(), ReadError> {
+    if needed > READER_LEVEL {
+        return Err(ReadError::Level { needed });
+    }
+    Ok(())
+}
+
+fn gathered(named: &[PartRef], parts: &[Option<impl AsRef<[u8]>>]) -> Result<Arc<[Event]>, PartError> {
+    let mut events = Vec::new();
+    for (number, part) in named.iter().enumerate() {
+        let payload = parts.get(number).and_then(|part| Some(part.as_ref()?.as_ref()));
+        events.append(&mut part.read(number, payload)?);
+    }
+    Ok(events.into())
 }

@@ -90,6 +90,40 @@ pub struct FileApplied {
     pub releases: Entities,
 }
 
+/// The most entities of a kind that one event lists, so that it fits in a message however large the file is.
+pub const LISTED_MAX: usize = 5_000;
+
+impl FileApplied {
+    /// The same in events that each list at most [`LISTED_MAX`] entities: to apply them one after the other in one commit
+    /// comes to the same.
+    pub fn in_pieces(self) -> Vec<Self> {
+        let listed = |entities: &Entities| {
+            let Entities {
+                upstreams,
+                routes,
+                keys,
+                settings: _,
+            } = entities;
+            upstreams.len() + routes.len() + keys.len()
+        };
+        if listed(&self.claims) + listed(&self.releases) <= LISTED_MAX {
+            return vec![self];
+        }
+        let piece = |claims, releases| Self {
+            file: self.file.clone(),
+            digest: self.digest.clone(),
+            claims,
+            releases,
+        };
+        let none = Entities::default;
+        let releases = self.releases.in_pieces();
+        let claims = self.claims.in_pieces();
+        (releases.into_iter().map(|releases| piece(none(), releases)))
+            .chain(claims.into_iter().map(|claims| piece(claims, none())))
+            .collect()
+    }
+}
+
 /// Some of the entities of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -112,6 +146,26 @@ impl Entities {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    fn in_pieces(&self) -> Vec<Self> {
+        let upstreams = self.upstreams.chunks(LISTED_MAX).map(|upstreams| Self {
+            upstreams: upstreams.to_vec(),
+            ..Self::default()
+        });
+        let routes = self.routes.chunks(LISTED_MAX).map(|routes| Self {
+            routes: routes.to_vec(),
+            ..Self::default()
+        });
+        let keys = self.keys.chunks(LISTED_MAX).map(|keys| Self {
+            keys: keys.to_vec(),
+            ..Self::default()
+        });
+        let settings = self.settings.then(|| Self {
+            settings: true,
+            ..Self::default()
+        });
+        upstreams.chain(routes).chain(keys).chain(settings).collect()
     }
 }
 

@@ -32,6 +32,7 @@ pub mod methods;
 pub mod node;
 pub mod origins;
 pub mod outcome;
+pub mod parts;
 pub mod path;
 pub mod policy;
 pub mod rate_limit;
@@ -96,4 +97,4 @@ pub use value_template::ValueTemplate;
 pub use whole_regex::WholeRegex;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 4;
+pub const READER_LEVEL: u32 = 5;

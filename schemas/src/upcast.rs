@@ -1,7 +1,7 @@
 //! Reading events of every version ever written: an old shape is lifted, version by version, to the one of today.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Event, event};
 
@@ -44,6 +44,19 @@ pub enum EventError {
         /// What does not fit.
         problem: String,
     },
+}
+
+/// Reads an event from its stored form.
+pub(crate) fn read(stored: &RawValue) -> Result<Event, EventError> {
+    // Nearly all are as they would be written today. What is read that way needs no lifting, and has no field to be dropped.
+    if let Ok(event) = serde_json::from_str(stored.get()) {
+        return Ok(event);
+    }
+    let raw: RawEvent = serde_json::from_str(stored.get()).map_err(|error| EventError::Payload {
+        type_name: "event".to_owned(),
+        problem: error.to_string(),
+    })?;
+    raw.read()
 }
 
 impl RawEvent {

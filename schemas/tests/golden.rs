@@ -5,11 +5,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where something is wrong")]
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use flexgate_schemas::{
     Commit, Event, event,
     frame::{self, Body, Text},
+    parts,
     rollup::{self, ClosedHour},
     upcast::RawEvent,
 };
@@ -77,6 +82,32 @@ fn every_golden_commit_is_read_and_its_bytes_are_stable() {
 }
 
 #[test]
+fn a_golden_commit_in_parts_is_read_with_them_and_its_bytes_are_stable() {
+    let files: BTreeMap<_, _> = files("golden/changesets").into_iter().collect();
+    let (commit, parts) = (files["commit"].trim_end(), ["part-0", "part-1"]);
+    let payloads = parts.map(|part| Some(files[part].trim_end().as_bytes()));
+    let read = Commit::from_payloads(commit.as_bytes(), &payloads).unwrap();
+    assert_eq!(String::from_utf8(read.to_payload()).unwrap(), commit);
+    let types: Vec<_> = read.events.iter().map(Event::type_name).collect();
+    assert_eq!(
+        types,
+        [
+            "io.flexgate.upstream.created.v1",
+            "io.flexgate.route.created.v1",
+            "io.flexgate.route.deleted.v1"
+        ]
+    );
+    let cut = parts::cut(&read.events, 250).unwrap();
+    let written = cut.iter().map(|part| std::str::from_utf8(&part.payload).unwrap());
+    assert!(written.eq(parts.map(|part| files[part].trim_end())));
+    assert_eq!(cut[0].at(7), read.parts[0]);
+    assert!(
+        Commit::from_payload(commit.as_bytes()).is_err(),
+        "nothing is read without its parts"
+    );
+}
+
+#[test]
 fn the_json_schemas_are_those_of_the_code() {
     for (type_name, schema_of) in event::TYPES {
         let mut generator = SchemaSettings::draft2020_12().into_generator();
@@ -124,6 +155,7 @@ fn the_json_schemas_of_the_streams_are_those_of_the_code() {
     };
     of(SchemaGenerator::subschema_for::<Body<Text<'_>>>, frame::TYPE);
     of(SchemaGenerator::subschema_for::<ClosedHour>, rollup::TYPE);
+    of(parts::schema, parts::TYPE);
 }
 
 /// Holds a schema against the file of its type.

@@ -1,6 +1,6 @@
 //! `/api/config/apply`: many changes as one commit; what `flexgate apply FILE` sends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::{
     Json,
@@ -13,6 +13,7 @@ use flexgate_schemas::{
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::watch;
 
 use super::{
     Shared,
@@ -20,7 +21,7 @@ use super::{
     error::Error,
     json,
     operation::{Operation, Resource},
-    params,
+    params, progress,
     read::REVISION,
     write::{How, WaitFor, Write},
 };
@@ -30,7 +31,7 @@ use crate::{
         file::{self, Loaded},
     },
     domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
-    journal::TransactError,
+    journal::{Progress, TransactError},
     problem::FieldError,
 };
 
@@ -47,9 +48,13 @@ pub(super) fn resources() -> [Resource<Shared>; 1] {
                  where others changed what is the file's own and the file changed it too, all of it is refused with 409, \
                  unless it is forced. Without one: creates what is missing and updates what differs, and deletes \
                  nothing. All of it or nothing. `If-Match` takes the tag of the whole configuration. As application/yaml \
-                 the body is the text of a configuration file; no variables are put in here.",
+                 the body is the text of a configuration file; no variables are put in here. A body has 64 MiB at most, \
+                 some two hundred thousand routes, which take seconds: whoever asks for `application/x-ndjson` gets a line \
+                 of JSON for each step and at least one a second, always with status 200, the last of which has the \
+                 status and the answer, or the problem.",
             )
             .commits::<Configuration, Applied>()
+            .answers_as(200, "Lines, if they are asked for.", progress::MEDIA_TYPE, progress::line)
             .query::<HowToApply>(),
     )]
 }
@@ -125,20 +130,66 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
         timeout,
         reason,
     };
+    let tells = progress::is_wanted(request.headers()) && !dry_run;
     let write = Write::<BODY_MAX>::receive(request, &admin, how).await?;
-    let configuration = Configuration::read(&write, file)?;
-    let source = configuration.file.clone().map_or(Source::Api, Source::File);
-    let command = configuration.command(prune, force)?;
+    let (write, asked) = aside(move || {
+        let asked = Configuration::read(&write, file)?.asked(prune, force)?;
+        Ok((write, asked))
+    })
+    .await?;
     if dry_run {
-        return configuration.rehearsed(&admin, &command);
+        return aside(move || asked.rehearsed(&admin)).await;
     }
-    let committed = write
-        .transact_whole(&admin, command, source)
-        .await
-        .map_err(|error| configuration.located(error))?;
-    Ok(write
-        .answer_with(&admin, &committed, StatusCode::OK, Applied::of(&committed))
-        .await)
+    let work = async move |progress: Option<watch::Sender<Progress>>| {
+        let Asked {
+            command,
+            source,
+            places,
+        } = asked;
+        let committed = write
+            .transact_whole(&admin, command, source, progress)
+            .await
+            .map_err(|error| places.located(error))?;
+        let applied = Applied::of(&committed);
+        Ok(write
+            .answer_with(&admin, &committed, StatusCode::OK, applied)
+            .await)
+    };
+    if tells {
+        Ok(progress::told(|progress| Box::pin(work(Some(progress)))))
+    } else {
+        work(None).await
+    }
+}
+
+/// Does what may take seconds where nobody else waits for the thread.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::BodyMissing("this process is shutting down".to_owned())),
+        },
+    }
+}
+
+/// What is to be done, and where in the request it says what.
+struct Asked {
+    command: Command,
+    source: Source,
+    places: Places,
+}
+
+/// The ids in the lists of a request, in order.
+struct Places {
+    upstreams: Vec<Entity>,
+    routes: Vec<Entity>,
+    keys: Vec<Entity>,
+    withheld: Vec<Entity>,
+    /// The text that they were read from, if that is no JSON.
+    text: Option<Box<Loaded>>,
 }
 
 impl Configuration {
@@ -154,7 +205,7 @@ impl Configuration {
             let (own, pointer) = (own.to_string(), "/name".to_owned());
             let detail =
                 format!("the file calls itself {own:?}, and `file` calls it {file:?}: leave one out");
-            return Err(Error::Invalid(read.field(pointer, detail)));
+            return Err(Error::Invalid(field(read.text.as_deref(), pointer, detail)));
         }
         Ok(Self {
             file: file.or(read.file),
@@ -177,56 +228,71 @@ impl Configuration {
         })
     }
 
-    fn command(&self, prune: bool, force: bool) -> Result<Command, Error> {
+    fn asked(mut self, prune: bool, force: bool) -> Result<Asked, Error> {
+        let text = self.text.take();
+        let places = Places::of(&self, text);
+        let source = self.file.clone().map_or(Source::Api, Source::File);
         let keys = self.keys.iter().map(KnownKey::from).collect();
-        let (upstreams, routes) = (self.upstreams.clone(), self.routes.clone());
-        let settings = self.settings.clone();
-        let withheld = self.withheld_keys.clone();
-        let Some(file) = &self.file else {
-            if prune || force {
+        let Self {
+            file,
+            upstreams,
+            routes,
+            settings,
+            withheld_keys: withheld,
+            ..
+        } = self;
+        let command = match file {
+            None if prune || force => {
                 return Err(Error::Query(
                     "`prune` and `force` are about what a file owns: say which, as `file`".to_owned(),
                 ));
             }
-            return Ok(Command::Apply {
+            None => Command::Apply {
                 upstreams,
                 routes,
                 settings,
                 keys,
                 withheld,
-            });
+            },
+            Some(file) => Command::ApplyFile(Box::new(ApplyFile {
+                file: FileName::at(&file).map_err(|why| json::invalid("/file".to_owned(), why.to_owned()))?,
+                upstreams,
+                routes,
+                settings,
+                keys,
+                withheld,
+                prune,
+                force,
+            })),
         };
-        let file = FileName::at(file).map_err(|why| json::invalid("/file".to_owned(), why.to_owned()))?;
-        Ok(Command::ApplyFile(Box::new(ApplyFile {
-            file,
-            upstreams,
-            routes,
-            settings,
-            keys,
-            withheld,
-            prune,
-            force,
-        })))
+        Ok(Asked {
+            command,
+            source,
+            places,
+        })
     }
+}
 
+impl Asked {
     /// Says what would come of it, and what stands against it.
-    fn rehearsed(&self, admin: &Shared, command: &Command) -> Result<Response, Error> {
+    fn rehearsed(self, admin: &Shared) -> Result<Response, Error> {
+        let Self {
+            mut command, places, ..
+        } = self;
         let view = admin.journal.view();
+        let located = |refusal| places.located(Error::Transact(TransactError::Refused(refusal)));
         let decide = |command: &Command| domain::decide(view.state(), command, &Expect::Any);
-        let located = |refusal| self.located(Error::Transact(TransactError::Refused(refusal)));
         let mut conflicts = Vec::new();
-        let decision = match (decide(command), command) {
+        let decision = match (decide(&command), &mut command) {
             (Err(Refusal::FileConflicts { conflicts: found, .. }), Command::ApplyFile(file)) => {
                 conflicts = found;
-                decide(&Command::ApplyFile(Box::new(ApplyFile {
-                    force: true,
-                    ..ApplyFile::clone(file)
-                })))
+                file.force = true;
+                decide(&command)
             }
             (decided, _) => decided,
         };
         let decision = decision.map_err(located)?;
-        let drifted = match command {
+        let drifted = match &command {
             Command::ApplyFile(file) => domain::drifted(view.state(), &file.file),
             _ => Vec::new(),
         };
@@ -237,25 +303,46 @@ impl Configuration {
             .insert(REVISION, HeaderValue::from(view.revision()));
         Ok(response)
     }
+}
+
+impl Places {
+    fn of(configuration: &Configuration, text: Option<Box<Loaded>>) -> Self {
+        let Configuration {
+            upstreams,
+            routes,
+            keys,
+            withheld_keys,
+            ..
+        } = configuration;
+        Self {
+            upstreams: upstreams
+                .iter()
+                .map(|own| Entity::Upstream(own.name.clone()))
+                .collect(),
+            routes: routes.iter().map(|own| Entity::Route(own.id.clone())).collect(),
+            keys: keys.iter().map(|own| Entity::Key(own.id())).collect(),
+            withheld: withheld_keys.iter().map(|id| Entity::Key(*id)).collect(),
+            text,
+        }
+    }
 
     /// Points at the item that made the whole of it fail.
     fn located(&self, error: Error) -> Error {
         match error {
             Error::Transact(TransactError::Refused(Refusal::Item { item, refusal })) => {
-                let list = self.place_of(&item);
+                let list = self.pointers([&item]).remove(0);
                 let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
                 let refusal = Refusal::Item { item, refusal };
                 Error::Item {
-                    field: self.field(pointer, refusal.to_string()).into(),
+                    field: field(self.text.as_deref(), pointer, refusal.to_string()).into(),
                     refusal,
                 }
             }
             Error::Transact(TransactError::Refused(Refusal::FileConflicts { file, conflicts })) => {
-                let conflicting = conflicts
-                    .iter()
-                    .map(|conflict| (self.place_of(&conflict.entity), conflict.to_string()));
+                let pointers = self.pointers(conflicts.iter().map(|conflict| &conflict.entity));
+                let details = conflicts.iter().map(ToString::to_string);
                 Error::Contradicts {
-                    fields: self.fields(conflicting),
+                    fields: fields(self.text.as_deref(), pointers.into_iter().zip(details)),
                     refusal: Refusal::FileConflicts { file, conflicts },
                 }
             }
@@ -263,49 +350,49 @@ impl Configuration {
         }
     }
 
-    fn field(&self, pointer: String, detail: String) -> FieldError {
-        let mut fields = self.fields(std::iter::once((pointer, detail)));
-        fields.remove(0)
-    }
-
-    /// What is wrong in these places of what was sent, with their lines if that was the text of a file.
-    fn fields(&self, wrong: impl Iterator<Item = (String, String)>) -> Vec<FieldError> {
-        let Some(text) = &self.text else {
-            return wrong
-                .map(|(pointer, detail)| FieldError::new(pointer, detail))
-                .collect();
-        };
-        let places = text.places();
-        wrong
-            .map(|(pointer, detail)| {
-                let place = places.at(&pointer);
-                FieldError::new(file::pointer_in_file(&pointer), detail)
-                    .at(place.as_ref().map(Place::line_and_column))
-            })
-            .collect()
-    }
-
-    fn place_of(&self, item: &Entity) -> String {
-        match item {
-            Entity::Route(id) => place("/routes", self.routes.iter().position(|route| route.id == *id)),
-            Entity::Upstream(name) => place(
-                "/upstreams",
-                self.upstreams.iter().position(|own| own.name == *name),
-            ),
-            Entity::Settings => "/settings".to_owned(),
-            Entity::Key(id) => {
-                let withheld = self.withheld_keys.iter().position(|own| own == id);
-                let given = self.keys.iter().position(|own| own.id() == *id);
-                match withheld {
-                    Some(_) => place("/withheldKeys", withheld),
-                    None => place("/keys", given),
-                }
+    /// Where each of these stands; a list, for what is not in it. The first, where one is listed twice.
+    fn pointers<'e>(&self, entities: impl IntoIterator<Item = &'e Entity>) -> Vec<String> {
+        let lists = [
+            ("/keys", &self.keys),
+            ("/withheldKeys", &self.withheld),
+            ("/routes", &self.routes),
+            ("/upstreams", &self.upstreams),
+        ];
+        let mut places = HashMap::new();
+        for (list, own) in lists {
+            for (position, entity) in own.iter().enumerate().rev() {
+                places.insert(entity, (list, position));
             }
-            Entity::Log => String::new(),
         }
+        let place = |entity: &Entity| match (places.get(entity), entity) {
+            (Some((list, position)), _) => format!("{list}/{position}"),
+            (None, Entity::Route(_)) => "/routes".to_owned(),
+            (None, Entity::Upstream(_)) => "/upstreams".to_owned(),
+            (None, Entity::Key(_)) => "/keys".to_owned(),
+            (None, Entity::Settings) => "/settings".to_owned(),
+            (None, Entity::Log) => String::new(),
+        };
+        entities.into_iter().map(place).collect()
     }
 }
 
-fn place(list: &str, position: Option<usize>) -> String {
-    position.map_or_else(|| list.to_owned(), |position| format!("{list}/{position}"))
+fn field(text: Option<&Loaded>, pointer: String, detail: String) -> FieldError {
+    fields(text, std::iter::once((pointer, detail))).remove(0)
+}
+
+/// What is wrong in these places of what was sent, with their lines if that was the text of a file.
+fn fields(text: Option<&Loaded>, wrong: impl Iterator<Item = (String, String)>) -> Vec<FieldError> {
+    let Some(text) = text else {
+        return wrong
+            .map(|(pointer, detail)| FieldError::new(pointer, detail))
+            .collect();
+    };
+    let places = text.places();
+    wrong
+        .map(|(pointer, detail)| {
+            let place = places.at(&pointer);
+            FieldError::new(file::pointer_in_file(&pointer), detail)
+                .at(place.as_ref().map(Place::line_and_column))
+        })
+        .collect()
 }

@@ -3,7 +3,7 @@
 use flexgate_schemas::{Event, event::Entity};
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::{
     domain::{ConfigState, Decision, refusal::Conflict},
@@ -40,10 +40,12 @@ pub(super) struct Change {
     id: Option<String>,
     /// Of a dry run and a comparison: what it is before, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
+    #[schemars(with = "Option<serde_json::Value>")]
+    before: Option<Box<RawValue>>,
     /// Of a dry run and a comparison: what it is afterwards, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
+    #[schemars(with = "Option<serde_json::Value>")]
+    after: Option<Box<RawValue>>,
 }
 
 /// One entity.
@@ -142,7 +144,7 @@ impl Change {
         };
         let event = match (&was, &is) {
             (None, Some(_)) => verbs[0],
-            (Some(was), Some(is)) if was != is => verbs[1],
+            (Some(was), Some(is)) if was.get() != is.get() => verbs[1],
             (Some(_), None) => verbs[2],
             _ => return None,
         };
@@ -168,7 +170,7 @@ impl Named {
     }
 }
 
-fn value_in(state: &ConfigState, entity: &Entity) -> Option<Value> {
+fn value_in(state: &ConfigState, entity: &Entity) -> Option<Box<RawValue>> {
     match entity {
         Entity::Route(id) => state.route(id).map(|entry| json(&*entry.value)),
         Entity::Upstream(name) => state.upstream(name).map(|entry| json(&*entry.value)),
@@ -178,7 +180,7 @@ fn value_in(state: &ConfigState, entity: &Entity) -> Option<Value> {
     }
 }
 
-fn value_after(event: &Event) -> Option<Value> {
+fn value_after(event: &Event) -> Option<Box<RawValue>> {
     match event {
         Event::RouteCreated(route) | Event::RouteUpdated(route) => Some(json(&**route)),
         Event::UpstreamCreated(upstream) | Event::UpstreamUpdated(upstream) => Some(json(&**upstream)),
@@ -193,6 +195,7 @@ fn value_after(event: &Event) -> Option<Value> {
     }
 }
 
-fn json(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("an entity has string keys")
+/// As text: of a hundred thousand of them, trees of values would weigh several times as much.
+fn json(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("an entity has string keys")
 }

@@ -40,7 +40,8 @@ pub(super) fn resources() -> [Resource<Shared>; 1] {
         Operation::new("streamEvents", "Every commit from now on, or after one that was seen")
             .details(
                 "Server-sent events. `connected` says where the stream begins, each `message` is a commit, and the id \
-                 of either resumes after it. `reset` instead of `connected`: the id that was sent is no place in the \
+                 of either resumes after it. A commit too large for one message is told with `parts` instead of its events: \
+                 `/api/config/diff` has what it changed. `reset` instead of `connected`: the id that was sent is no place in the \
                  present history, so read the configuration anew.",
             )
             .query::<After>()
@@ -73,11 +74,16 @@ struct Message<'a> {
 #[serde(untagged)]
 enum Told<'a> {
     Whole(&'a Commit),
+    /// Of one whose events lie in parts, only where and how many they are: there may be a hundred thousand.
+    InParts(Box<Commit>),
     WithoutHashes(Value),
 }
 
 /// Hashes of secrets are in the log for the nodes that check secrets, and are told to nobody else.
 fn told(commit: &Commit) -> Told<'_> {
+    if !commit.parts.is_empty() {
+        return Told::InParts(commit.without_events().into());
+    }
     let is_of_key = |happened: &Happened| matches!(happened.entity(), Entity::Key(_));
     if !commit.events.iter().any(is_of_key) {
         return Told::Whole(commit);

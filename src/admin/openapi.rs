@@ -90,7 +90,17 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     }
     let mut responses = Map::new();
     for answer in &operation.answers {
-        responses.insert(answer.status.to_string(), response(answer, generator));
+        let status = answer.status.to_string();
+        let mut described = response(answer, generator);
+        // One status may have several media types; the first answer says what it is.
+        if let Some(Value::Object(mut first)) = responses.remove(&status) {
+            for (media_type, schema) in first["content"].as_object().into_iter().flatten() {
+                described["content"][media_type] = schema.clone();
+            }
+            first["content"] = described["content"].take();
+            described = first.into();
+        }
+        responses.insert(status, described);
     }
     responses.insert("default".to_owned(), reference("responses", "Problem"));
     described["responses"] = responses.into();

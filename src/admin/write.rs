@@ -14,6 +14,7 @@ use flexgate_schemas::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::{
     Shared,
@@ -32,7 +33,7 @@ use super::{
 };
 use crate::{
     domain::{Command, Expect},
-    journal::{Committed, Moment, Transaction},
+    journal::{Committed, Moment, Progress, Transaction},
 };
 
 /// The most bytes of a body; [`super::apply`] takes more.
@@ -166,7 +167,8 @@ impl<const LIMIT: usize> Write<LIMIT> {
     ) -> Result<Committed, Error> {
         let generation = admin.journal.view().generation();
         let expect = self.precondition.expect(generation, current)?;
-        self.append(admin, (command, expect, None), source).await
+        let transaction = self.transaction((command, expect, None), source);
+        Ok(admin.journal.transact(transaction).await?)
     }
 
     /// Does something about the configuration as a whole: if that is what the precondition says it is.
@@ -175,18 +177,19 @@ impl<const LIMIT: usize> Write<LIMIT> {
         admin: &Shared,
         command: Command,
         source: Source,
+        progress: Option<watch::Sender<Progress>>,
     ) -> Result<Committed, Error> {
         let after = self.precondition.whole()?;
-        self.append(admin, (command, Expect::Any, after), source).await
+        let transaction = self.transaction((command, Expect::Any, after), source);
+        Ok(admin.journal.transact_telling(transaction, progress).await?)
     }
 
-    async fn append(
+    fn transaction(
         &self,
-        admin: &Shared,
         (command, expect, after): (Command, Expect, Option<Moment>),
         source: Source,
-    ) -> Result<Committed, Error> {
-        let transaction = Transaction {
+    ) -> Transaction {
+        Transaction {
             command,
             expect,
             after,
@@ -194,8 +197,7 @@ impl<const LIMIT: usize> Write<LIMIT> {
             source,
             reason: self.reason.clone(),
             idempotency: self.idempotency.clone(),
-        };
-        Ok(admin.journal.transact(transaction).await?)
+        }
     }
 
     /// Answers with an entity: 200, 201 where it came to be, or 202 if the caller waits for nodes that are missing.

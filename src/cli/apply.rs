@@ -14,7 +14,7 @@ use super::{
     exit::{Exit, Failure},
     invocation::Invocation,
     output::counted,
-    write,
+    progress, write,
 };
 use crate::{
     config::{Finding, file::Loaded},
@@ -88,7 +88,7 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
     }
     let target = target(options.extent, &write::target("/api/config/apply", &options.how));
     let ask = Ask::change(Method::POST, target).json(&body).within(WITHIN);
-    let asked = run.with_admin(async |client| client.ask(ask).await);
+    let asked = run.with_admin(async |client| progress::ask(&client, ask).await);
     let answer = asked.map_err(|failure| located(failure, &loaded))?;
     applied(run, &options.file, &answer)
 }
@@ -111,7 +111,7 @@ fn apply_plan(run: &Invocation, options: &Apply, plan: &Plan) -> Result<Exit, Fa
         .header(header::IF_MATCH, tag)
         .within(WITHIN);
     let answer = run
-        .with_admin(async |client| client.ask(ask).await)
+        .with_admin(async |client| progress::ask(&client, ask).await)
         .map_err(|failure| Failure {
             next: (failure.exit == Exit::Conflict)
                 .then(|| "make another plan with `flexgate diff FILE --plan PLAN`".to_owned())
@@ -175,14 +175,13 @@ fn applied(run: &Invocation, file: &Path, answer: &Answer) -> Result<Exit, Failu
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .unwrap_or_default();
-    if !run.output.is_data() {
-        for change in changes {
-            run.output.line(&format!(
-                "{}  {}",
-                cell(change, "type").replace("io.flexgate.", ""),
-                cell(change, "id")
-            ))?;
-        }
+    if !run.output.is_data() && !changes.is_empty() {
+        let line = |change| {
+            let what = cell(change, "type").replace("io.flexgate.", "");
+            format!("{what}  {}", cell(change, "id"))
+        };
+        let lines: Vec<_> = changes.iter().map(line).collect();
+        run.output.line(&lines.join("\n"))?;
     }
     let file = file.display();
     let what = match changes.len() {

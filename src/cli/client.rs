@@ -37,7 +37,7 @@ pub(super) struct Ask {
     headers: HeaderMap,
     body: Bytes,
     /// How long the whole answer may take.
-    within: Duration,
+    pub(super) within: Duration,
 }
 
 /// What came back.
@@ -99,8 +99,33 @@ impl AdminClient {
     /// Asks and reads the answer; a status of 400 or more is a failure.
     pub(super) async fn ask(&self, ask: Ask) -> Result<Answer, Failure> {
         let answer = self.answer(ask).await?;
+        self.accepted(answer)
+    }
+
+    /// Reads the rest of an answer whose beginning is here. A status of 400 or more is a failure.
+    pub(super) async fn read(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: Incoming,
+    ) -> Result<Answer, Failure> {
+        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| self.broken(&error.to_string()))?.to_bytes();
+        self.accepted(Answer {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        })
+    }
+
+    /// The failure that a problem comes to.
+    pub(super) fn refused(&self, status: StatusCode, problem: &Value) -> Failure {
+        problem::failure(status, problem, &self.token_file)
+    }
+
+    fn accepted(&self, answer: Answer) -> Result<Answer, Failure> {
         if answer.status.is_client_error() || answer.status.is_server_error() {
-            return Err(problem::failure(answer.status, &answer.body, &self.token_file));
+            return Err(self.refused(answer.status, &answer.body));
         }
         Ok(answer)
     }
@@ -191,7 +216,7 @@ impl AdminClient {
         .next("start one with `flexgate up`, or name another with --admin ADDR")
     }
 
-    fn broken(&self, why: &str) -> Failure {
+    pub(super) fn broken(&self, why: &str) -> Failure {
         Failure::new(
             Exit::Unreachable,
             format!("the admin API at {} did not answer: {why}", self.address),

@@ -8,6 +8,9 @@ use serde_json::Value;
 
 use super::{ApplyFile, Warning};
 
+/// How many entities are decided about in a few milliseconds.
+const SMALL_MAX: usize = 500;
+
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
@@ -120,6 +123,23 @@ pub enum Command {
     },
     /// That what belongs to a file is as it says, and nothing else of it is there. All of it, or nothing.
     ApplyFile(Box<ApplyFile>),
+}
+
+impl Command {
+    /// Whether it may take so long to decide that nothing else should wait for it.
+    pub fn is_large(&self) -> bool {
+        let entities = match self {
+            Self::Apply {
+                upstreams,
+                routes,
+                keys,
+                ..
+            } => upstreams.len() + routes.len() + keys.len(),
+            Self::ApplyFile(file) => file.upstreams.len() + file.routes.len() + file.keys.len(),
+            _ => 1,
+        };
+        entities > SMALL_MAX
+    }
 }
 
 /// A key whose first secret somebody else has made.

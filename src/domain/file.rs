@@ -215,7 +215,9 @@ impl<'a> Applying<'_, 'a> {
             claims: self.claims,
             releases: self.releases,
         };
-        self.draft.happen(Event::FileApplied(applied.into()));
+        for piece in applied.in_pieces() {
+            self.draft.happen(Event::FileApplied(piece.into()));
+        }
     }
 }
 

@@ -7,7 +7,10 @@ use flexgate_schemas::{
     commit::{Idempotency, ReadError},
 };
 
-use super::store::Record;
+use super::{
+    store::Record,
+    whole::{Whole, is_part},
+};
 use crate::domain::{self, ConfigState, Stamp};
 
 /// How many of the last commits are known by id and by idempotency key.
@@ -73,14 +76,15 @@ pub enum Freeze {
 
 impl Fold {
     /// Takes the next message. On an error nothing has changed.
-    pub fn apply(&mut self, record: &Record) -> Result<Applied, Freeze> {
-        if record.subject.starts_with("part.") {
+    pub fn apply(&mut self, message: &Whole) -> Result<Applied, Freeze> {
+        let Whole { record, parts } = message;
+        if is_part(record) {
             self.last_sequence = record.sequence;
             return Ok(Applied::Nothing);
         }
         let sequence = record.sequence;
-        let commit =
-            Commit::from_payload(&record.payload).map_err(|error| Freeze::Unreadable { sequence, error })?;
+        let commit = Commit::from_payloads(&record.payload, parts)
+            .map_err(|error| Freeze::Unreadable { sequence, error })?;
         let adopted = commit.is_genesis() && commit.generation > self.generation;
         let known = |cluster: &ClusterId| self.cluster.as_ref().is_none_or(|own| own == cluster);
         let discontinued = |what| Freeze::Discontinued {
@@ -159,16 +163,26 @@ pub struct Kept {
     pub at: Timestamp,
     /// The caller's key, with the events that the answer was made of.
     pub idempotency: Option<(Idempotency, Arc<[Event]>)>,
+    /// Whether those lie in parts: then they are not kept here a second time, but read again from the log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_parts: bool,
 }
 
 impl Remembered {
     fn add(&mut self, commit: &Commit, revision: u64) {
-        let idempotency = commit.idempotency.clone().map(|key| (key, commit.events.clone()));
+        let in_parts = !commit.parts.is_empty();
+        let events = if in_parts {
+            Arc::default()
+        } else {
+            commit.events.clone()
+        };
+        let idempotency = commit.idempotency.clone().map(|key| (key, events));
         self.keep(Kept {
             commit: commit.id.clone(),
             revision,
             at: commit.at,
             idempotency,
+            in_parts,
         });
     }
 

@@ -6,13 +6,14 @@
 use std::{sync::Arc, time::Duration};
 
 use flexgate_schemas::{Commit, Event, alert::AlertKind};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinError};
 
 use super::{
     Fold, Status, View,
     alerts::Alerts,
     fold::{Applied, Freeze},
     store::{Head, Record, Store, StoreError, Subscription as _},
+    whole::{Whole, is_part},
 };
 use crate::{domain::Changed, drain::Tasks};
 
@@ -121,12 +122,14 @@ impl<S: Store> Follower<S> {
         let mut subscription = self.store.subscribe(after).await?;
         let mut unchanged = ahead.revision == self.fold.revision && ahead.generation == self.fold.generation;
         while ahead.last_sequence.max(after) < head.last {
-            let record = subscription.next().await?;
-            if let Err(freeze) = ahead.apply(&record) {
+            let message = Whole::of(&self.store, subscription.next().await?).await?;
+            unchanged &= is_part(&message.record);
+            let applied;
+            (ahead, applied) = apply(ahead, message).await;
+            if let Err(freeze) = applied {
                 self.hand_on(ahead, &Changed::All);
                 return Err(freeze.into());
             }
-            unchanged &= record.subject.starts_with("part.");
         }
         if unchanged {
             self.fold = ahead;
@@ -136,7 +139,7 @@ impl<S: Store> Follower<S> {
         }
         loop {
             let record = subscription.next().await?;
-            self.take(record, &mut subscription)?;
+            self.take(record, &mut subscription).await?;
         }
     }
 
@@ -183,16 +186,24 @@ impl<S: Store> Follower<S> {
     }
 
     /// Folds a message and those that are here already, then hands the state on once.
-    fn take(&mut self, first: Record, subscription: &mut S::Subscription) -> Result<(), Interruption> {
+    async fn take(&mut self, first: Record, subscription: &mut S::Subscription) -> Result<(), Interruption> {
         let mut ahead = self.fold.clone();
         let mut changed = Changed::Entities(Vec::new());
         let mut next = Some(Ok(first));
         let mut interruption = None;
         for _ in 0..FOLD_BATCH {
-            let applied = match next.take() {
+            let message = match next.take() {
                 None => break,
-                Some(Err(error)) => Err(Interruption::from(error)),
-                Some(Ok(record)) => ahead.apply(&record).map_err(Interruption::from),
+                Some(Err(error)) => Err(error),
+                Some(Ok(record)) => Whole::of(&self.store, record).await,
+            };
+            let applied = match message {
+                Err(error) => Err(Interruption::from(error)),
+                Ok(message) => {
+                    let applied;
+                    (ahead, applied) = apply(ahead, message).await;
+                    applied.map_err(Interruption::from)
+                }
             };
             match applied {
                 Ok(applied) => note(&mut changed, &applied),
@@ -209,7 +220,10 @@ impl<S: Store> Follower<S> {
 
     /// Lets the state be served, then tells everybody.
     fn hand_on(&mut self, ahead: Fold, changed: &Changed) {
-        (self.serve)(&ahead, changed);
+        let only_parts = ahead.revision == self.fold.revision && *changed == Changed::Entities(Vec::new());
+        if !only_parts {
+            (self.serve)(&ahead, changed);
+        }
         self.fold = ahead;
         self.show(Status::Following);
     }
@@ -263,6 +277,24 @@ impl<S: Store> Follower<S> {
             }
         }
         self.show(status);
+    }
+}
+
+/// Folds a message. A large change set takes seconds, in which others need the thread.
+async fn apply(mut ahead: Fold, message: Whole) -> (Fold, Result<Applied, Freeze>) {
+    if !message.is_large() {
+        let applied = ahead.apply(&message);
+        return (ahead, applied);
+    }
+    let folding = tokio::task::spawn_blocking(move || {
+        let applied = ahead.apply(&message);
+        (ahead, applied)
+    });
+    match folding.await.map_err(JoinError::try_into_panic) {
+        Ok(folded) => folded,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime ends, and we with it.
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 

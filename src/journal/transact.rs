@@ -6,22 +6,38 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use flexgate_schemas::{Commit, CommitId, Event, NodeId, envelope::Envelope, event::LogFenced};
+use flexgate_schemas::{
+    Commit, CommitId, Event, NodeId,
+    commit::PARTS_LEVEL,
+    envelope::Envelope,
+    event::LogFenced,
+    parts::{self, PART_BYTES, Part},
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::JoinError,
     time::{Instant, sleep, timeout_at},
 };
 use uuid::Uuid;
 
+use self::storing::Stored;
 use super::{
-    Committed, Status, TransactError, Transaction, View,
+    Committed, Progress, Status, TransactError, Transaction, View,
     store::{AppendError, Outgoing, Store},
 };
-use crate::{domain, drain::Tasks};
+use crate::{
+    domain::{self, Decision},
+    drain::Tasks,
+};
+
+mod repetition;
+mod storing;
 
 /// For how long a transaction is decided anew because other processes were first. A time and not a number of attempts:
 /// under load a process can lose a dozen races in a few milliseconds.
 const CONTENTION_DEADLINE: Duration = Duration::from_secs(5);
+/// The same for a large change set, which takes seconds to decide.
+const LARGE_CONTENTION_DEADLINE: Duration = Duration::from_secs(30);
 /// By how much more a loser waits after each lost race, at random, before it decides again. A fraction of what an append
 /// takes: who waits longer than the winner never wins.
 const CONTENTION_PAUSE: Duration = Duration::from_micros(100);
@@ -37,7 +53,9 @@ const FOLD_DEADLINE: Duration = Duration::from_secs(5);
 /// A transaction and who waits for its end.
 #[derive(Debug)]
 pub(super) struct Request {
-    pub(super) transaction: Transaction,
+    pub(super) transaction: Arc<Transaction>,
+    /// Who wants to know how far it is, if somebody does.
+    pub(super) progress: Option<watch::Sender<Progress>>,
     pub(super) answer: oneshot::Sender<Result<Committed, TransactError>>,
 }
 
@@ -63,21 +81,33 @@ impl<S: Store> Decider<S> {
     /// Answers requests until the tasks are stopped; what waits then is answered with an error by the closed channel.
     pub(super) async fn run(mut self, mut requests: mpsc::Receiver<Request>, tasks: Tasks) {
         while let Some(Some(request)) = tasks.unless_stopped(requests.recv()).await {
-            let result = self.transact(&request.transaction).await;
+            let result = self
+                .transact(&request.transaction, request.progress.as_ref())
+                .await;
             metrics::counter!("flexgate_commits_total", "result" => result_label(&result)).increment(1);
             // Nobody waits any more: the commit stands all the same.
             let _gone = request.answer.send(result);
         }
     }
 
-    async fn transact(&mut self, transaction: &Transaction) -> Result<Committed, TransactError> {
+    async fn transact(
+        &mut self,
+        transaction: &Arc<Transaction>,
+        progress: Option<&watch::Sender<Progress>>,
+    ) -> Result<Committed, TransactError> {
+        let tell = |step| progress.map(|progress| progress.send_replace(step));
         let id = CommitId::from_uuid(Uuid::now_v7());
-        let deadline = Instant::now() + CONTENTION_DEADLINE;
-        let mut attempts = 0;
+        let patience = if transaction.command.is_large() {
+            LARGE_CONTENTION_DEADLINE
+        } else {
+            CONTENTION_DEADLINE
+        };
+        let deadline = Instant::now() + patience;
+        let (mut attempts, mut stored) = (0, Stored::default());
         loop {
             attempts += 1;
             let view = self.writable_view()?;
-            if let Some(repetition) = repetition(&view, transaction)? {
+            if let Some(repetition) = self.repetition(&view, transaction).await? {
                 return Ok(repetition);
             }
             if transaction.after.is_some_and(|seen| seen != view.moment()) {
@@ -85,22 +115,26 @@ impl<S: Store> Decider<S> {
                     revision: view.revision(),
                 });
             }
-            let decision = domain::decide(view.state(), &transaction.command, &transaction.expect)?;
+            tell(Progress::Deciding);
+            let (decision, parts) = decide(&view, transaction).await?;
             if decision.events.is_empty() {
-                return Ok(Committed {
-                    generation: view.generation(),
-                    revision: view.revision(),
-                    commit: None,
-                    at: view.fold.at.unwrap_or_default(),
-                    events: Arc::default(),
-                    warnings: decision.warnings,
-                    replayed: false,
-                });
+                return Ok(unchanged(&view, decision));
             }
-            let commit = self.commit(&id, &view, transaction, decision.events)?;
-            let fate = self
-                .append(&outgoing(&commit), &id, view.fold.last_sequence)
-                .await?;
+            let mut commit = self.commit(&id, &view, transaction, (decision.events, parts.is_some()))?;
+            let place = match parts {
+                None => Some(view.fold.last_sequence),
+                Some(parts) => {
+                    commit.parts = self.store(&commit, &parts, &mut stored, tell).await?;
+                    self.undisturbed(&view, stored.last()).await
+                }
+            };
+            let fate = match place {
+                None => Fate::Overtaken,
+                Some(expected_last) => {
+                    tell(Progress::Committing);
+                    self.append(&outgoing(&commit), &id, expected_last).await?
+                }
+            };
             if matches!(fate, Fate::Landed) {
                 let revision = self
                     .revision_of(&id)
@@ -126,6 +160,14 @@ impl<S: Store> Decider<S> {
         }
     }
 
+    /// The log's last sequence once this process has read more than this of it, or what it has read when time is up.
+    async fn beyond(&self, sequence: u64) -> u64 {
+        let mut view = self.view.clone();
+        let caught_up = view.wait_for(|view| view.fold.last_sequence > sequence);
+        let _late = timeout_at(Instant::now() + FOLD_DEADLINE, caught_up).await;
+        self.view.borrow().fold.last_sequence
+    }
+
     /// The state to decide on, if this process may decide at all.
     fn writable_view(&self) -> Result<Arc<View>, TransactError> {
         let view = self.view.borrow().clone();
@@ -148,9 +190,10 @@ impl<S: Store> Decider<S> {
         id: &CommitId,
         view: &View,
         transaction: &Transaction,
-        events: Vec<Event>,
+        (events, in_parts): (Vec<Event>, bool),
     ) -> Result<Commit, TransactError> {
-        let needed = events.iter().map(Event::reader_level).max().unwrap_or(1);
+        let levels = events.iter().map(Event::reader_level);
+        let needed = levels.chain(in_parts.then_some(PARTS_LEVEL)).max().unwrap_or(1);
         if let Some((level, node)) = &*self.readers.borrow()
             && *level < needed
         {
@@ -173,6 +216,7 @@ impl<S: Store> Decider<S> {
             reason: transaction.reason.clone(),
             at: Utc::now().into(),
             idempotency: transaction.idempotency.clone(),
+            parts: Arc::default(),
             events: events.into(),
         })
     }
@@ -190,20 +234,12 @@ impl<S: Store> Decider<S> {
             let reason = match self.store.append(message, expected_last).await {
                 Ok(_) => return Ok(Fate::Landed),
                 Err(AppendError::Conflict) => return Ok(self.after_conflict(id, expected_last).await),
-                Err(AppendError::TooLarge { bytes, limit }) => {
-                    return Err(TransactError::TooLarge { bytes, limit });
-                }
-                Err(AppendError::Full(reason)) => {
-                    tracing::error!(reason, "the log is full");
-                    return Err(TransactError::Full);
-                }
                 Err(AppendError::NotSent(reason)) if !sent => {
                     return Err(TransactError::Unavailable { reason });
                 }
-                Err(AppendError::NotSent(reason) | AppendError::Busy(reason)) => reason,
-                Err(AppendError::Unknown(reason)) => {
-                    sent = true;
-                    reason
+                Err(error) => {
+                    sent |= matches!(error, AppendError::Unknown(_));
+                    reason_to_repeat(error)?
                 }
             };
             if Instant::now() >= deadline {
@@ -219,10 +255,8 @@ impl<S: Store> Decider<S> {
 
     /// Whether our own commit is what took the place: an earlier try may have landed unheard.
     async fn after_conflict(&self, id: &CommitId, expected_last: u64) -> Fate {
-        let mut view = self.view.clone();
-        let caught_up = view.wait_for(|view| view.fold.last_sequence > expected_last);
         // Out of time or closing: the next attempt decides on what is known, and the guard refuses it again.
-        let _late = timeout_at(Instant::now() + FOLD_DEADLINE, caught_up).await;
+        self.beyond(expected_last).await;
         let own = self.view.borrow().fold.remembered.revision_of(id).is_some();
         if own { Fate::Landed } else { Fate::Overtaken }
     }
@@ -287,25 +321,55 @@ fn result_label(result: &Result<Committed, TransactError>) -> &'static str {
     }
 }
 
-/// The answer to a repeated request, if this is one.
-fn repetition(view: &View, transaction: &Transaction) -> Result<Option<Committed>, TransactError> {
-    let Some(asked) = &transaction.idempotency else {
-        return Ok(None);
+/// The answer where there is nothing to do.
+fn unchanged(view: &View, decision: Decision) -> Committed {
+    Committed {
+        generation: view.generation(),
+        revision: view.revision(),
+        commit: None,
+        at: view.fold.at.unwrap_or_default(),
+        events: Arc::default(),
+        warnings: decision.warnings,
+        replayed: false,
+    }
+}
+
+/// What a transaction comes to, and its events in parts, if they are too many for one message. A large one leaves the
+/// thread to others meanwhile.
+async fn decide(
+    view: &Arc<View>,
+    transaction: &Arc<Transaction>,
+) -> Result<(Decision, Option<Vec<Part>>), TransactError> {
+    let (view, transaction) = (Arc::clone(view), Arc::clone(transaction));
+    let is_large = transaction.command.is_large();
+    let decide = move || {
+        let decision = domain::decide(view.state(), &transaction.command, &transaction.expect)?;
+        let parts = parts::cut(&decision.events, PART_BYTES);
+        Ok((decision, parts))
     };
-    let Some(kept) = view.fold.remembered.by_key(&asked.key) else {
-        return Ok(None);
-    };
-    match &kept.idempotency {
-        Some((used, events)) if used.request_hash == asked.request_hash => Ok(Some(Committed {
-            generation: view.generation(),
-            revision: kept.revision,
-            commit: Some(kept.commit.clone()),
-            at: kept.at,
-            events: events.clone(),
-            warnings: Vec::new(),
-            replayed: true,
-        })),
-        _ => Err(TransactError::KeyReused),
+    if !is_large {
+        return decide();
+    }
+    let deciding = tokio::task::spawn_blocking(decide);
+    match deciding.await.map_err(JoinError::try_into_panic) {
+        Ok(decided) => decided,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        Err(Err(_)) => Err(TransactError::Unavailable {
+            reason: "this process is shutting down".to_owned(),
+        }),
+    }
+}
+
+/// Why an append that failed may be repeated, if it may.
+fn reason_to_repeat(error: AppendError) -> Result<String, TransactError> {
+    match error {
+        AppendError::TooLarge { bytes, limit } => Err(TransactError::TooLarge { bytes, limit }),
+        AppendError::Full(reason) => {
+            tracing::error!(reason, "the log is full");
+            Err(TransactError::Full)
+        }
+        AppendError::NotSent(reason) | AppendError::Busy(reason) | AppendError::Unknown(reason) => Ok(reason),
+        AppendError::Conflict => Ok(AppendError::Conflict.to_string()),
     }
 }
 

@@ -6,7 +6,7 @@ use flexgate::{
     domain::{Command, Refusal},
     drain::Tasks,
     journal::{
-        Journal, Options, Status, TransactError, Transaction, View,
+        Fold, Journal, Options, Serve, Status, TransactError, Transaction, View,
         alerts::Alerts,
         jetstream::{JetStreamLog, Link, Names, streams},
         memory::MemoryLog,
@@ -22,6 +22,7 @@ use tokio::{
 use crate::fixtures::{self, Nats, PATIENCE};
 
 mod journals;
+mod parts;
 mod snapshots;
 mod stores;
 
@@ -158,12 +159,16 @@ struct Running {
 }
 
 fn writer<S: Store>(store: S) -> Running {
+    writer_with(store, None, Box::new(|_, _| {}))
+}
+
+fn writer_with<S: Store>(store: S, snapshot: Option<Fold>, serve: Serve) -> Running {
     let (alerts, raised) = Alerts::channel("test-node".parse().unwrap());
     let (_, readers) = watch::channel(None);
     let options = Options {
         store,
-        snapshot: None,
-        serve: Box::new(|_, _| {}),
+        snapshot,
+        serve,
         alerts,
         writer: Some(readers),
     };
@@ -217,4 +222,12 @@ fn creation(id: &str) -> Transaction {
     let path = format!("/{id}").parse().unwrap();
     let route = Route::new(route_id(id), path, "http://localhost:1".parse().unwrap());
     fixtures::transaction(Command::CreateRoute(route))
+}
+
+async fn contents<S: Store>(store: &S) -> Vec<Record> {
+    let mut records = Vec::new();
+    for sequence in 1..=store.head().await.unwrap().last {
+        records.extend(store.read(sequence).await.unwrap());
+    }
+    records
 }

@@ -242,11 +242,3 @@ fn other_value(id: &str) -> Transaction {
         ..creation(id)
     }
 }
-
-async fn contents<S: Store>(store: &S) -> Vec<Record> {
-    let mut records = Vec::new();
-    for sequence in 1..=store.head().await.unwrap().last {
-        records.extend(store.read(sequence).await.unwrap());
-    }
-    records
-}
