@@ -13,11 +13,14 @@ mod events;
 mod exit;
 mod health;
 mod history;
+mod init;
 mod invocation;
 mod keys;
+mod logs;
 mod manual;
 mod migrate;
 mod nodes;
+mod options;
 mod output;
 mod problem;
 mod progress;
@@ -71,6 +74,8 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Serve(_) => start::serve(invocation),
         Command::Down => start::down(invocation),
         Command::Status => status::show(invocation),
+        Command::Logs(options) => logs::show(invocation, options),
+        Command::Init { folder } => init::begin(invocation, folder),
         Command::Health { probe } => health::ask(invocation, *probe),
         Command::Check(options) => check::check(invocation, options),
         Command::Diff(options) => apply::diff(invocation, options),
@@ -88,6 +93,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Sql(options) => sql::run(invocation, options),
         Command::Verify(verb) => verify::run(invocation, verb),
         Command::Doctor => doctor::examine(invocation),
+        Command::Config { effective, .. } => options::show(invocation, *effective),
         Command::Schema { of } => schema::print(invocation, *of),
         Command::Completions { shell } => manual::completions(invocation, *shell),
         Command::Man { folder } => manual::pages(invocation, folder),
