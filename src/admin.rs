@@ -16,6 +16,7 @@ use crate::{
     sealing::SealingKeys,
 };
 
+mod analytics;
 mod apply;
 mod auth;
 mod body;
@@ -134,6 +135,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(configuration::resources());
     all.extend(apply::resources());
     all.extend(logs::resources());
+    all.extend(analytics::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -18,6 +18,7 @@ mod keys;
 mod manual;
 mod migrate;
 mod nodes;
+mod options;
 mod output;
 mod problem;
 mod progress;
@@ -88,6 +89,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Sql(options) => sql::run(invocation, options),
         Command::Verify(verb) => verify::run(invocation, verb),
         Command::Doctor => doctor::examine(invocation),
+        Command::Config { effective, .. } => options::show(invocation, *effective),
         Command::Schema { of } => schema::print(invocation, *of),
         Command::Completions { shell } => manual::completions(invocation, *shell),
         Command::Man { folder } => manual::pages(invocation, folder),

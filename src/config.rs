@@ -12,6 +12,7 @@ pub mod file;
 mod finding;
 mod log;
 mod name_servers;
+mod options;
 mod reader;
 mod recording;
 mod roles;
@@ -34,6 +35,7 @@ pub use environment::{Layer, Sources, colour_is_welcome};
 pub use escape::escape;
 pub use finding::{ConfigError, Finding, Place, Severity, SourceText};
 pub use log::{Log, LogFormat};
+pub use options::{Effective, OPTIONS, StartOption};
 pub use recording::Recording;
 pub use roles::{Role, Roles};
 pub use run_record::RunRecord;
@@ -141,7 +143,8 @@ impl Config {
         let node = match (&read, &file_source) {
             (Some(Ok(loaded)), _) => loaded.node.clone(),
             (Some(Err(_)), Some(source)) => source.node(),
-            _ => file::NodeOverrides::default(),
+            _ if purpose == Purpose::Client => file::NodeOverrides::default(),
+            _ => reader.without_file(),
         };
 
         let listen = addresses::read(&mut reader, &node);

@@ -66,10 +66,19 @@ impl Error {
 
     /// Whether the database takes nothing because it has no room: its disk is full.
     pub fn is_out_of_room(&self) -> bool {
+        self.has_code(DISK_FULL)
+    }
+
+    /// Whether the database has ended a statement that took too long.
+    pub fn took_too_long(&self) -> bool {
+        self.has_code(QUERY_CANCELED)
+    }
+
+    fn has_code(&self, code: &str) -> bool {
         let Self::Database(sqlx::Error::Database(said)) = self else {
             return false;
         };
-        said.code().as_deref() == Some(DISK_FULL)
+        said.code().as_deref() == Some(code)
     }
 
     /// What a statement of this commit's events came to.
@@ -89,6 +98,8 @@ impl Error {
 
 /// PostgreSQL's `disk_full`.
 const DISK_FULL: &str = "53100";
+/// PostgreSQL's `query_canceled`.
+const QUERY_CANCELED: &str = "57014";
 
 /// SQLSTATE classes 22 (data exception), 23 (integrity constraint violation) and 42 (the tables are not as expected).
 fn is_about_the_data(code: &str) -> bool {

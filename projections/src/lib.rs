@@ -21,7 +21,10 @@ pub use outcomes::{
     Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
 };
 pub use retention::Retention;
-pub use tables::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage, Tables};
+pub use tables::{
+    Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage, Counted, Had, Interval, Most,
+    Point, Share, Span, Tables,
+};
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {

@@ -1,5 +1,6 @@
 //! The tables for those who only ask: a few connections that can change nothing.
 
+mod analytics;
 mod audit;
 
 use std::time::Duration;
@@ -10,12 +11,16 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
+pub use analytics::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 pub use audit::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage};
 
 use crate::Error;
 
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
-    [SEQUENCE].into_iter().chain(audit::STATEMENTS)
+    [SEQUENCE]
+        .into_iter()
+        .chain(audit::STATEMENTS)
+        .chain(analytics::statements())
 }
 
 /// How many questions are asked at the same time. Further ones wait.
@@ -46,6 +51,7 @@ impl Tables {
         let options = options.application_name("flexgate").options([
             ("default_transaction_read_only", "on"),
             ("statement_timeout", ANSWER_WITHIN),
+            ("timezone", "UTC"),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)

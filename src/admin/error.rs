@@ -102,6 +102,12 @@ pub(super) enum Error {
     /// The log cannot be read.
     #[error("the log cannot be read: {0}")]
     NoLog(StoreError),
+    /// This process was given no database.
+    #[error("there are no tables to ask: give this process a database (DATABASE_URL)")]
+    NoDatabase,
+    /// The database does not answer.
+    #[error("the tables cannot be asked now: {0}")]
+    Tables(&'static str),
     /// No member has this id.
     #[error("no member has the id {0:?}")]
     NoNode(NodeId),
@@ -130,6 +136,16 @@ pub(super) enum Error {
 }
 
 impl Error {
+    /// What keeps the tables from answering. Its words go to the log: they may name users of the database.
+    pub(super) fn of_tables(error: &flexgate_projections::Error) -> Self {
+        tracing::warn!(%error, "the tables do not answer");
+        Self::Tables(if error.took_too_long() {
+            "that takes longer than it may; ask for less"
+        } else {
+            "the database does not take part"
+        })
+    }
+
     /// The status, and the kind for programs.
     fn kind(&self) -> (StatusCode, &'static str) {
         use StatusCode as S;
@@ -160,6 +176,8 @@ impl Error {
             }
             Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
             Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
+            Self::NoDatabase => (S::SERVICE_UNAVAILABLE, "no_database"),
+            Self::Tables(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable"),
             Self::NoLog(_)
             | Self::Forget(ForgetError::Unavailable(_))
             | Self::Transact(TransactError::Unavailable { .. }) => (S::SERVICE_UNAVAILABLE, "unavailable"),

@@ -126,6 +126,15 @@ pub(super) enum Command {
     Verify(VerifyVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
     Doctor,
+    /// Print every option of a process, its value, and where that comes from; secrets are not shown
+    Config {
+        /// The values that hold here, and not the defaults
+        #[arg(long)]
+        effective: bool,
+        /// The configuration file (FLEXGATE_CONFIG)
+        #[arg(long, value_name = "FILE")]
+        config: Option<String>,
+    },
     /// Print a schema: of the configuration file for editors, of the API, of events and streams for programs
     Schema {
         /// Of what
@@ -330,6 +339,10 @@ impl Args {
             Command::Serve(serve) => {
                 options.push(("FLEXGATE_ROLES", "--role", serve.role.clone()));
                 Some(&serve.node)
+            }
+            Command::Config { config, .. } => {
+                options.push(("FLEXGATE_CONFIG", "--config", config.clone()));
+                None
             }
             Command::Migrate(at) => {
                 options.extend(at.layer());

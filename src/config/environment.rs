@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::finding::Finding;
+use super::{finding::Finding, options};
 
 /// The values of one source, by the name of the environment variable that each corresponds to.
 #[derive(Clone, Default)]
@@ -126,6 +126,10 @@ impl Sources {
     /// The strongest value of any of these names; of two in one layer the one named first. An empty value counts as
     /// none: that is how compose files leave a variable out.
     pub(super) fn find(&self, names: &[&'static str]) -> Option<Found<'_>> {
+        debug_assert!(
+            names.iter().all(|name| options::is_known(name)),
+            "{names:?}: an option is in the list of options"
+        );
         self.layers.iter().find_map(|Layer(values)| {
             names.iter().find_map(|name| {
                 let entry = values.get(*name).filter(|entry| !entry.value.is_empty())?;

@@ -10,6 +10,7 @@ mod identity;
 mod interpolate;
 mod later;
 mod mask;
+mod overrides;
 mod places;
 mod reading;
 mod schema;
@@ -116,6 +117,24 @@ impl Loaded {
             text: mask::masked(text),
         });
         reading::read(source, text, variables)
+    }
+
+    /// What variables such as `FLEXGATE_PROXY__PORT` say where there is no file. Nothing without one.
+    pub(super) fn of_variables(
+        variables: &BTreeMap<String, String>,
+    ) -> Option<Result<NodeOverrides, ConfigError>> {
+        variables.keys().any(|name| overrides::is_one(name)).then(|| {
+            let loaded = Self::parse("", "", variables)?;
+            if loaded.settings_to_apply().is_none() {
+                return Ok(loaded.node);
+            }
+            let mistake = Finding::mistake(
+                "variables set keys that are not about this node, and there is no file for them",
+            );
+            Err(ConfigError(vec![
+                mistake.with_help("name a configuration file with FLEXGATE_CONFIG"),
+            ]))
+        })
     }
 
     /// What the text of a file says about the node that reads it, whatever else is wrong with it.

@@ -6,7 +6,7 @@ use flexgate_schemas::Millis;
 
 use super::{
     environment::{Found, Sources},
-    file::{FileSource, Loaded},
+    file::{FileSource, Loaded, NodeOverrides},
     finding::{ConfigError, Finding, Severity},
 };
 
@@ -67,6 +67,18 @@ impl<'a> Reader<'a> {
             self.findings.extend(loaded.warnings.iter().cloned());
         }
         Some((source, read))
+    }
+
+    /// What variables say in the place of a file that there is not.
+    pub(super) fn without_file(&mut self) -> NodeOverrides {
+        match Loaded::of_variables(&self.sources.all()) {
+            Some(Ok(node)) => node,
+            Some(Err(mistakes)) => {
+                self.mistaken(mistakes);
+                NodeOverrides::default()
+            }
+            None => NodeOverrides::default(),
+        }
     }
 
     /// Takes the mistakes of a file that nothing can be done without.

@@ -38,6 +38,11 @@ impl ServerUrl {
         &self.0
     }
 
+    /// The URL of any server, as it is shown.
+    pub(super) fn shown(url: &str) -> String {
+        Self(url.to_owned()).to_string()
+    }
+
     fn parse(text: &str, schemes: &[&str], default_scheme: Option<&str>) -> Result<Self, String> {
         let one = |text: &str| -> Result<String, String> {
             let text = text.trim();

@@ -35,6 +35,7 @@ use crate::{
 };
 
 mod access;
+mod analytics;
 mod bodies;
 mod conditions;
 mod configuration;

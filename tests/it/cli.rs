@@ -91,6 +91,59 @@ fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
 }
 
 #[test]
+fn every_option_is_shown_with_its_value_and_where_that_comes_from_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "proxy: {host: 0.0.0.0}\nrateLimit: {redis: {url: 'redis://me:hunter2@cache:6379'}}\nlogging: {level: debug}\n";
+    fs::write(folder.path().join("proxy.yml"), file).unwrap();
+    let dotenv =
+        "PORT=3000\nFLEXGATE_ADMIN_TOKEN=correct-horse-battery\nDATABASE_URL=postgresql://me:hunter2@db/x\n";
+    fs::write(folder.path().join(".env"), dotenv).unwrap();
+    let (stdout, stderr) = check(folder.path(), "config --effective --config proxy.yml -o json", 0);
+    assert!(
+        stderr.contains("the admin API moved to 127.0.0.1:3001"),
+        "{stderr}"
+    );
+    assert!(
+        !stdout.contains("hunter2") && !stdout.contains("horse"),
+        "{stdout}"
+    );
+    let options: Vec<serde_json::Value> = serde_json::from_str(&stdout).unwrap();
+    for (name, value, from) in [
+        ("FLEXGATE_CONFIG", "proxy.yml", "--config"),
+        ("FLEXGATE_PROXY_ADDR", "0.0.0.0:3000", "PORT in .env, line 1"),
+        (
+            "FLEXGATE_ADMIN_ADDR",
+            "127.0.0.1:3001",
+            "moved, out of the proxy's way",
+        ),
+        (
+            "FLEXGATE_ADMIN_TOKEN",
+            "***",
+            "FLEXGATE_ADMIN_TOKEN in .env, line 2",
+        ),
+        (
+            "DATABASE_URL",
+            "postgresql://***@db/x",
+            "DATABASE_URL in .env, line 3",
+        ),
+        (
+            "REDIS_URL",
+            "redis://***@cache:6379",
+            "rateLimit.redis in proxy.yml",
+        ),
+        ("FLEXGATE_LOG", "debug", "logging.level in proxy.yml"),
+        ("FLEXGATE_DATA_DIR", ".flexgate", "default"),
+    ] {
+        let option = options.iter().find(|option| option["name"] == name).unwrap();
+        assert_eq!(
+            (&option["value"], &option["from"]),
+            (&value.into(), &from.into()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn the_samples_are_valid() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for sample in ["proxy", "production"] {

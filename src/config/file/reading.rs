@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use super::{
     super::finding::{ConfigError, Finding, Severity, SourceText},
     Loaded, NodeOverrides, ServerUrl, dialect, interpolate, later,
+    overrides::Overrides,
     sections::{self, Proxy, RateLimits, Redis},
     suggest, syntax,
     tree::{Node, Value},
@@ -60,7 +61,8 @@ pub(super) fn read(
             .collect();
         mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| place.span.start));
         // Of two at one place the second follows from the first.
-        mistakes.dedup_by_key(|mistake| mistake.place.as_ref().map(|place| place.span.start));
+        let start = |mistake: &Finding| mistake.place.as_ref().map(|place| place.span.start);
+        mistakes.dedup_by(|next, first| start(next).is_some() && start(next) == start(first));
         mistakes.truncate(MISTAKES_MAX);
         return Err(ConfigError(mistakes));
     }
@@ -93,6 +95,7 @@ pub(super) fn node(
 pub(super) struct Reading<'a> {
     source: Arc<SourceText>,
     text: &'a str,
+    overrides: Overrides,
     findings: Vec<Finding>,
 }
 
@@ -107,28 +110,36 @@ impl<'a> Reading<'a> {
         let mut reading = Self {
             source,
             text,
+            overrides: Overrides::default(),
             findings: Vec::new(),
         };
         reading.without_duplicates(&mut tree);
         reading.resolve(&mut tree, variables);
+        reading.override_by(&mut tree, variables);
         Ok((reading, tree))
     }
 }
 
 impl Reading<'_> {
     pub(super) fn mistake(&mut self, message: impl Into<String>, place: &Range<usize>, help: Option<String>) {
-        let mistake = Finding::mistake(message).at(&self.source, place.clone());
+        let mistake = match self.overrides.at(place) {
+            Some(variable) => Finding::mistake(format!("{variable}: {}", message.into())),
+            None => Finding::mistake(message).at(&self.source, place.clone()),
+        };
         self.findings.push(Finding { help, ..mistake });
     }
 
     pub(super) fn warn(&mut self, message: impl Into<String>, place: &Range<usize>) {
-        self.findings
-            .push(Finding::warning(message).at(&self.source, place.clone()));
+        self.findings.push(match self.overrides.at(place) {
+            Some(variable) => Finding::warning(format!("{variable}: {}", message.into())),
+            None => Finding::warning(message).at(&self.source, place.clone()),
+        });
     }
 
     /// The line of a place, for a message about another one.
     pub(super) fn line(&self, place: &Range<usize>) -> usize {
-        self.text[..place.start].matches('\n').count() + 1
+        let before = self.text.get(..place.start).unwrap_or(self.text);
+        before.matches('\n').count() + 1
     }
 
     /// Reads a value, or says what is wrong with it.
@@ -188,6 +199,14 @@ impl Reading<'_> {
         interpolate::resolve(tree, self.text, variables, &mut unresolved);
         for wrong in unresolved {
             self.mistake(wrong.message, &wrong.place, Some(wrong.help.to_owned()));
+        }
+    }
+
+    fn override_by(&mut self, tree: &mut Node, variables: &BTreeMap<String, String>) {
+        let mut unknown = Vec::new();
+        self.overrides = Overrides::put(tree, self.text, variables, &mut unknown);
+        for wrong in unknown {
+            self.mistake(wrong.message, &wrong.place, wrong.help);
         }
     }
 

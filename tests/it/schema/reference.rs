@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use flexgate::config::OPTIONS;
 use serde_json::Value;
 
 const HEAD: &str = "\
@@ -16,6 +17,9 @@ What files are for, and who wins where they meet the API, is in [configuration-f
 - A span of time is a number of milliseconds, or a number with a unit: `250ms`, `5s`, `2m`, `1h`. A size is a number of bytes, or
   a number with `kb`, `mb` or `gb`, which are powers of 1024.
 - In the place of any value `${NAME}` or `${NAME:-default}` may stand, a variable of the environment of whoever reads the file.
+- A variable called like a key is stronger than the file: `FLEXGATE_LIMITS__MAX_BODY_SIZE=5mb` is `limits.maxBodySize`, with two
+  underscores between a key and the one below it, and commas between the items of a list. There is none for what is within
+  `upstreams` and `routes`. Without a file only what is about the node can be said so.
 - *Live*: applied with the file, while requests pass. *Restart*: it is about the node that reads the file, and read when it
   starts. *Never*: taken from old files, and without effect.
 - Keys of old files are in *italics*: each says what is written today.
@@ -55,6 +59,18 @@ pub(super) fn page(document: &Value) -> String {
         let rows = rows(document, schema, "", &mut later);
         page.push_str(&table(&rows));
         next += 1;
+    }
+    page.push_str("# What a process is told when it starts\n\n");
+    page.push_str("The strongest source wins: command line, environment, `.env` in the working directory, configuration file, default.\n");
+    page.push_str("`flexgate config --effective` prints what holds, and which of them said it.\n\n");
+    page.push_str("| variable | what it is | default |\n| --- | --- | --- |\n");
+    for option in &OPTIONS {
+        let default = if option.default.contains(' ') {
+            option.default.to_owned()
+        } else {
+            format!("`{}`", option.default)
+        };
+        writeln!(page, "| `{}` | {} | {default} |", option.name, option.says).unwrap();
     }
     page.truncate(page.trim_end().len());
     page + "\n"
