@@ -35,8 +35,7 @@ async fn an_import_whose_process_is_killed_counts_as_a_whole_or_not_at_all_and_c
     let _serving = gateway.start();
     let api = admin.api().await;
     let route = json!({ "id": "all", "path": "/*", "upstream": upstream.url() });
-    let created = api.call(Method::POST, "/api/routes", Some(route)).await.status;
-    assert_eq!(created, StatusCode::CREATED);
+    writes(&api, "/api/routes", &route).await;
     listens(gateway.proxy).await;
     answers(gateway.proxy, "/served").await;
 
@@ -56,7 +55,8 @@ async fn an_import_whose_process_is_killed_counts_as_a_whole_or_not_at_all_and_c
     let subject = format!("{}.config.part.>", prefix.to_lowercase());
     let mut parts = link.client().subscribe(subject).await.unwrap();
     link.client().flush().await.unwrap();
-    let importing = import(&api, &upstream.url());
+    let backend = upstream.url();
+    let importing = import(&api, &backend);
     let killing = async {
         timeout(PATIENCE, parts.next()).await.unwrap().unwrap();
         importer.kill();
@@ -65,6 +65,7 @@ async fn an_import_whose_process_is_killed_counts_as_a_whole_or_not_at_all_and_c
 
     let mut importer = admin.start();
     let api = admin.api().await;
+    writes(&api, "/api/upstreams", &json!({ "name": "b", "url": backend })).await;
     let planned = rehearsed(&api, &upstream.url()).await;
     assert!([0, ROUTES].contains(&planned), "{planned} routes are missing");
 
@@ -94,6 +95,16 @@ async fn answers(proxy: std::net::SocketAddr, path: &str) {
     timeout(PATIENCE, answered)
         .await
         .expect("an answer from upstream");
+}
+
+/// Makes something, as soon as the process has read the log and may write.
+async fn writes(api: &Admin, path: &str, what: &Value) {
+    let made = async {
+        while api.call(Method::POST, path, Some(what.clone())).await.status != StatusCode::CREATED {
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    timeout(PATIENCE, made).await.expect("a log to write to");
 }
 
 fn configuration(upstream: &str) -> Value {
