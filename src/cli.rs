@@ -13,8 +13,10 @@ mod events;
 mod exit;
 mod health;
 mod history;
+mod init;
 mod invocation;
 mod keys;
+mod logs;
 mod manual;
 mod migrate;
 mod nodes;
@@ -72,6 +74,8 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Serve(_) => start::serve(invocation),
         Command::Down => start::down(invocation),
         Command::Status => status::show(invocation),
+        Command::Logs(options) => logs::show(invocation, options),
+        Command::Init { folder } => init::begin(invocation, folder),
         Command::Health { probe } => health::ask(invocation, *probe),
         Command::Check(options) => check::check(invocation, options),
         Command::Diff(options) => apply::diff(invocation, options),

@@ -80,6 +80,14 @@ pub(super) enum Command {
     Serve(Serve),
     /// Show how a running process and its cluster are
     Status,
+    /// Print what the `flexgate up` of the data folder logs, or a server that it started
+    Logs(Logs),
+    /// Write a commented configuration and a .env to begin with; nothing that is there is overwritten
+    Init {
+        /// The folder; it is made if it is not there
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
     /// Ask the process of the data folder how it is: 0 if it is well, 1 if not, as health checks of containers end
     Health {
         /// What to ask
@@ -316,6 +324,68 @@ pub(super) enum EventVerb {
         #[arg(long, value_name = "REVISION")]
         from: Option<u64>,
     },
+    /// Print what lies on a stream, decoded; speaks to NATS itself
+    Show(Shown),
+}
+
+/// What `events show` prints.
+#[derive(Debug, clap::Args)]
+pub(super) struct Shown {
+    /// Which stream
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) stream: StreamName,
+    /// The first message: a sequence, or a time such as `2027-01-01T00:00:00Z`; without it the last ones are printed
+    #[arg(long, value_name = "SEQUENCE|TIME")]
+    pub(super) from: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub(super) limit: u32,
+    /// NATS with JetStream (NATS_URL, default: the one of the `flexgate up` that runs in the data folder)
+    #[arg(long, value_name = "URL")]
+    nats_url: Option<String>,
+}
+
+/// A stream of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum StreamName {
+    /// Commits.
+    #[default]
+    Config,
+    /// Alerts.
+    Alerts,
+    /// Frames of outcomes.
+    Outcomes,
+    /// Closed hours.
+    Rollups,
+    /// What projections could not apply.
+    Deadletter,
+}
+
+/// Whose log `logs` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum LogOf {
+    /// FlexGate itself.
+    #[default]
+    Flexgate,
+    /// The NATS that `up` started.
+    Nats,
+    /// The PostgreSQL that `up` started.
+    Postgres,
+    /// The Valkey that `up` started.
+    Valkey,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Logs {
+    /// Whose
+    #[arg(value_enum, default_value_t)]
+    pub(super) of: LogOf,
+    /// How many of the last lines
+    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 50)]
+    pub(super) lines: usize,
+    /// Go on with what is written from now on, until Ctrl-C
+    #[arg(long, short)]
+    pub(super) follow: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -350,6 +420,10 @@ impl Args {
             }
             Command::Sql(sql) => {
                 options.extend(sql.at.layer());
+                None
+            }
+            Command::Events(EventVerb::Show(shown)) => {
+                options.push(("NATS_URL", "--nats-url", shown.nats_url.clone()));
                 None
             }
             Command::Verify(VerifyVerb::Outcomes(at)) => {

@@ -1,4 +1,6 @@
-//! `flexgate events tail`: commits as they happen.
+//! `flexgate events`: commits as they happen, and what lies on the streams.
+
+mod stored;
 
 use std::time::Duration;
 
@@ -25,7 +27,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 pub(super) fn run(run: &Invocation, verb: &EventVerb) -> Result<Exit, Failure> {
-    let EventVerb::Tail { from } = verb;
+    let from = match verb {
+        EventVerb::Show(options) => return stored::show(run, options),
+        EventVerb::Tail { from } => from,
+    };
     run.with_admin(async |client| {
         tokio::select! {
             failed = tail(&client, &run.output, *from) => Err(failed),

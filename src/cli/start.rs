@@ -36,7 +36,9 @@ fn start(
     app: fn(Config) -> Result<(), app::Error>,
 ) -> Result<Exit, Failure> {
     let config = run.config(purpose)?;
-    telemetry::init(&config.log);
+    // What runs in a terminal, or behind it, is asked with `flexgate logs`; a service has somebody who keeps its stderr.
+    let is_up = matches!(purpose, Purpose::Up { .. });
+    telemetry::init(&config.log, is_up.then_some(&*config.data_dir));
     app(config)?;
     Ok(Exit::Done)
 }
@@ -63,6 +65,10 @@ impl From<app::Error> for Failure {
             #[cfg(feature = "devstack")]
             Error::Devstack(_) => Exit::Unreachable,
         };
-        Self::new(exit, error.to_string())
+        let failure = Self::new(exit, error.to_string());
+        match exit {
+            Exit::NotFound => failure.next("name the data folder of what runs with --data-dir"),
+            _ => failure,
+        }
     }
 }

@@ -9,8 +9,12 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use flexgate::{devstack::free_port, sealing::SealingKeys};
+use flexgate::{devstack::free_port, journal::jetstream::Names, sealing::SealingKeys};
 use flexgate_schemas::{Secret, secret::Purpose};
+
+use crate::fixtures::{self, Nats};
+
+mod shown;
 
 /// Runs the program in a folder, with nothing in its environment.
 fn flexgate(folder: &Path, words: &str) -> Output {
@@ -140,6 +144,135 @@ fn every_option_is_shown_with_its_value_and_where_that_comes_from_and_no_secret(
             (&value.into(), &from.into()),
             "{name}"
         );
+    }
+}
+
+#[test]
+fn a_beginning_is_written_once_and_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = check(folder.path(), "init here", 0);
+    assert!(
+        stdout.contains("here/proxy.yml is written") && stderr.contains("next: "),
+        "{stdout}{stderr}"
+    );
+    let here = folder.path().join("here");
+    let (stdout, _) = check(&here, "check proxy.yml", 0);
+    assert!(stdout.ends_with("1 upstream, 1 route, 0 warnings\n"), "{stdout}");
+    let mode = fs::metadata(here.join(".env")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    check(&here, "config --effective", 0);
+
+    fs::write(here.join("proxy.yml"), "# mine\n").unwrap();
+    let (stdout, _) = check(&here, "init", 0);
+    assert!(
+        stdout.contains("proxy.yml is there already, and stays as it is"),
+        "{stdout}"
+    );
+    assert_eq!(fs::read_to_string(here.join("proxy.yml")).unwrap(), "# mine\n");
+}
+
+#[test]
+fn the_last_lines_of_a_log_are_shown_and_where_there_is_none_that_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, stderr) = check(folder.path(), "logs", 6);
+    assert!(
+        stderr.contains(".flexgate/log/flexgate.log") && stderr.contains("next: "),
+        "{stderr}"
+    );
+    let logs = folder.path().join(".flexgate/log");
+    fs::create_dir_all(&logs).unwrap();
+    let lines: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
+    fs::write(logs.join("flexgate.log"), lines.join("\n")).unwrap();
+    fs::write(logs.join("nats.log"), "of nats\n").unwrap();
+    assert_eq!(check(folder.path(), "logs -n 2", 0).0, "line 98\nline 99\n");
+    assert_eq!(check(folder.path(), "logs nats", 0).0, "of nats\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_on_a_stream_is_shown_from_a_sequence_from_a_time_and_at_the_end() {
+    let nats = Nats::shared_url().await;
+    let prefix = fixtures::prefix();
+    let names = Names::new(&prefix).unwrap();
+    let link = fixtures::provisioned(nats, &names).await;
+    for number in 1..=3 {
+        let body = format!(r#"{{"number":{number}}}"#);
+        let sent = link
+            .jetstream()
+            .publish(names.alert_subject("test"), body.into())
+            .await
+            .unwrap();
+        sent.await.unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let dotenv = format!(
+        "FLEXGATE_STREAM_PREFIX={}\nNATS_URL={nats}\n",
+        prefix.to_uppercase()
+    );
+    fs::write(folder.path().join(".env"), dotenv).unwrap();
+    let shown = |words: &str| -> Vec<serde_json::Value> {
+        let (stdout, _) = check(
+            folder.path(),
+            &format!("events show --stream alerts -o json {words}"),
+            0,
+        );
+        stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let numbers = |words: &str| -> Vec<u64> {
+        shown(words)
+            .iter()
+            .map(|one| one["data"]["number"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(numbers("--from 2"), [2, 3]);
+    assert_eq!(numbers("--from 1 --limit 1"), [1]);
+    assert_eq!(numbers("--limit 2"), [2, 3]);
+    assert_eq!(numbers("--from 2020-01-01T00:00:00Z"), [1, 2, 3]);
+    assert_eq!(numbers("--from 9"), [0; 0]);
+    let second = shown("--from 2 --limit 1")[0]["storedAt"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(numbers(&format!("--from {second}")).ends_with(&[3]));
+    let (stdout, _) = check(folder.path(), "events show --stream config", 0);
+    assert_eq!(stdout, "");
+    check(folder.path(), "events show --from yesterday", 2);
+}
+
+#[test]
+fn shells_and_man_are_told_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (script, _) = check(folder.path(), &format!("completions {shell}"), 0);
+        assert!(
+            script.contains("upstreams") && script.contains("doctor"),
+            "{shell}"
+        );
+    }
+    check(folder.path(), "man pages", 0);
+    for page in ["flexgate", "flexgate-routes-create", "flexgate-doctor"] {
+        let text = fs::read_to_string(folder.path().join(format!("pages/{page}.1"))).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+}
+
+#[test]
+fn schemas_are_printed_as_json_and_as_yaml() {
+    let folder = tempfile::tempdir().unwrap();
+    for (what, key) in [
+        ("config", "$id"),
+        ("events", "$id"),
+        ("openapi", "openapi"),
+        ("asyncapi", "asyncapi"),
+    ] {
+        let (json, _) = check(folder.path(), &format!("schema {what}"), 0);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert!(json[key].is_string(), "{what}");
+        let (yaml, _) = check(folder.path(), &format!("schema {what} -o yaml"), 0);
+        let yaml: serde_json::Value = serde_saphyr::from_str(&yaml).unwrap();
+        assert_eq!(yaml, json, "{what}");
     }
 }
 

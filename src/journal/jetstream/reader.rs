@@ -10,6 +10,7 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, DeliverPolicy, ReplayPolicy, pull},
     message::Message,
 };
+use chrono::{DateTime, Utc};
 use flexgate_schemas::Timestamp;
 use futures_util::{FutureExt as _, StreamExt as _};
 
@@ -53,10 +54,26 @@ pub struct Stored {
 impl Reader {
     /// Reads what comes after this sequence. Asks the server, without a limit of time.
     pub async fn open(link: &Link, stream: &str, after: u64, content: Content) -> Result<Self, StoreError> {
+        let from = DeliverPolicy::ByStartSequence {
+            start_sequence: after + 1,
+        };
+        Self::at(link, stream, from, content).await
+    }
+
+    /// Reads what the server stored from a time on. Asks the server, without a limit of time.
+    pub async fn since(link: &Link, stream: &str, time: DateTime<Utc>) -> Result<Self, StoreError> {
+        let from = DeliverPolicy::ByStartTime { start_time: time };
+        Self::at(link, stream, from, Content::Whole).await
+    }
+
+    async fn at(
+        link: &Link,
+        stream: &str,
+        from: DeliverPolicy,
+        content: Content,
+    ) -> Result<Self, StoreError> {
         let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartSequence {
-                start_sequence: after + 1,
-            },
+            deliver_policy: from,
             ack_policy: AckPolicy::None,
             replay_policy: ReplayPolicy::Instant,
             inactive_threshold: INACTIVE,
