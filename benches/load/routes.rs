@@ -4,6 +4,12 @@
 //! Two clusters in front of one backend, one with ten routes and one with a hundred thousand, take turns under `wrk`, which
 //! asks for all of their routes alike.
 
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "counts no further than a float does, and has no other task to block"
+)]
+
 use std::{
     fmt::Write as _,
     fs,
