@@ -47,6 +47,31 @@ pub struct FieldError {
     pub pointer: String,
     /// What is wrong there, and what would be right.
     pub detail: String,
+    /// Where it stands in the text of a file, from 1, if the body is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The character of that line, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+}
+
+impl FieldError {
+    /// A mistake in JSON.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+            line: None,
+            column: None,
+        }
+    }
+
+    /// The same in a text, at a line and a column if it has any.
+    #[must_use]
+    pub fn at(self, place: Option<(usize, usize)>) -> Self {
+        let (line, column) = place.unzip();
+        Self { line, column, ..self }
+    }
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

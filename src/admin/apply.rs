@@ -26,7 +26,10 @@ use super::{
     write::{How, WaitFor, Write},
 };
 use crate::{
-    config::{ConfigError, file::Loaded},
+    config::{
+        ConfigError, Place,
+        file::{self, Loaded},
+    },
     domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::{Progress, TransactError},
     problem::FieldError,
@@ -106,6 +109,10 @@ struct Configuration {
     /// Keys that are there and whose secrets are not told here, each once: they stay as they are. An export names all of them.
     #[serde(default)]
     withheld_keys: Vec<KeyId>,
+    /// The text that it was read from, if that is no JSON.
+    #[serde(skip)]
+    #[schemars(skip)]
+    text: Option<Box<Loaded>>,
 }
 
 async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response, Error> {
@@ -181,6 +188,8 @@ struct Places {
     routes: Vec<Entity>,
     keys: Vec<Entity>,
     withheld: Vec<Entity>,
+    /// The text that they were read from, if that is no JSON.
+    text: Option<Box<Loaded>>,
 }
 
 impl Configuration {
@@ -189,6 +198,15 @@ impl Configuration {
             None => write.body.value::<Self>()?,
             Some(text) => Self::parse(file.as_deref().unwrap_or("configuration"), text?)?,
         };
+        let own = read.text.as_ref().and_then(|text| text.name.as_ref());
+        if let (Some(own), Some(file)) = (own, &file)
+            && FileName::at(file).as_ref() != Ok(own)
+        {
+            let (own, pointer) = (own.to_string(), "/name".to_owned());
+            let detail =
+                format!("the file calls itself {own:?}, and `file` calls it {file:?}: leave one out");
+            return Err(Error::Invalid(field(read.text.as_deref(), pointer, detail)));
+        }
         Ok(Self {
             file: file.or(read.file),
             ..read
@@ -200,17 +218,19 @@ impl Configuration {
         let loaded = Loaded::parse(name, text, &BTreeMap::new());
         let loaded = loaded.map_err(|ConfigError(mistakes)| Error::File(mistakes))?;
         Ok(Self {
-            file: None,
+            file: loaded.name.as_ref().map(|name| name.to_string().into()),
             settings: loaded.settings_to_apply().cloned(),
-            upstreams: loaded.upstreams,
-            routes: loaded.routes,
-            keys: loaded.keys,
-            withheld_keys: loaded.withheld_keys,
+            upstreams: loaded.upstreams.clone(),
+            routes: loaded.routes.clone(),
+            keys: loaded.keys.clone(),
+            withheld_keys: loaded.withheld_keys.clone(),
+            text: Some(Box::new(loaded)),
         })
     }
 
-    fn asked(self, prune: bool, force: bool) -> Result<Asked, Error> {
-        let places = Places::of(&self);
+    fn asked(mut self, prune: bool, force: bool) -> Result<Asked, Error> {
+        let text = self.text.take();
+        let places = Places::of(&self, text);
         let source = self.file.clone().map_or(Source::Api, Source::File);
         let keys = self.keys.iter().map(KnownKey::from).collect();
         let Self {
@@ -286,7 +306,7 @@ impl Asked {
 }
 
 impl Places {
-    fn of(configuration: &Configuration) -> Self {
+    fn of(configuration: &Configuration, text: Option<Box<Loaded>>) -> Self {
         let Configuration {
             upstreams,
             routes,
@@ -302,6 +322,7 @@ impl Places {
             routes: routes.iter().map(|own| Entity::Route(own.id.clone())).collect(),
             keys: keys.iter().map(|own| Entity::Key(own.id())).collect(),
             withheld: withheld_keys.iter().map(|id| Entity::Key(*id)).collect(),
+            text,
         }
     }
 
@@ -311,19 +332,17 @@ impl Places {
             Error::Transact(TransactError::Refused(Refusal::Item { item, refusal })) => {
                 let list = self.pointers([&item]).remove(0);
                 let pointer = format!("{list}{}", refusal.pointer().unwrap_or_default());
+                let refusal = Refusal::Item { item, refusal };
                 Error::Item {
-                    pointer,
-                    refusal: Refusal::Item { item, refusal },
+                    field: field(self.text.as_deref(), pointer, refusal.to_string()).into(),
+                    refusal,
                 }
             }
             Error::Transact(TransactError::Refused(Refusal::FileConflicts { file, conflicts })) => {
                 let pointers = self.pointers(conflicts.iter().map(|conflict| &conflict.entity));
-                let field = |(pointer, conflict): (String, &domain::refusal::Conflict)| FieldError {
-                    pointer,
-                    detail: conflict.to_string(),
-                };
+                let details = conflicts.iter().map(ToString::to_string);
                 Error::Contradicts {
-                    fields: pointers.into_iter().zip(&conflicts).map(field).collect(),
+                    fields: fields(self.text.as_deref(), pointers.into_iter().zip(details)),
                     refusal: Refusal::FileConflicts { file, conflicts },
                 }
             }
@@ -355,4 +374,25 @@ impl Places {
         };
         entities.into_iter().map(place).collect()
     }
+}
+
+fn field(text: Option<&Loaded>, pointer: String, detail: String) -> FieldError {
+    fields(text, std::iter::once((pointer, detail))).remove(0)
+}
+
+/// What is wrong in these places of what was sent, with their lines if that was the text of a file.
+fn fields(text: Option<&Loaded>, wrong: impl Iterator<Item = (String, String)>) -> Vec<FieldError> {
+    let Some(text) = text else {
+        return wrong
+            .map(|(pointer, detail)| FieldError::new(pointer, detail))
+            .collect();
+    };
+    let places = text.places();
+    wrong
+        .map(|(pointer, detail)| {
+            let place = places.at(&pointer);
+            FieldError::new(file::pointer_in_file(&pointer), detail)
+                .at(place.as_ref().map(Place::line_and_column))
+        })
+        .collect()
 }

@@ -5,7 +5,7 @@ use flexgate_schemas::NodeId;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
-    config::Finding,
+    config::{Finding, Place},
     domain::Refusal,
     journal::{TransactError, store::StoreError},
     listener::around::refuse,
@@ -126,10 +126,10 @@ pub(super) enum Error {
         refusal: Refusal,
     },
     /// It failed because of one item of a list.
-    #[error("{pointer}: {refusal}")]
+    #[error("{}: {refusal}", .field.pointer)]
     Item {
-        /// Where that is, as a JSON Pointer (RFC 6901).
-        pointer: String,
+        /// Where that is.
+        field: Box<FieldError>,
         /// Why.
         refusal: Refusal,
     },
@@ -191,25 +191,19 @@ impl Error {
 
     /// The fields at fault.
     fn fields(&self) -> Vec<FieldError> {
-        let field = |pointer: &str, detail: &Refusal| FieldError {
-            pointer: pointer.to_owned(),
-            detail: detail.to_string(),
-        };
         match self {
             Self::Invalid(error) => vec![error.clone()],
+            Self::File(mistakes) => mistakes.iter().map(in_file).collect(),
             Self::Contradicts { fields, .. } => fields.clone(),
             Self::Transact(TransactError::Refused(Refusal::Invalid { pointer, detail })) => {
-                vec![FieldError {
-                    pointer: pointer.clone(),
-                    detail: detail.clone(),
-                }]
+                vec![FieldError::new(pointer, detail)]
             }
             Self::Transact(TransactError::Refused(refusal)) => refusal
                 .pointer()
-                .map(|pointer| field(pointer, refusal))
+                .map(|pointer| FieldError::new(pointer, refusal.to_string()))
                 .into_iter()
                 .collect(),
-            Self::Item { pointer, refusal } => vec![field(pointer, refusal)],
+            Self::Item { field, .. } => vec![FieldError::clone(field)],
             _ => Vec::new(),
         }
     }
@@ -248,6 +242,7 @@ fn status_of(refusal: &Refusal) -> StatusCode {
         | Refusal::UpstreamInUse { .. }
         | Refusal::KeyRevoked(_)
         | Refusal::FileConflicts { .. }
+        | Refusal::NothingLeft { .. }
         | Refusal::UsernameTaken { .. }
         | Refusal::TooMany { .. } => StatusCode::CONFLICT,
         Refusal::UnknownUpstream { .. }
@@ -260,7 +255,15 @@ fn status_of(refusal: &Refusal) -> StatusCode {
     }
 }
 
-fn located(FieldError { pointer, detail }: &FieldError) -> String {
+/// A mistake in the text of a file.
+fn in_file(mistake: &Finding) -> FieldError {
+    let help = mistake.help.as_ref().map(|help| format!(" ({help})"));
+    let detail = format!("{}{}", mistake.message, help.unwrap_or_default());
+    FieldError::new(mistake.pointer.clone().unwrap_or_default(), detail)
+        .at(mistake.place.as_ref().map(Place::line_and_column))
+}
+
+fn located(FieldError { pointer, detail, .. }: &FieldError) -> String {
     if pointer.is_empty() {
         detail.clone()
     } else {

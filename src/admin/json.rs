@@ -41,10 +41,7 @@ pub(super) fn value<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T
 
 /// The error of one mistake.
 pub(super) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Error {
-    Error::Invalid(FieldError {
-        pointer: pointer.into(),
-        detail: detail.into(),
-    })
+    Error::Invalid(FieldError::new(pointer, detail))
 }
 
 #[cfg(test)]

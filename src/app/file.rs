@@ -20,7 +20,7 @@ use crate::{
 
 mod watch;
 
-pub(super) use watch::watch;
+pub(super) use watch::{Told, watch};
 
 /// How long the log may take to be there before the file is left for later.
 const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
@@ -145,7 +145,7 @@ fn transaction(file: &Loaded) -> Transaction {
             kind: ActorKind::System,
             id: "flexgate".into(),
         },
-        source: Source::File(file.source.name.clone().into()),
+        source: Source::File(file.origin().into()),
         reason: None,
         idempotency: None,
     }

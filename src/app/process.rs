@@ -167,8 +167,10 @@ impl Process {
         // The demo's upstreams are where no file can say.
         if let Some(source) = config.file_source.clone().filter(|_| !config.demo) {
             let ends = (self.journal.clone(), alerts.clone());
-            self.control
-                .spawn(file::watch(source, done, ends, self.control.clone()));
+            let warnings = config.file.iter().flat_map(|read| &read.warnings);
+            let told = file::Told::of(warnings);
+            let watching = file::watch(source, (done, told), ends, self.control.clone());
+            self.control.spawn(watching);
         }
         Ok(())
     }

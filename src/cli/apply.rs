@@ -142,7 +142,7 @@ fn plan(path: &Path) -> Result<Option<Plan>, Failure> {
 
 fn body(loaded: &Loaded) -> Value {
     json!({
-        "file": loaded.source.name,
+        "file": loaded.origin(),
         "upstreams": loaded.upstreams,
         "routes": loaded.routes,
         "settings": loaded.settings_to_apply(),

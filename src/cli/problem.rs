@@ -28,10 +28,7 @@ pub(super) fn failure(status: StatusCode, problem: &Value, token_file: &str) -> 
 }
 
 fn field(error: &Value) -> FieldError {
-    FieldError {
-        pointer: cell(error, "pointer"),
-        detail: cell(error, "detail"),
-    }
+    FieldError::new(cell(error, "pointer"), cell(error, "detail"))
 }
 
 fn exit(status: StatusCode) -> Exit {

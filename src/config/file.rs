@@ -26,7 +26,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
 use flexgate_schemas::{FileName, KeyId, Route, Settings, Upstream, key::GivenKey};
 
-pub use export::yaml;
+pub use export::{pointer_in_file, yaml};
 pub use places::Places;
 pub use schema::schema;
 pub use source::{FileSource, Mark};
@@ -42,6 +42,8 @@ use super::{
 /// A file that was read and is valid on its own. Whether it fits what exists is for the domain to decide.
 #[derive(Debug, Clone)]
 pub struct Loaded {
+    /// By what it is known again, if it says that itself; wherever it lies, and whatever it is called there.
+    pub name: Option<FileName>,
     /// Its upstreams, in the order of the file; no name twice.
     pub upstreams: Vec<Upstream>,
     /// Its routes, in the order of the file; no id twice. One without an `id` has one that is derived from what it
@@ -153,8 +155,15 @@ impl Loaded {
 
     /// By what it is known again when it is applied.
     pub fn own_name(&self) -> FileName {
-        let name = FileName::at(&self.source.name);
+        let called = || FileName::at(&self.source.name);
+        let name = self.name.clone().map_or_else(called, Ok);
         name.unwrap_or_else(|_| "configuration".parse().expect("letters are a name"))
+    }
+
+    /// What a commit says it came from: the name that it gives itself, or where it lies.
+    pub fn origin(&self) -> String {
+        let name = self.name.as_ref().map(ToString::to_string);
+        name.unwrap_or_else(|| self.source.name.clone())
     }
 
     /// Finds where things stand, for messages. Parses the text again: messages are few, and positions are many.

@@ -18,6 +18,8 @@ pub struct Finding {
     pub help: Option<String>,
     /// The part of a file it is about.
     pub place: Option<Place>,
+    /// The same as a JSON Pointer (RFC 6901) into what the file says, if it is that of a mistake in a file.
+    pub pointer: Option<String>,
 }
 
 /// How bad a finding is.
@@ -60,6 +62,7 @@ impl Finding {
             message: shortened(message.into()),
             help: None,
             place: None,
+            pointer: None,
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) fn apply<'a>(
 ) -> Result<(), Refusal> {
     let keys = known(state, &command.keys);
     draft.check_withheld(&command.withheld, &keys)?;
+    something_left(state, command, &keys)?;
     let mut applying = Applying {
         draft,
         state,
@@ -249,6 +250,36 @@ fn verdict<E: Says>(state: &ConfigState, command: &ApplyFile, said: &E) -> Verdi
             Some(_) | None => Verdict::Place,
         },
     }
+}
+
+/// A file that has nothing of what it had is more likely another one of the same name, or one that was cut off, than meant so.
+/// Where it had one thing that cannot be told from an edit.
+fn something_left(state: &ConfigState, command: &ApplyFile, keys: &[ApiKey]) -> Result<(), Refusal> {
+    fn left<'a, E: Managed + 'a>(
+        file: &FileName,
+        own: &im::OrdMap<E::Id, Owned<E>>,
+        said: impl Iterator<Item = &'a E::Id>,
+    ) -> (usize, bool) {
+        let is_its = |own: &Owned<E>| *own.by == *file;
+        let count = own.values().filter(|own| is_its(own)).count();
+        (count, said.into_iter().any(|id| own.get(id).is_some_and(is_its)))
+    }
+    let own = state.ownership();
+    let file = &command.file;
+    let all_keys = ids(keys).chain(&command.withheld);
+    let found = [
+        left(file, &own.upstreams, ids(&command.upstreams)),
+        left(file, &own.routes, ids(&command.routes)),
+        left(file, &own.keys, all_keys),
+    ];
+    let count = found.iter().map(|(count, _)| count).sum();
+    if count < 2 || command.force || found.iter().any(|(_, is_left)| *is_left) {
+        return Ok(());
+    }
+    Err(Refusal::NothingLeft {
+        file: file.clone(),
+        count,
+    })
 }
 
 fn ids<E: Managed>(said: &[E]) -> impl Iterator<Item = &E::Id> {

@@ -115,6 +115,18 @@ pub enum Refusal {
         /// All that it contradicts; at least one.
         conflicts: Vec<Conflict>,
     },
+    /// A file that has nothing of what it had.
+    #[error(
+        "the file {:?} has nothing of the {count} entities that are its own: if it is another file of that name, give it a `name` of \
+         its own; if they are to go, apply it with `force`",
+        .file.to_string()
+    )]
+    NothingLeft {
+        /// Which file.
+        file: FileName,
+        /// How many upstreams, routes and keys are its own; two at least.
+        count: usize,
+    },
     /// One of several in a change set, for one of the reasons above.
     #[error("{item}: {refusal}")]
     Item {
@@ -198,6 +210,7 @@ impl Refusal {
             Self::UsernameTaken { .. } => "username_taken",
             Self::ListedTwice => "listed_twice",
             Self::FileConflicts { .. } => "file_conflict",
+            Self::NothingLeft { .. } => "nothing_left",
             Self::Item { refusal, .. } => refusal.code(),
         }
     }
@@ -218,7 +231,8 @@ impl Refusal {
             | Self::TooMany { .. }
             | Self::KeyRevoked(_)
             | Self::ListedTwice
-            | Self::FileConflicts { .. } => None,
+            | Self::FileConflicts { .. }
+            | Self::NothingLeft { .. } => None,
         }
     }
 }

@@ -53,6 +53,7 @@ mod repetitions;
 mod round_trip;
 mod routes;
 mod settings;
+mod texts;
 mod upstreams;
 mod validation;
 mod waiting;

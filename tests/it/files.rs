@@ -1,8 +1,10 @@
 //! The configuration file of a running process: who wins, and what happens when it changes.
 
+mod editing;
+
 use std::{fs, path::Path};
 
-use flexgate::journal::jetstream::Names;
+use flexgate::journal::jetstream::{JetStreamLog, Names};
 use http::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -19,12 +21,20 @@ const FIRST: &str = "upstreams:\n- name: shop\n  url: http://127.0.0.1:9\n\
 
 /// An admin process with this file, on a log of its own.
 async fn with_file(folder: &Path, text: &str) -> Settings {
+    with_file_and_log(folder, text).await.0
+}
+
+/// The same, and its log.
+async fn with_file_and_log(folder: &Path, text: &str) -> (Settings, JetStreamLog) {
     let nats = Nats::shared_url().await;
     let prefix = fixtures::prefix();
-    fixtures::provisioned(nats, &Names::new(&prefix).unwrap()).await;
+    let names = Names::new(&prefix).unwrap();
+    let link = fixtures::provisioned(nats, &names).await;
+    let log = JetStreamLog::new(link, &names);
     let file = folder.join("proxy.yml");
     fs::write(&file, text).unwrap();
-    Settings::new("admin", folder, (nats, &prefix)).with("FLEXGATE_CONFIG", file.display().to_string())
+    let settings = Settings::new("admin", folder, (nats, &prefix));
+    (settings.with("FLEXGATE_CONFIG", file.display().to_string()), log)
 }
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {

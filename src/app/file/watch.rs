@@ -7,7 +7,10 @@ use tokio::time::sleep;
 
 use super::{Outcome, apply, report};
 use crate::{
-    config::file::{FileSource, Mark},
+    config::{
+        Finding,
+        file::{FileSource, Mark},
+    },
     drain::Tasks,
     journal::{Journal, alerts::Alerts},
 };
@@ -20,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// was read at start needs nothing more.
 pub(in crate::app) async fn watch(
     source: FileSource,
-    done: bool,
+    (done, mut told): (bool, Told),
     (journal, alerts): (Journal, Alerts),
     tasks: Tasks,
 ) {
@@ -36,7 +39,8 @@ pub(in crate::app) async fn watch(
         if settling.replace(found) != Some(found) {
             continue;
         }
-        let Some(outcome) = tasks.unless_stopped(again(&source, &journal)).await else {
+        let applying = again(&source, &journal, &mut told);
+        let Some(outcome) = tasks.unless_stopped(applying).await else {
             return;
         };
         let error = match outcome {
@@ -60,13 +64,43 @@ pub(in crate::app) async fn watch(
     }
 }
 
-async fn again(source: &FileSource, journal: &Journal) -> Outcome {
+async fn again(source: &FileSource, journal: &Journal, told: &mut Told) -> Outcome {
     let reader = source.clone();
     let read = tokio::task::spawn_blocking(move || reader.read()).await;
     match read {
-        Ok(Ok(loaded)) => apply(journal, &loaded).await,
+        Ok(Ok(loaded)) => {
+            for warning in told.news(&loaded.warnings) {
+                tracing::warn!(file = loaded.source.name, "{warning}");
+            }
+            apply(journal, &loaded).await
+        }
         Ok(Err(mistakes)) => Outcome::Refused(super::FileError::Refused(mistakes)),
         Err(_panicked) => Outcome::Later(None),
+    }
+}
+
+/// The warnings that were said of the file as it was read last: each is said once, for as long as it holds.
+#[derive(Debug, Default)]
+pub(in crate::app) struct Told(Vec<String>);
+
+impl Told {
+    /// Those of a file that somebody else has said.
+    pub(in crate::app) fn of<'w>(warnings: impl IntoIterator<Item = &'w Finding>) -> Self {
+        Self(
+            warnings
+                .into_iter()
+                .map(|warning| warning.message.clone())
+                .collect(),
+        )
+    }
+
+    /// Those that have not been said yet.
+    fn news<'w>(&mut self, warnings: &'w [Finding]) -> Vec<&'w Finding> {
+        let before = std::mem::replace(self, Self::of(warnings));
+        warnings
+            .iter()
+            .filter(|warning| !before.0.contains(&warning.message))
+            .collect()
     }
 }
 
@@ -75,4 +109,25 @@ async fn look(path: &Path) -> Mark {
     let path = path.to_owned();
     let looked = tokio::task::spawn_blocking(move || Mark::of(&path)).await;
     looked.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_said_when_it_is_new() {
+        let warnings =
+            |texts: &[&str]| -> Vec<Finding> { texts.iter().copied().map(Finding::warning).collect() };
+        let mut told = Told::of(&warnings(&["a"]));
+        let mut check = |found: &[&str], news: &[&str]| {
+            let found = warnings(found);
+            let said: Vec<_> = told.news(&found).iter().map(|said| &*said.message).collect();
+            assert_eq!(said, news);
+        };
+        check(&["a"], &[]);
+        check(&["a", "b"], &["b"]);
+        check(&["b"], &[]);
+        check(&["a"], &["a"]);
+    }
 }

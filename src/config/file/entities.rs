@@ -24,7 +24,7 @@ impl Reading<'_> {
             Some((_, node)) if matches!(node.value, Value::List(_) | Value::Null) => node.items(),
             Some((key, _)) => {
                 let help = "begin each item with `- ` on a line of its own".to_owned();
-                self.mistake(format!("`{name}` is a list"), &key.place(), Some(help));
+                self.mistake(format!("`{name}` is a list"), key.spot(), Some(help));
                 &[]
             }
         }
@@ -126,7 +126,7 @@ impl Reading<'_> {
                 let message = format!("{name} is already there, in line {}", self.line(entry.get()));
                 self.mistake(
                     message,
-                    &item.place(),
+                    item.spot(),
                     Some("change or remove one of the two".to_owned()),
                 );
                 false
@@ -147,7 +147,7 @@ impl Reading<'_> {
             let mut limit = item.clone();
             let Some((_, path)) = limit.take("path") else {
                 let help = "write the path of a route".to_owned();
-                self.mistake("`path` is missing", &item.place(), Some(help));
+                self.mistake("`path` is missing", item.spot(), Some(help));
                 drop(self.value::<RateLimit>(&limit));
                 continue;
             };
@@ -162,7 +162,7 @@ impl Reading<'_> {
                 .peekable();
             if met.peek().is_none() {
                 let help = "give the limit to a route, or write the path of one".to_owned();
-                self.mistake(format!("no route has the path {path}"), &item.place(), Some(help));
+                self.mistake(format!("no route has the path {path}"), item.spot(), Some(help));
                 continue;
             }
             for route in met {

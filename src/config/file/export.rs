@@ -51,6 +51,31 @@ pub fn yaml<'a>(
     remark.to_owned() + &serde_saphyr::to_string(&file).expect("a tree of JSON can be written as YAML")
 }
 
+/// Where in a file that is which a JSON Pointer into what is applied names: the settings are several sections of it, and
+/// keys are in one.
+pub fn pointer_in_file(pointer: &str) -> String {
+    if let Some(of_settings) = pointer.strip_prefix("/settings") {
+        let (field, rest) = match of_settings.strip_prefix('/').unwrap_or_default().split_once('/') {
+            Some((field, rest)) => (field, format!("/{rest}")),
+            None => (of_settings.trim_start_matches('/'), String::new()),
+        };
+        let place = PLACES.iter().find(|(setting, _)| *setting == field);
+        return match place {
+            Some((_, path)) => format!("/{}{rest}", path.join("/")),
+            None => of_settings.to_owned(),
+        };
+    }
+    let is_of_keys = ["/keys", "/withheldKeys"].iter().any(|list| {
+        let rest = pointer.strip_prefix(list);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    });
+    if is_of_keys {
+        format!("/security/auth{pointer}")
+    } else {
+        pointer.to_owned()
+    }
+}
+
 fn put_setting(file: &mut Map<String, Value>, name: &str, said: Value) {
     if let ("security", Value::Object(lists)) = (name, &said) {
         for (list, said) in lists {

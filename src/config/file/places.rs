@@ -4,7 +4,7 @@ use std::{collections::HashMap, hash::Hash};
 
 use flexgate_schemas::{KeyId, RouteId, UpstreamId, event::Entity, key::GivenKey};
 
-use super::{super::finding::Place, Loaded, syntax, tree::Node};
+use super::{super::finding::Place, Loaded, export, syntax, tree::Node};
 
 /// An index of a file, for messages about what it says.
 #[derive(Debug)]
@@ -56,13 +56,7 @@ impl<'a> Places<'a> {
     /// Where a JSON Pointer into what is applied points: `/routes/3/upstream`.
     pub fn at(&self, pointer: &str) -> Option<Place> {
         let tree = self.tree.as_ref()?;
-        // The settings are the sections of a file, not a section of their own, and keys are in one.
-        let pointer = pointer.strip_prefix("/settings").unwrap_or(pointer);
-        let of_keys = ["/keys/", "/withheldKeys/"]
-            .iter()
-            .any(|list| pointer.starts_with(list))
-            .then(|| format!("/security/auth{pointer}"));
-        let pointer = of_keys.as_deref().unwrap_or(pointer);
+        let pointer = export::pointer_in_file(pointer);
         let mut tokens = pointer.split('/').skip(1).peekable();
         tree.entry(tokens.peek()?)?;
         Some(self.follow(tree, tokens))

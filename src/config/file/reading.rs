@@ -10,12 +10,12 @@ use flexgate_schemas::Settings;
 use serde::de::DeserializeOwned;
 
 use super::{
-    super::finding::{ConfigError, Finding, Severity, SourceText},
+    super::finding::{ConfigError, Finding, SourceText},
     Loaded, NodeOverrides, ServerUrl, dialect, interpolate, later,
     overrides::Overrides,
     sections::{self, Proxy, RateLimits, Redis},
     suggest, syntax,
-    tree::{Node, Value},
+    tree::{Node, Spot, Value},
     typed,
 };
 
@@ -40,6 +40,7 @@ pub(super) fn read(
     let upstreams = reading.upstreams(&tree);
     let mut routes = reading.routes(&tree);
     let (keys, withheld_keys) = reading.keys(&tree);
+    let name = tree.get("name").and_then(|name| reading.value(name));
     reading.limits_by_path(&tree, &limits, &mut routes);
     if tree.entries().is_empty() {
         let nothing = Finding::warning(format!("{}: nothing is in it", reading.source.name));
@@ -50,15 +51,8 @@ pub(super) fn read(
         reading.warn(message, &place);
     }
 
-    let Reading { source, findings, .. } = reading;
-    if findings
-        .iter()
-        .any(|finding| finding.severity == Severity::Mistake)
-    {
-        let mut mistakes: Vec<_> = findings
-            .into_iter()
-            .filter(|finding| finding.severity == Severity::Mistake)
-            .collect();
+    if !reading.spots.is_empty() {
+        let mut mistakes = reading.mistakes();
         mistakes.sort_by_key(|mistake| mistake.place.as_ref().map(|place| place.span.start));
         // Of two at one place the second follows from the first.
         let start = |mistake: &Finding| mistake.place.as_ref().map(|place| place.span.start);
@@ -66,7 +60,9 @@ pub(super) fn read(
         mistakes.truncate(MISTAKES_MAX);
         return Err(ConfigError(mistakes));
     }
+    let Reading { source, findings, .. } = reading;
     Ok(Loaded {
+        name,
         upstreams,
         routes,
         keys,
@@ -97,6 +93,8 @@ pub(super) struct Reading<'a> {
     text: &'a str,
     overrides: Overrides,
     findings: Vec<Finding>,
+    /// What mistakes point at, by their number among the findings.
+    spots: HashMap<usize, Spot>,
 }
 
 impl<'a> Reading<'a> {
@@ -112,6 +110,7 @@ impl<'a> Reading<'a> {
             text,
             overrides: Overrides::default(),
             findings: Vec::new(),
+            spots: HashMap::new(),
         };
         reading.without_duplicates(&mut tree);
         reading.resolve(&mut tree, variables);
@@ -121,12 +120,27 @@ impl<'a> Reading<'a> {
 }
 
 impl Reading<'_> {
-    pub(super) fn mistake(&mut self, message: impl Into<String>, place: &Range<usize>, help: Option<String>) {
-        let mistake = match self.overrides.at(place) {
+    pub(super) fn mistake(&mut self, message: impl Into<String>, spot: Spot, help: Option<String>) {
+        let mistake = match self.overrides.at(&spot.span) {
             Some(variable) => Finding::mistake(format!("{variable}: {}", message.into())),
-            None => Finding::mistake(message).at(&self.source, place.clone()),
+            None => Finding::mistake(message).at(&self.source, spot.span.clone()),
         };
+        self.spots.insert(self.findings.len(), spot);
         self.findings.push(Finding { help, ..mistake });
+    }
+
+    /// The mistakes with their pointers. They are looked for in the text as it is, in which a key may be there twice.
+    fn mistakes(mut self) -> Vec<Finding> {
+        let tree = syntax::parse(&self.source, self.text).ok();
+        let numbered = std::mem::take(&mut self.findings).into_iter().enumerate();
+        let mistakes = numbered.filter_map(|(number, finding)| {
+            let spot = self.spots.get(&number)?;
+            Some(Finding {
+                pointer: tree.as_ref().and_then(|tree| tree.pointer_to(spot)),
+                ..finding
+            })
+        });
+        mistakes.collect()
     }
 
     pub(super) fn warn(&mut self, message: impl Into<String>, place: &Range<usize>) {
@@ -148,8 +162,8 @@ impl Reading<'_> {
             Ok(value) => Some(value),
             Err(mistakes) => {
                 for wrong in mistakes {
-                    let place = wrong.place.unwrap_or_else(|| node.place());
-                    self.mistake(wrong.message, &place, wrong.help);
+                    let spot = wrong.place.unwrap_or_else(|| node.spot());
+                    self.mistake(wrong.message, spot, wrong.help);
                 }
                 None
             }
@@ -184,7 +198,7 @@ impl Reading<'_> {
                         key.text,
                         self.line(entry.get())
                     );
-                    self.mistake(message, &key.place(), Some("keep one of them".to_owned()));
+                    self.mistake(message, key.spot(), Some("keep one of them".to_owned()));
                     false
                 }
             });
@@ -198,7 +212,11 @@ impl Reading<'_> {
         let mut unresolved = Vec::new();
         interpolate::resolve(tree, self.text, variables, &mut unresolved);
         for wrong in unresolved {
-            self.mistake(wrong.message, &wrong.place, Some(wrong.help.to_owned()));
+            let spot = Spot {
+                span: wrong.place,
+                is_key: false,
+            };
+            self.mistake(wrong.message, spot, Some(wrong.help.to_owned()));
         }
     }
 
@@ -206,7 +224,11 @@ impl Reading<'_> {
         let mut unknown = Vec::new();
         self.overrides = Overrides::put(tree, self.text, variables, &mut unknown);
         for wrong in unknown {
-            self.mistake(wrong.message, &wrong.place, wrong.help);
+            let spot = Spot {
+                span: wrong.place,
+                is_key: false,
+            };
+            self.mistake(wrong.message, spot, wrong.help);
         }
     }
 
@@ -215,7 +237,7 @@ impl Reading<'_> {
             let help = "begin with `upstreams:` and `routes:`".to_owned();
             self.mistake(
                 "a configuration is a mapping of sections",
-                &tree.place(),
+                tree.spot(),
                 Some(help),
             );
         }
@@ -226,7 +248,7 @@ impl Reading<'_> {
         {
             self.mistake(
                 format!("unknown section `{}`", key.text),
-                &key.place(),
+                key.spot(),
                 suggest::key(&key.text, &sections::NAMES),
             );
         }
@@ -244,7 +266,7 @@ impl Reading<'_> {
             if written.is_some_and(|version| version.split('.').next() != Some("1")) {
                 self.mistake(
                     "the format of configuration files has version 1",
-                    &version.place(),
+                    version.spot(),
                     None,
                 );
             }
@@ -258,7 +280,7 @@ impl Reading<'_> {
             let help = "name them in `proxy.trustedProxies`: addresses and networks".to_owned();
             self.mistake(
                 "whose X-Forwarded-For is believed must be said one by one",
-                &key.place(),
+                key.spot(),
                 Some(help),
             );
         }
@@ -281,7 +303,7 @@ impl Reading<'_> {
             return redis
                 .url
                 .parse()
-                .map_err(|error: String| self.mistake(error, &url.place(), None))
+                .map_err(|error: String| self.mistake(error, url.spot(), None))
                 .ok();
         }
         let (key, _) = tree.entry("redis")?;
@@ -300,7 +322,7 @@ impl Reading<'_> {
         match url.parse::<ServerUrl>() {
             Ok(url) => Some(url.with_credentials(Some(""), password.as_deref())),
             Err(error) => {
-                self.mistake(error, &key.place(), None);
+                self.mistake(error, key.spot(), None);
                 None
             }
         }

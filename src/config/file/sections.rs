@@ -10,14 +10,14 @@
 
 use std::net::IpAddr;
 
-use flexgate_schemas::{KeyId, Millis, Route, Upstream, key::GivenKey};
+use flexgate_schemas::{FileName, KeyId, Millis, Route, Upstream, key::GivenKey};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, de, de::IgnoredAny};
 
 use super::super::{budgets::Budgets, log::LogFormat, tls::TlsSection};
 
 /// The sections a file may have.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "proxy",
     "limits",
     "security",
@@ -31,6 +31,7 @@ pub(super) const NAMES: [&str; 15] = [
     "metrics",
     "http",
     "backpressure",
+    "name",
     "version",
     "metadata",
 ];
@@ -76,6 +77,9 @@ pub(super) struct File {
     /// The queue of the old files.
     #[schemars(extend("deprecated" = true))]
     backpressure: Option<Backpressure>,
+    /// By what this file is known again, wherever it lies and whatever it is called there; its file name unless said.
+    #[schemars(extend("examples" = ["shop"]))]
+    name: Option<FileName>,
     /// The version of this format.
     #[schemars(extend("pattern" = "^1(\\.|$)", "examples" = ["1.0.0"]))]
     version: Option<String>,

@@ -39,9 +39,23 @@ pub(super) struct Key {
     place: Range<u32>,
 }
 
+/// What a finding points at: a key, or a value, which may begin where its first key does.
+#[derive(Debug, Clone)]
+pub(super) struct Spot {
+    pub(super) span: Range<usize>,
+    pub(super) is_key: bool,
+}
+
 impl Key {
     pub(super) fn place(&self) -> Range<usize> {
         widen(&self.place)
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        Spot {
+            span: self.place(),
+            is_key: true,
+        }
     }
 }
 
@@ -64,6 +78,39 @@ impl Node {
             Value::Map(entries) if !entries.is_empty() => entries[0].0.place(),
             Value::List(items) if !items.is_empty() => items[0].place(),
             _ => widen(&self.place),
+        }
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        Spot {
+            span: self.place(),
+            is_key: false,
+        }
+    }
+
+    /// The JSON Pointer (RFC 6901) that leads from here to a spot.
+    pub(super) fn pointer_to(&self, spot: &Spot) -> Option<String> {
+        if !spot.is_key && self.place() == spot.span {
+            return Some(String::new());
+        }
+        let below = |token: &str, value: &Self| {
+            let rest = value.pointer_to(spot)?;
+            Some(format!("/{token}{rest}"))
+        };
+        match &self.value {
+            Value::List(items) => (0..)
+                .zip(items)
+                .find_map(|(number, item): (usize, _)| below(&number.to_string(), item)),
+            Value::Map(entries) => entries.iter().find_map(|(key, value)| {
+                let token = key.text.replace('~', "~0").replace('/', "~1");
+                let is_it = spot.is_key && key.place() == spot.span;
+                if is_it {
+                    Some(format!("/{token}"))
+                } else {
+                    below(&token, value)
+                }
+            }),
+            _ => None,
         }
     }
 

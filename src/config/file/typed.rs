@@ -38,7 +38,7 @@ pub(super) fn read<T: DeserializeOwned>(node: &Node, text: &str) -> Result<T, Ve
         };
         let culprit = failed.culprit.clone();
         if !derived {
-            failed.place.get_or_insert_with(|| node.place());
+            failed.place.get_or_insert_with(|| node.spot());
             mistakes.push(failed);
         }
         let Some(place) = culprit.filter(|_| mistakes.len() < MISTAKES_MAX) else {
@@ -215,7 +215,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
             de::value::BorrowedStrDeserializer::new(&key.text);
         seed.deserialize(name)
             .map(Some)
-            .map_err(|wrong| wrong.at(|| key.place(), || key.place(), false))
+            .map_err(|wrong| wrong.at(|| key.spot(), || key.place(), false))
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Wrong> {

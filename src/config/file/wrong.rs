@@ -6,7 +6,7 @@ use serde::de::{self, Unexpected};
 
 use super::{
     sections, suggest,
-    tree::{Key, Node},
+    tree::{Key, Node, Spot},
 };
 
 /// One mistake, with what to point at.
@@ -15,7 +15,7 @@ use super::{
 pub(super) struct Wrong {
     pub(super) message: String,
     pub(super) help: Option<String>,
-    pub(super) place: Option<Range<usize>>,
+    pub(super) place: Option<Spot>,
     /// What to take away so that reading can go on: the place of a key, or of an item.
     pub(super) culprit: Option<Range<usize>>,
     /// It is about a mapping or list from which something was taken away, so it is nobody's mistake.
@@ -44,7 +44,7 @@ impl Wrong {
     /// Says where it happened; the innermost place is kept.
     pub(super) fn at(
         mut self,
-        place: impl FnOnce() -> Range<usize>,
+        place: impl FnOnce() -> Spot,
         culprit: impl FnOnce() -> Range<usize>,
         partial: bool,
     ) -> Self {
@@ -68,9 +68,9 @@ impl Wrong {
     pub(super) fn in_entry(self, key: &Key, value: &Node) -> Self {
         let place = || {
             if value.is_container() {
-                key.place()
+                key.spot()
             } else {
-                value.place()
+                value.spot()
             }
         };
         self.at(place, || key.place(), value.partial)
@@ -78,7 +78,7 @@ impl Wrong {
 
     /// In this item of a list.
     pub(super) fn in_item(self, item: &Node) -> Self {
-        self.at(|| item.place(), || item.place(), item.partial)
+        self.at(|| item.spot(), || item.place(), item.partial)
     }
 }
 

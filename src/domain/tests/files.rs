@@ -198,6 +198,35 @@ fn two_files_do_not_own_the_same() {
 }
 
 #[test]
+fn a_file_that_has_nothing_of_what_it_had_is_taken_for_another_one() {
+    let state = given_file([timed("a", 1)], []);
+    for routes in [vec![], vec![route("z", json!({ "upstream": "http://z" }))]] {
+        let other = ApplyFile {
+            upstreams: vec![],
+            routes,
+            ..file("proxy.yml", [])
+        };
+        let refusal = when(&state, apply(other.clone())).unwrap_err();
+        assert_eq!(refusal.code(), "nothing_left");
+        assert!(refusal.to_string().contains("2 entities"), "{refusal}");
+        when(&state, apply(forced(other))).unwrap();
+    }
+    // Nor can one thing be told from an edit of it.
+    let only = |id: &str| ApplyFile {
+        upstreams: vec![],
+        ..file(
+            "proxy.yml",
+            [route(
+                id,
+                json!({ "upstream": "http://z", "path": format!("/{id}") }),
+            )],
+        )
+    };
+    let state = given([apply(only("a"))]);
+    when(&state, apply(only("b"))).unwrap();
+}
+
+#[test]
 fn a_route_may_take_what_another_one_matched_that_goes() {
     let state = given_file([route("old", json!({ "path": "/x" }))], []);
     let decision = when(
