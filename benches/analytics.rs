@@ -3,8 +3,7 @@
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a bench prints, stops where something is wrong, and has no other task to block"
+    reason = "a bench prints, and stops where something is wrong"
 )]
 
 use std::{
