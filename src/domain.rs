@@ -12,6 +12,7 @@ mod entity;
 mod evolve;
 mod file;
 mod hash;
+mod indexes;
 mod keys;
 mod ownership;
 mod patch;

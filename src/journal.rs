@@ -260,7 +260,7 @@ impl Journal {
             alerts,
             writer,
         } = options;
-        let follower = follow::Follower::new(store.clone(), snapshot, serve, alerts);
+        let follower = follow::Follower::new(store.clone(), snapshot, serve, (alerts, writer.is_some()));
         let view = follower.view();
         tasks.spawn(follower.run(tasks.clone()));
         let requests = writer.map(|readers| {

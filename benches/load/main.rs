@@ -2,7 +2,7 @@
 //! only one that everything is asked of;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
 //! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
-//! `... -- limits` what a limit costs, and what it costs while Redis dies.
+//! `... -- routes` what a hundred thousand routes cost, `... -- limits` what a limit costs, and what it costs while Redis dies.
 
 #![expect(
     clippy::print_stdout,
@@ -21,6 +21,7 @@ mod lag;
 mod limits;
 mod nginx;
 mod projector;
+mod routes;
 mod side_by_side;
 mod turn;
 mod weight;
@@ -41,6 +42,10 @@ fn main() {
         runtime.block_on(edits::run());
     } else if asked("projector") {
         runtime.block_on(projector::run());
+    } else if asked("routes") {
+        // Which has a runtime of its own.
+        drop(runtime);
+        routes::run();
     } else if asked("limits") {
         limits::run();
     } else if asked("lag") {

@@ -125,6 +125,7 @@ fn everything_on(runtime: &Runtime, folder: &Path, backend: u16) {
         asked: Asked {
             url: format!("http://127.0.0.1:{port}/guarded/bench"),
             fields: vec![format!("X-API-Key: {key}"), "User-Agent: bench".to_owned()],
+            script: None,
         },
         name,
         pids,

@@ -1,6 +1,6 @@
 //! One turn: a load against a URL, and what it cost the processes behind it.
 
-use std::{fmt, fs, process::Command, time::Duration};
+use std::{fmt, fs, path::PathBuf, process::Command, time::Duration};
 
 /// Connections of the load; in HTTP/2, requests at once.
 const CONCURRENT: usize = 64;
@@ -59,13 +59,18 @@ struct Told {
 pub struct Asked {
     pub url: String,
     pub fields: Vec<String>,
+    /// What `wrk` asks for instead of always the same.
+    pub script: Option<PathBuf>,
 }
 
 impl Asked {
     /// With no fields of ours.
     pub fn at(url: String) -> Self {
-        let fields = Vec::new();
-        Self { url, fields }
+        Self {
+            url,
+            fields: Vec::new(),
+            script: None,
+        }
     }
 }
 
@@ -130,8 +135,13 @@ fn h2load(asked: &Asked, turn: Duration) -> Told {
 
 fn printed(program: &str, own: &[String], asked: &Asked) -> String {
     let fields = asked.fields.iter().flat_map(|field| ["-H", field]);
+    let script = asked
+        .script
+        .iter()
+        .flat_map(|script| ["-s".into(), script.clone()]);
     let output = Command::new(program)
         .args(own)
+        .args(script)
         .args(fields)
         .arg(&asked.url)
         .output()

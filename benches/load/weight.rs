@@ -180,7 +180,7 @@ async fn body(port: u16, pid: u32) {
 }
 
 /// What a process has in memory, from `/proc/<pid>/status`.
-fn resident_mb(pid: u32) -> f64 {
+pub fn resident_mb(pid: u32) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()

@@ -21,6 +21,8 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn new(before: &'a ConfigState, expect: &'a Expect) -> Self {
+        // For both of them, and for whatever comes after.
+        before.get_ready_to_decide();
         Self {
             before,
             expect,

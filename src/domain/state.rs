@@ -1,17 +1,18 @@
 //! The config state: the fold of all commits up to a revision.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{
+    borrow::Borrow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use flexgate_schemas::{
     ApiKey, KeyId, Route, RouteId, Settings, Timestamp, Upstream, UpstreamId, event::Entity,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Ownership, StateHash, usage::Usage, usernames::Usernames};
-use crate::{
-    egress::Guard,
-    routing::{Table, Trie},
-};
+use super::{Ownership, StateHash, indexes::Indexes, usernames::Usernames};
+use crate::{egress::Guard, routing::Table};
 
 /// The whole configuration, and what is derived from it. A clone shares everything with its original.
 #[derive(Clone)]
@@ -21,10 +22,7 @@ pub struct ConfigState {
     settings: Entry<Arc<Settings>>,
     keys: Keys,
     ownership: Arc<Ownership>,
-    table: Table<Arc<Route>>,
-    /// The other routes: a new one may not match the same as one of them either.
-    disabled: Trie<Arc<Route>>,
-    usage: Usage,
+    indexes: Arc<OnceLock<Indexes>>,
     usernames: Usernames,
     guard: Arc<Guard>,
     hash: StateHash,
@@ -122,7 +120,23 @@ impl ConfigState {
 
     /// The enabled routes, ready to be matched.
     pub fn table(&self) -> &Table<Arc<Route>> {
-        &self.table
+        &self.indexes().table
+    }
+
+    /// What decisions look up. The first to ask waits until it is made, which takes some microseconds a route.
+    pub(super) fn indexes(&self) -> &Indexes {
+        self.indexes.get_or_init(|| Indexes::of(&self.routes))
+    }
+
+    /// Makes ready what decisions look up, so that it is kept up to date from here on.
+    pub fn get_ready_to_decide(&self) {
+        self.indexes();
+    }
+
+    /// The same, if anybody has asked for it.
+    fn made_indexes(&mut self) -> Option<&mut Indexes> {
+        self.indexes.get()?;
+        Arc::make_mut(&mut self.indexes).get_mut()
     }
 
     /// Where requests may go. Another one, by its address, as soon as anything about that changes.
@@ -153,41 +167,34 @@ impl ConfigState {
 
     /// The routes that name this upstream, by id.
     pub fn routes_using(&self, upstream: &UpstreamId) -> impl Iterator<Item = &RouteId> {
-        self.usage.of(upstream)
+        self.indexes().usage.of(upstream)
     }
 
     /// Another route that matches exactly the same requests, also if one of them is disabled.
     pub(super) fn duplicate_of(&self, route: &Route) -> Option<&RouteId> {
-        let twin = self.table.twin_of(route).or_else(|| self.disabled.twin_of(route));
-        twin.map(|twin| &twin.id)
+        self.indexes().duplicate_of(route)
     }
 
     pub(super) fn put_route(&mut self, entry: Entry<Arc<Route>>) {
         let route = entry.value.clone();
-        if let Some(old) = self.routes.insert(route.id.clone(), entry) {
-            self.forget(&old.value);
-        }
         self.hash.add("route", route.id.as_str(), &*route);
-        self.usage.add(&route);
-        if !route.enabled {
-            self.disabled.insert(&route);
+        let old = self.routes.insert(route.id.clone(), entry);
+        let old = old.as_ref().map(|old| &*old.value);
+        if let Some(old) = old {
+            self.hash.remove("route", old.id.as_str(), old);
         }
-        self.table.insert(route); // which also takes out the old one
+        if let Some(indexes) = self.made_indexes() {
+            indexes.put(old, &route);
+        }
     }
 
     pub(super) fn remove_route(&mut self, id: &RouteId) {
-        if let Some(old) = self.routes.remove(id) {
-            self.forget(&old.value);
-            self.table.remove(&old.value);
-        }
-    }
-
-    /// Takes a route out of everything but the routes and the table.
-    fn forget(&mut self, route: &Route) {
-        self.hash.remove("route", route.id.as_str(), route);
-        self.usage.remove(route);
-        if !route.enabled {
-            self.disabled.remove(route);
+        let Some(old) = self.routes.remove(id) else {
+            return;
+        };
+        self.hash.remove("route", id.as_str(), &*old.value);
+        if let Some(indexes) = self.made_indexes() {
+            indexes.remove(&old.value);
         }
     }
 
@@ -265,9 +272,7 @@ impl Default for ConfigState {
             },
             keys: Keys::new(),
             ownership: Arc::default(),
-            table: Table::new(),
-            disabled: Trie::default(),
-            usage: Usage::default(),
+            indexes: Arc::default(),
             usernames: Usernames::default(),
             guard: Arc::default(),
             hash,

@@ -32,6 +32,8 @@ pub(super) struct Follower<S> {
     view: watch::Sender<Arc<View>>,
     serve: Serve,
     alerts: Alerts,
+    /// Whether this process also decides.
+    decides: bool,
 }
 
 /// Why reading ended for the moment.
@@ -54,7 +56,12 @@ impl From<Freeze> for Interruption {
 
 impl<S: Store> Follower<S> {
     /// A follower that begins with what a snapshot held, which is handed on at once, or with nothing.
-    pub(super) fn new(store: S, snapshot: Option<Fold>, mut serve: Serve, alerts: Alerts) -> Self {
+    pub(super) fn new(
+        store: S,
+        snapshot: Option<Fold>,
+        mut serve: Serve,
+        (alerts, decides): (Alerts, bool),
+    ) -> Self {
         let from_snapshot = snapshot.is_some();
         let fold = snapshot.unwrap_or_default();
         if from_snapshot {
@@ -74,6 +81,7 @@ impl<S: Store> Follower<S> {
             view,
             serve,
             alerts,
+            decides,
         }
     }
 
@@ -130,6 +138,9 @@ impl<S: Store> Follower<S> {
                 self.hand_on(ahead, &Changed::All);
                 return Err(freeze.into());
             }
+        }
+        if self.decides {
+            ahead.state.get_ready_to_decide();
         }
         if unchanged {
             self.fold = ahead;

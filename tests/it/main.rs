@@ -21,6 +21,7 @@ mod files;
 mod fixtures;
 mod gateway;
 mod http2;
+mod imports;
 mod journal;
 mod keys;
 mod outcomes;

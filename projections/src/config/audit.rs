@@ -2,7 +2,8 @@
 //!
 //! In the projection of the configuration, because what an entity was before is the row that a commit is about to replace.
 
-use flexgate_schemas::{audit::Change, commit::Recorded};
+use flexgate_schemas::{audit::Value, commit::Recorded};
+use serde::Serialize;
 use sqlx::{
     PgConnection,
     types::{
@@ -11,9 +12,10 @@ use sqlx::{
     },
 };
 
+use super::run::Run;
 use crate::checkpoint::bigint;
 
-pub(super) const STATEMENTS: [&str; 4] = [FORGET_CHANGES, LOG, KEEP, CHANGE];
+pub(super) const STATEMENTS: [&str; 4] = [FORGET_CHANGES, LOG, KEEP, CHANGES];
 
 /// A commit that was told before is told again when the tables are made anew, perhaps by a later version with other words.
 const FORGET_CHANGES: &str = "DELETE FROM flexgate.audit_changes WHERE history = $1 AND revision = $2";
@@ -32,14 +34,25 @@ const KEEP: &str = "
     ON CONFLICT (history, revision) DO UPDATE SET payload = EXCLUDED.payload";
 
 /// What it was before is what the tables hold until the change is applied to them.
-const CHANGE: &str = "
+const CHANGES: &str = "
     INSERT INTO flexgate.audit_changes (history, revision, ordinal, kind, entity, action, before, after)
-    VALUES ($1, $2, $3, $4, $5, $6, CASE $4
-        WHEN 'route' THEN (SELECT value FROM flexgate.routes WHERE id = $5)
-        WHEN 'upstream' THEN (SELECT value FROM flexgate.upstreams WHERE name = $5)
-        WHEN 'key' THEN (SELECT value FROM flexgate.api_keys WHERE id = $5)
-        WHEN 'settings' THEN (SELECT value FROM flexgate.settings WHERE id = $5)
-    END, $7)";
+    SELECT $1, $2, ordinal, kind, entity, action, CASE kind
+        WHEN 'route' THEN (SELECT value FROM flexgate.routes WHERE id = entity)
+        WHEN 'upstream' THEN (SELECT value FROM flexgate.upstreams WHERE name = entity)
+        WHEN 'key' THEN (SELECT value FROM flexgate.api_keys WHERE id = entity)
+        WHEN 'settings' THEN (SELECT value FROM flexgate.settings WHERE id = entity)
+    END, after
+    FROM jsonb_to_recordset($3) AS c(ordinal integer, kind text, entity text, action text, after jsonb)";
+
+/// What became of one entity, with the names of the columns.
+#[derive(Serialize)]
+struct Row<'a> {
+    ordinal: usize,
+    kind: &'static str,
+    entity: String,
+    action: &'static str,
+    after: Option<&'a Value<'a>>,
+}
 
 /// Writes down a commit, without its changes.
 pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
@@ -72,23 +85,26 @@ pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> 
         .map(drop)
 }
 
-/// Writes down one change of a commit. Before it is applied to the other tables.
-pub(super) async fn change(
+/// Writes down what a run of a commit changes. Before it is applied to the other tables.
+pub(super) async fn changes(
     transaction: &mut PgConnection,
     recorded: &Recorded,
-    ordinal: usize,
+    run: &Run<'_>,
 ) -> Result<(), sqlx::Error> {
-    let Some(change) = recorded.commit.events.get(ordinal).and_then(Change::of) else {
-        return Ok(());
-    };
-    sqlx::query(CHANGE)
+    let changes = run.changes.iter();
+    let rows: Vec<_> = changes
+        .map(|(ordinal, change)| Row {
+            ordinal: *ordinal,
+            kind: change.entity.kind(),
+            entity: change.entity.id(),
+            action: change.action.as_str(),
+            after: change.after.as_ref(),
+        })
+        .collect();
+    sqlx::query(CHANGES)
         .bind(bigint(recorded.commit.generation)?)
         .bind(bigint(recorded.revision)?)
-        .bind(i32::try_from(ordinal).map_err(|error| sqlx::Error::Encode(error.into()))?)
-        .bind(change.entity.kind())
-        .bind(change.entity.id())
-        .bind(change.action.as_str())
-        .bind(change.after.map(Json))
+        .bind(Json(rows))
         .execute(transaction)
         .await
         .map(drop)

@@ -16,8 +16,10 @@ use crate::{
 
 /// How many commits that are there already share a transaction.
 const BATCH_MAX: usize = 256;
+/// How many events a transaction has at most, unless one commit alone has more.
+const EVENTS_MAX: usize = 20_000;
 /// How long one transaction may take. A database that is silent for longer is asked again over a new connection.
-const APPLY_WITHIN: Duration = Duration::from_secs(30);
+const APPLY_WITHIN: Duration = Duration::from_mins(2);
 /// How long the database may take to say who acts.
 const TAKE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -62,17 +64,19 @@ impl ConfigProjector {
         mut applied: impl FnMut(&Checkpoint),
     ) -> Result<(), Error> {
         let mut batches = pin!(commits.ready_chunks(BATCH_MAX));
-        while let Some(batch) = batches.next().await {
-            match self.apply(&batch).await {
-                // One by one, up to the commit that stops it: those before have done nothing wrong.
-                Err(error) if error.stops() && batch.len() > 1 => {
-                    for commit in &batch {
-                        self.apply(slice::from_ref(commit)).await?;
+        while let Some(ready) = batches.next().await {
+            for batch in transactions(&ready) {
+                match self.apply(batch).await {
+                    // One by one, up to the commit that stops it: those before have done nothing wrong.
+                    Err(error) if error.stops() && batch.len() > 1 => {
+                        for commit in batch {
+                            self.apply(slice::from_ref(commit)).await?;
+                        }
                     }
+                    outcome => outcome?,
                 }
-                outcome => outcome?,
+                applied(&self.checkpoint);
             }
-            applied(&self.checkpoint);
         }
         Ok(())
     }
@@ -112,4 +116,17 @@ impl ConfigProjector {
         self.checkpoint = ahead;
         Ok(())
     }
+}
+
+/// Cuts commits into transactions that do not take for ever.
+fn transactions(commits: &[Recorded]) -> impl Iterator<Item = &[Recorded]> {
+    let mut events = 0;
+    commits.chunk_by(move |before, after| {
+        events += before.commit.events.len();
+        let fits = events + after.commit.events.len() <= EVENTS_MAX;
+        if !fits {
+            events = 0;
+        }
+        fits
+    })
 }

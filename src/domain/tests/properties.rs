@@ -182,6 +182,7 @@ fn event() -> impl Strategy<Value = Event> {
 
 fn folded(events: &[Event]) -> ConfigState {
     let mut state = ConfigState::default();
+    state.get_ready_to_decide();
     for (revision, event) in (1..).zip(events) {
         evolve(&mut state, event, &stamp(revision));
     }

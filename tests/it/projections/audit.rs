@@ -10,12 +10,14 @@ use flexgate::{
         store::{Record, Store as _},
     },
 };
+use flexgate_projections::{ConfigProjector, connect};
 use flexgate_schemas::{
     Commit, Event, Upstream,
-    commit::{Actor, ActorKind, Source},
+    commit::{Actor, ActorKind, Recorded, Source},
     event::HistoryStarted,
     key::{KeyTerms, SecretHash},
 };
+use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::{Cluster, execute, outgoing, query, route};
@@ -193,4 +195,38 @@ async fn what_was_done_before_a_new_history_is_not_forgotten() {
         ]
     );
     projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_with_thousands_of_changes_is_told_whole() {
+    const ROUTES: usize = 2500;
+    let (cluster, url) = (Cluster::begin().await, Postgres::database().await);
+    let first = cluster.journal.follow(0).await.unwrap().next().await.unwrap();
+    let id = |number: usize| format!("r{number:06}");
+    let created = (0..ROUTES).map(|number| Event::RouteCreated(Arc::new(route(&id(number), "/a"))));
+    let updated = (0..ROUTES).map(|number| Event::RouteUpdated(Arc::new(route(&id(number), "/b"))));
+    let commit = Commit {
+        id: "large".parse().unwrap(),
+        parent: first.chain,
+        events: created.chain(updated).collect(),
+        ..(*first.commit).clone()
+    };
+    let recorded = Recorded {
+        revision: 2,
+        chain: first.chain.then(&commit.to_payload()),
+        commit: Arc::new(commit),
+    };
+    let mut projector = ConfigProjector::take_over(connect(&url).await.unwrap())
+        .await
+        .unwrap();
+    let commits = futures_util::stream::iter([first, recorded]);
+    projector.run(commits, |_| {}).await.unwrap();
+    let told = "SELECT concat_ws(' ', action, count(*), count(DISTINCT entity), min(before->>'path'), min(after->>'path'))
+        FROM flexgate.audit_changes GROUP BY action ORDER BY 1";
+    assert_eq!(
+        query(&url, told).await,
+        ["created 2500 2500 /a", "updated 2500 2500 /a /b"]
+    );
+    let routes = "SELECT concat_ws(' ', count(*), min(path), max(path)) FROM flexgate.routes";
+    assert_eq!(query(&url, routes).await, ["2500 /b /b"]);
 }
