@@ -92,7 +92,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Migrate(_) => migrate::migrate(invocation),
         Command::Sql(options) => sql::run(invocation, options),
         Command::Verify(verb) => verify::run(invocation, verb),
-        Command::Doctor => doctor::examine(invocation),
+        Command::Doctor { fix, .. } => doctor::examine(invocation, *fix),
         Command::Config { effective, .. } => options::show(invocation, *effective),
         Command::Schema { of } => schema::print(invocation, *of),
         Command::Completions { shell } => manual::completions(invocation, *shell),

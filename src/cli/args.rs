@@ -9,6 +9,7 @@
 )]
 
 mod entities;
+mod looks;
 mod secrets;
 mod tables;
 
@@ -20,8 +21,9 @@ use clap_complete::Shell;
 use crate::config::Layer;
 
 pub(super) use entities::{Data, KeyChange, KeyVerb, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
+pub(super) use looks::{LogOf, Logs, SchemaOf, Shown, StreamName};
 pub(super) use secrets::{Sealing, SecretVerb};
-pub(super) use tables::{DatabaseAt, Sql, VerifyVerb};
+pub(super) use tables::{DatabaseAt, ServersAt, Sql, VerifyVerb};
 
 /// The version of this program.
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -133,7 +135,13 @@ pub(super) enum Command {
     #[command(subcommand)]
     Verify(VerifyVerb),
     /// Examine this node and what it needs, and say how to mend what is wrong
-    Doctor,
+    Doctor {
+        /// Mend what is safe to mend: make a missing folder, streams and tables, and close files to others
+        #[arg(long)]
+        fix: bool,
+        #[command(flatten)]
+        at: ServersAt,
+    },
     /// Print every option of a process, its value, and where that comes from; secrets are not shown
     Config {
         /// The values that hold here, and not the defaults
@@ -162,19 +170,6 @@ pub(super) enum Command {
     },
     /// Print the version
     Version,
-}
-
-/// What `schema` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum SchemaOf {
-    /// JSON Schema of the configuration file.
-    Config,
-    /// JSON Schema of the events of a commit.
-    Events,
-    /// OpenAPI 3.1 of the admin API.
-    Openapi,
-    /// AsyncAPI 3 of the streams.
-    Asyncapi,
 }
 
 /// What `health` asks.
@@ -328,66 +323,6 @@ pub(super) enum EventVerb {
     Show(Shown),
 }
 
-/// What `events show` prints.
-#[derive(Debug, clap::Args)]
-pub(super) struct Shown {
-    /// Which stream
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) stream: StreamName,
-    /// The first message: a sequence, or a time such as `2027-01-01T00:00:00Z`; without it the last ones are printed
-    #[arg(long, value_name = "SEQUENCE|TIME")]
-    pub(super) from: Option<String>,
-    /// How many at most
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    pub(super) limit: u32,
-    /// NATS with JetStream (NATS_URL, default: the one of the `flexgate up` that runs in the data folder)
-    #[arg(long, value_name = "URL")]
-    nats_url: Option<String>,
-}
-
-/// A stream of the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum StreamName {
-    /// Commits.
-    #[default]
-    Config,
-    /// Alerts.
-    Alerts,
-    /// Frames of outcomes.
-    Outcomes,
-    /// Closed hours.
-    Rollups,
-    /// What projections could not apply.
-    Deadletter,
-}
-
-/// Whose log `logs` prints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum LogOf {
-    /// FlexGate itself.
-    #[default]
-    Flexgate,
-    /// The NATS that `up` started.
-    Nats,
-    /// The PostgreSQL that `up` started.
-    Postgres,
-    /// The Valkey that `up` started.
-    Valkey,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Logs {
-    /// Whose
-    #[arg(value_enum, default_value_t)]
-    pub(super) of: LogOf,
-    /// How many of the last lines
-    #[arg(long, short = 'n', value_name = "NUMBER", default_value_t = 50)]
-    pub(super) lines: usize,
-    /// Go on with what is written from now on, until Ctrl-C
-    #[arg(long, short)]
-    pub(super) follow: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeVerb {
     /// List all nodes
@@ -423,10 +358,10 @@ impl Args {
                 None
             }
             Command::Events(EventVerb::Show(shown)) => {
-                options.push(("NATS_URL", "--nats-url", shown.nats_url.clone()));
+                options.extend(shown.layer());
                 None
             }
-            Command::Verify(VerifyVerb::Outcomes(at)) => {
+            Command::Doctor { at, .. } | Command::Verify(VerifyVerb::Outcomes(at)) => {
                 options.extend(at.layer());
                 None
             }

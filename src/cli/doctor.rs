@@ -1,5 +1,6 @@
 //! `flexgate doctor`: examines this node and what it needs, line by line, and says how to mend what is wrong.
 
+mod fix;
 mod local;
 mod remote;
 
@@ -53,8 +54,13 @@ impl Examined {
     }
 }
 
-pub(super) fn examine(run: &Invocation) -> Result<Exit, Failure> {
+pub(super) fn examine(run: &Invocation, fix: bool) -> Result<Exit, Failure> {
     let config = run.config(Purpose::Client)?;
+    if fix {
+        for done in block_on(fix::mend(&config))? {
+            run.output.note(&format!("mended: {done}"));
+        }
+    }
     let client = AdminClient::find(&config, &run.sources())?;
     let examined = block_on(everything(&config, &client))?;
     show(run, &examined)?;
@@ -72,6 +78,7 @@ async fn everything(config: &Config, client: &AdminClient) -> Vec<Examined> {
         local::data_dir(&config.data_dir),
         local::token(config),
         local::open_files(),
+        local::disk(config),
     ];
     let (admin, nats, postgres, redis) = tokio::join!(
         remote::admin(client),
@@ -83,7 +90,8 @@ async fn everything(config: &Config, client: &AdminClient) -> Vec<Examined> {
     all.extend(local::ports(config, runs));
     all.push(admin);
     all.extend(nats);
-    all.extend([postgres, redis]);
+    all.extend(postgres);
+    all.push(redis);
     all
 }
 

@@ -241,6 +241,49 @@ async fn what_lies_on_a_stream_is_shown_from_a_sequence_from_a_time_and_at_the_e
     check(folder.path(), "events show --from yesterday", 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_mends_what_is_safe_to_mend_and_says_so() {
+    let nats = Nats::shared_url().await;
+    let folder = tempfile::tempdir().unwrap();
+    let dotenv = format!(
+        "FLEXGATE_STREAM_PREFIX={}\nNATS_URL={nats}\nFLEXGATE_DATA_DIR=data\nFLEXGATE_PROXY_ADDR={}\nFLEXGATE_ADMIN_ADDR={}\n",
+        fixtures::prefix().to_uppercase(),
+        free_port().unwrap(),
+        free_port().unwrap()
+    );
+    fs::write(folder.path().join(".env"), dotenv).unwrap();
+    let (stdout, _) = check(folder.path(), "doctor", 0);
+    assert!(
+        stdout.contains("WARN  streams") && stdout.contains("_CONFIG is not there"),
+        "{stdout}"
+    );
+
+    let (stdout, stderr) = check(folder.path(), "doctor --fix", 0);
+    assert!(
+        stderr.contains("mended: the data folder data is made"),
+        "{stderr}"
+    );
+    assert!(stderr.contains("mended: these streams are made"), "{stderr}");
+    assert!(
+        !stdout.contains("is not there\n") && stdout.contains("_ROLLUPS has 0 messages"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("OK    clock") && stdout.contains("disk "),
+        "{stdout}"
+    );
+
+    let token = folder.path().join("data/admin-token");
+    fs::write(&token, "correct-horse-battery\n").unwrap();
+    fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    check(folder.path(), "doctor", 1);
+    let (_, stderr) = check(folder.path(), "doctor --fix", 0);
+    assert!(stderr.contains("is closed to others"), "{stderr}");
+    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    let (_, stderr) = check(folder.path(), "doctor --fix", 0);
+    assert!(!stderr.contains("mended"), "{stderr}");
+}
+
 #[test]
 fn shells_and_man_are_told_every_command() {
     let folder = tempfile::tempdir().unwrap();

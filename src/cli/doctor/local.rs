@@ -111,6 +111,35 @@ pub(super) fn open_files() -> Examined {
     .mend(mend)
 }
 
+/// Whether there is room for what may have to wait on the disk.
+pub(super) fn disk(config: &Config) -> Examined {
+    const WHAT: &str = "disk";
+    const MIB: u64 = 1 << 20;
+    let wanted = config.recording.map_or(0, |recording| recording.outbox_bytes);
+    // The folder that is there, or the one that it would be made in.
+    let found = config.data_dir.ancestors().find(|path| path.exists());
+    let path = found.unwrap_or(Path::new("."));
+    let Ok(space) = rustix::fs::statvfs(path) else {
+        return Examined::new(
+            WHAT,
+            Health::Warn,
+            format!("{} tells nothing of its space", path.display()),
+        );
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let says = format!("{} MiB are free", free / MIB);
+    if free < 64 * MIB {
+        return Examined::new(WHAT, Health::Fail, says)
+            .mend("make room, or name another folder with --data-dir");
+    }
+    if free < wanted {
+        let says = format!("{says}, and the outbox may need {}", wanted / MIB);
+        return Examined::new(WHAT, Health::Warn, says)
+            .mend("make room, or set FLEXGATE_OUTBOX_BYTES to less");
+    }
+    Examined::ok(WHAT, says)
+}
+
 /// Whether the ports can be had. Those of a process that runs are taken by it.
 pub(super) fn ports(config: &Config, runs: bool) -> Vec<Examined> {
     if runs {

@@ -2,7 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-use async_nats::Client;
+use async_nats::{Client, jetstream};
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
@@ -10,15 +11,20 @@ use super::{Examined, Health};
 use crate::{
     cli::client::AdminClient,
     config::{Config, ServerUrl},
-    journal::jetstream::login,
+    journal::jetstream::{
+        Names, login,
+        streams::{StreamFound, examine},
+    },
 };
 
 /// How long a server may take to say that it is there.
 const WITHIN: Duration = Duration::from_secs(3);
 /// The first API level of JetStream that keeps every stream setting that FlexGate relies on: nats-server 2.12.
 const API_LEVEL_MIN: u64 = 2;
-/// Without this stream nothing can be configured. The others are made when what fills them runs.
+/// The stream that is asked for the time.
 const STREAM: &str = "CONFIG";
+/// From when on a clock is said to be off, in milliseconds.
+const CLOCK_OFF_MAX: i64 = 2_000;
 
 pub(super) async fn admin(client: &AdminClient) -> Examined {
     const WHAT: &str = "admin API";
@@ -90,27 +96,48 @@ pub(super) async fn nats(config: &Config) -> Vec<Examined> {
             Examined::new(WHAT, Health::Fail, says).mend("upgrade to nats-server 2.12.12, 2.14.3 or newer"),
         ];
     }
-    vec![
-        Examined::ok(WHAT, format!("{url}, {version}, JetStream API level {level}")),
-        stream(config, &client).await,
-    ]
+    let mut all = vec![Examined::ok(
+        WHAT,
+        format!("{url}, {version}, JetStream API level {level}"),
+    )];
+    all.extend(streams(config, &client).await);
+    all.extend(clock(config, &client).await);
+    all
 }
 
-async fn stream(config: &Config, client: &Client) -> Examined {
+async fn streams(config: &Config, client: &Client) -> Vec<Examined> {
     const WHAT: &str = "streams";
+    let Ok(names) = Names::new(config.streams.as_str()) else {
+        return Vec::new();
+    };
+    let jetstream = jetstream::new(client.clone());
+    let found = match in_time(async { Ok::<_, String>(examine(&jetstream, &names).await) }).await {
+        Ok(found) => found,
+        Err(why) => return vec![Examined::new(WHAT, Health::Unreachable, why)],
+    };
+    let judged = found.into_iter().map(|(name, is)| match is {
+        StreamFound::AsItMustBe(messages) => Examined::ok(WHAT, format!("{name} has {messages} messages")),
+        StreamFound::Missing => Examined::new(WHAT, Health::Warn, format!("{name} is not there")).mend(
+            "`flexgate streams apply` or `doctor --fix` makes it; or FLEXGATE_STREAM_PREFIX is another one there",
+        ),
+        StreamFound::Broken(what) => Examined::new(WHAT, Health::Fail, format!("{name}: {what}"))
+            .mend("mend it with `nats stream edit`, or use another FLEXGATE_STREAM_PREFIX"),
+    });
+    judged.collect()
+}
+
+/// How far this machine's clock is from the server's, as an answer about the stream of commits tells its time.
+async fn clock(config: &Config, client: &Client) -> Option<Examined> {
+    const WHAT: &str = "clock";
     let name = config.streams.stream(STREAM);
-    match api(client, &format!("$JS.API.STREAM.INFO.{name}")).await {
-        Ok(info) if info.get("error").is_none() => {
-            let messages = info
-                .pointer("/state/messages")
-                .and_then(Value::as_u64)
-                .unwrap_or(0);
-            Examined::ok(WHAT, format!("{name} has {messages} messages"))
-        }
-        Ok(_) => Examined::new(WHAT, Health::Warn, format!("{name} is not there"))
-            .mend("the first start makes it, if it may; or FLEXGATE_STREAM_PREFIX is another one there"),
-        Err(why) => Examined::new(WHAT, Health::Unreachable, format!("{name}: {why}")),
+    let info = api(client, &format!("$JS.API.STREAM.INFO.{name}")).await.ok()?;
+    let theirs: DateTime<Utc> = info.get("ts")?.as_str()?.parse().ok()?;
+    let ahead = (Utc::now() - theirs).num_milliseconds();
+    if ahead.abs() < CLOCK_OFF_MAX {
+        return Some(Examined::ok(WHAT, "as that of NATS"));
     }
+    let says = format!("{} ms away from that of NATS", ahead.abs());
+    Some(Examined::new(WHAT, Health::Warn, says).mend("keep both with NTP: `timedatectl set-ntp true`"))
 }
 
 async fn api(client: &Client, subject: &str) -> Result<Value, String> {
@@ -118,30 +145,42 @@ async fn api(client: &Client, subject: &str) -> Result<Value, String> {
     serde_json::from_slice(&reply.payload).map_err(|error| error.to_string())
 }
 
-pub(super) async fn postgres(config: &Config) -> Examined {
+pub(super) async fn postgres(config: &Config) -> Vec<Examined> {
     const WHAT: &str = "PostgreSQL";
     let Some(url) = &config.servers.postgres else {
-        return Examined::ok(
+        return vec![Examined::ok(
             WHAT,
             "no DATABASE_URL: `flexgate up` starts its own; without one there are no reports",
-        );
+        )];
     };
-    let version = async {
+    let asked = async {
         let mut connection = PgConnection::connect(url.expose()).await?;
         let version: (String,) = sqlx::query_as("SHOW server_version")
             .fetch_one(&mut connection)
             .await?;
+        let tables: (bool,) = sqlx::query_as("SELECT to_regclass('flexgate.routes') IS NOT NULL")
+            .fetch_one(&mut connection)
+            .await?;
         connection.close().await?;
-        Ok::<_, sqlx::Error>(version.0)
+        Ok::<_, sqlx::Error>((version.0, tables.0))
     };
-    match in_time(version).await {
-        Ok(version) => Examined::ok(WHAT, format!("{url}, {version}")),
-        Err(why) => unreachable(
+    match in_time(asked).await {
+        Ok((version, tables)) => {
+            let server = Examined::ok(WHAT, format!("{url}, {version}"));
+            let tables = if tables {
+                Examined::ok("tables", "are there")
+            } else {
+                Examined::new("tables", Health::Warn, "are not there")
+                    .mend("`flexgate migrate` or `doctor --fix` makes them; the first projector does, too")
+            };
+            vec![server, tables]
+        }
+        Err(why) => vec![unreachable(
             WHAT,
             url,
             &why,
             "start it, or correct DATABASE_URL, DATABASE_USER, DATABASE_PASSWORD",
-        ),
+        )],
     }
 }
 
@@ -171,7 +210,9 @@ fn unreachable(what: &'static str, url: &ServerUrl, why: &str, mend: &str) -> Ex
     Examined::new(what, Health::Unreachable, format!("{url}: {why}")).mend(mend)
 }
 
-async fn in_time<T, E: std::fmt::Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+pub(super) async fn in_time<T, E: std::fmt::Display>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, String> {
     match tokio::time::timeout(WITHIN, work).await {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(_elapsed) => Err(format!("no answer within {} s", WITHIN.as_secs())),

@@ -207,6 +207,33 @@ pub async fn provision(link: &Link, names: &Names, replicas: usize) -> Result<()
     Ok(())
 }
 
+/// How a stream is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamFound {
+    /// It keeps what it must, and has so many messages.
+    AsItMustBe(u64),
+    /// It does not keep this, although it must.
+    Broken(&'static str),
+    /// It is not there, or this user may not see it.
+    Missing,
+}
+
+/// How each stream is. Changes nothing.
+pub async fn examine(jetstream: &jetstream::Context, names: &Names) -> Vec<(String, StreamFound)> {
+    let mut found = Vec::new();
+    for wanted in names.stream_configs(1) {
+        let is = match jetstream.get_stream(&wanted.name).await {
+            Err(_) => StreamFound::Missing,
+            Ok(stream) => match broken_promise(&wanted, &stream.cached_info().config) {
+                Some(what) => StreamFound::Broken(what),
+                None => StreamFound::AsItMustBe(stream.cached_info().state.messages),
+            },
+        };
+        found.push((wanted.name, is));
+    }
+    found
+}
+
 async fn check_server(link: &Link) -> Result<(), ProvisionError> {
     let account = link.jetstream().query_account().await.map_err(|error| {
         ProvisionError::Server(format!(
