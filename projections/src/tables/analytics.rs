@@ -1,5 +1,7 @@
 //! What the counts say about a range of time: in a row, by what had most, and in shares.
 
+mod statements;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, Days, NaiveTime, TimeDelta, Timelike as _, Utc};
@@ -8,106 +10,7 @@ use sqlx::{FromRow, Row as _, postgres::PgRow};
 use super::Tables;
 use crate::Error;
 
-/// Sums of the rows of a table within a range, perhaps of one route, and the sketch of all of them.
-macro_rules! counted {
-    () => {
-        "sum(r.requests)::bigint AS requests, sum(r.errors)::bigint AS errors, sum(r.bytes_in)::bigint AS bytes_in,
-        sum(r.bytes_out)::bigint AS bytes_out, flexgate.merge(r.latency)::flexgate.sketch AS latency"
-    };
-}
-
-macro_rules! percentiles {
-    () => {
-        "flexgate.percentile(c.latency, 0.5) AS p50, flexgate.percentile(c.latency, 0.95) AS p95,
-        flexgate.percentile(c.latency, 0.99) AS p99"
-    };
-}
-
-macro_rules! series {
-    ($table:literal, $within:literal, $start:literal, $step:literal) => {
-        concat!(
-            "SELECT s.start, coalesce(c.requests, 0) AS requests, coalesce(c.errors, 0) AS errors,
-                coalesce(c.bytes_in, 0) AS bytes_in, coalesce(c.bytes_out, 0) AS bytes_out, ",
-            percentiles!(),
-            " FROM generate_series($1::timestamptz, $2::timestamptz - interval '1 second', interval '",
-            $step,
-            "') s(start) LEFT JOIN (SELECT ",
-            $start,
-            " AS start, ",
-            counted!(),
-            " FROM flexgate.",
-            $table,
-            " r WHERE ",
-            $within,
-            " AND ($3::text IS NULL OR r.route = $3) GROUP BY 1) c USING (start) ORDER BY s.start"
-        )
-    };
-}
-
-/// Percentiles are made of those that are answered, not of all that were compared, unless they are what is compared.
-macro_rules! top {
-    ($table:literal, $within:literal) => {
-        concat!(
-            "SELECT c.*, n.path AS name, ",
-            percentiles!(),
-            " FROM (SELECT r.route AS id, ",
-            counted!(),
-            ", CASE $4::text
-                WHEN 'errors' THEN sum(r.errors)::double precision
-                WHEN 'bytes' THEN sum(r.bytes_out)::double precision
-                WHEN 'slow' THEN flexgate.percentile(flexgate.merge(r.latency), 0.95)
-                ELSE sum(r.requests)::double precision
-            END AS measure FROM flexgate.",
-            $table,
-            " r WHERE ",
-            $within,
-            " GROUP BY r.route ORDER BY measure DESC, r.route LIMIT $3) c
-            LEFT JOIN flexgate.routes n ON n.id = c.id ORDER BY c.measure DESC, c.id"
-        )
-    };
-}
-
-/// Of keys latencies are not kept.
-const TOP_KEYS: &str = "
-    SELECT c.*, n.name, NULL::double precision AS p50, NULL::double precision AS p95, NULL::double precision AS p99
-    FROM (
-        SELECT api_key AS id, sum(requests)::bigint AS requests, sum(errors)::bigint AS errors,
-            sum(bytes_in)::bigint AS bytes_in, sum(bytes_out)::bigint AS bytes_out,
-            CASE $4::text WHEN 'errors' THEN sum(errors) WHEN 'bytes' THEN sum(bytes_out) ELSE sum(requests) END AS measure
-        FROM flexgate.usage_hourly
-        WHERE hour >= $1 AND hour < $2
-        GROUP BY api_key
-        ORDER BY measure DESC, api_key
-        LIMIT $3
-    ) c LEFT JOIN flexgate.api_keys n ON n.id = c.id ORDER BY c.measure DESC, c.id";
-
-macro_rules! shares {
-    ($value:literal, $of:literal) => {
-        concat!(
-            "SELECT ",
-            $value,
-            " AS value, sum(requests)::bigint AS requests FROM flexgate.status_hourly
-            WHERE hour >= $1 AND hour < $2 AND ($3::text IS NULL OR route = $3)",
-            $of,
-            " GROUP BY 1 ORDER BY 2 DESC, 1"
-        )
-    };
-}
-
-const STATUSES: &str = shares!(
-    "CASE status_class WHEN 0 THEN NULL ELSE status_class || 'xx' END",
-    ""
-);
-const REFUSALS: &str = shares!("refused", " AND refused IS NOT NULL");
-const UPSTREAMS: &str = shares!("upstream", "");
-
-pub(super) fn statements() -> impl Iterator<Item = &'static str> {
-    let all = [Interval::Hour, Interval::Day, Interval::Week];
-    let rollups = all
-        .into_iter()
-        .flat_map(|interval| [interval.series(), interval.top()]);
-    rollups.chain([TOP_KEYS, STATUSES, REFUSALS, UPSTREAMS])
-}
+pub(super) use statements::statements;
 
 /// The steps of a row of counts: each has a table of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,38 +141,6 @@ impl Interval {
             Self::Week => TimeDelta::days(7),
         }
     }
-
-    fn series(self) -> &'static str {
-        match self {
-            Self::Hour => series!("rollup_hourly", "hour >= $1 AND hour < $2", "hour", "1 hour"),
-            Self::Day => series!(
-                "rollup_daily",
-                "day >= ($1 AT TIME ZONE 'UTC')::date AND day < ($2 AT TIME ZONE 'UTC')::date",
-                "day::timestamp AT TIME ZONE 'UTC'",
-                "1 day"
-            ),
-            Self::Week => series!(
-                "rollup_weekly",
-                "week >= ($1 AT TIME ZONE 'UTC')::date AND week < ($2 AT TIME ZONE 'UTC')::date",
-                "week::timestamp AT TIME ZONE 'UTC'",
-                "7 days"
-            ),
-        }
-    }
-
-    fn top(self) -> &'static str {
-        match self {
-            Self::Hour => top!("rollup_hourly", "hour >= $1 AND hour < $2"),
-            Self::Day => top!(
-                "rollup_daily",
-                "day >= ($1 AT TIME ZONE 'UTC')::date AND day < ($2 AT TIME ZONE 'UTC')::date"
-            ),
-            Self::Week => top!(
-                "rollup_weekly",
-                "week >= ($1 AT TIME ZONE 'UTC')::date AND week < ($2 AT TIME ZONE 'UTC')::date"
-            ),
-        }
-    }
 }
 
 impl Span {
@@ -303,7 +174,7 @@ impl Most {
 impl Tables {
     /// What was counted in each interval of a span, perhaps for one route. An interval without requests is there, too.
     pub async fn series(&self, span: &Span, route: Option<&str>) -> Result<Vec<Point>, Error> {
-        let series = sqlx::query_as(span.interval.series())
+        let series = sqlx::query_as(statements::series(span.interval))
             .bind(span.since)
             .bind(span.until)
             .bind(route)
@@ -314,12 +185,12 @@ impl Tables {
 
     /// The routes that had most; also what no route matched.
     pub async fn top_routes(&self, span: &Span, most: Most, limit: u32) -> Result<Vec<Had>, Error> {
-        self.top(span.interval.top(), span, most, limit).await
+        self.top(statements::top(span.interval), span, most, limit).await
     }
 
     /// The keys that had most. A span of hours: longer ones are added up.
     pub async fn top_keys(&self, span: &Span, most: Most, limit: u32) -> Result<Vec<Had>, Error> {
-        self.top(TOP_KEYS, span, most, limit).await
+        self.top(statements::TOP_KEYS, span, most, limit).await
     }
 
     async fn top(
@@ -347,9 +218,9 @@ impl Tables {
         route: Option<&str>,
     ) -> Result<Vec<Share>, Error> {
         let statement = match aspect {
-            Aspect::Status => STATUSES,
-            Aspect::Refused => REFUSALS,
-            Aspect::Upstream => UPSTREAMS,
+            Aspect::Status => statements::STATUSES,
+            Aspect::Refused => statements::REFUSALS,
+            Aspect::Upstream => statements::UPSTREAMS,
         };
         let shares = sqlx::query_as(statement)
             .bind(span.since)

@@ -6,7 +6,7 @@ use flexgate::domain::Changed;
 use flexgate_schemas::{Event, event::RouteDeleted};
 use tokio::sync::Notify;
 
-use super::{Node, assert_refused, route, route_with, upstream};
+use super::{Node, assert_refused, route, route_with, settings, upstream};
 use crate::upstream::Upstream;
 
 #[tokio::test]
@@ -43,6 +43,48 @@ async fn connections_survive_edits() {
     assert_eq!(node.get("/").await.status(), 200);
     assert_eq!(backend.last().target(), "/v2/");
     assert_eq!(backend.connections(), 1);
+}
+
+#[tokio::test]
+async fn settings_of_everything_hold_from_the_next_request_on() {
+    let backend = Upstream::replying(200).start().await;
+    let silent = Upstream::replying(200)
+        .gated(&Arc::new(Notify::new()))
+        .start()
+        .await;
+    let mut node = Node::start(&[
+        route("all", "/*", &backend.url()),
+        route("silent", "/silent", &silent.url()),
+    ]);
+    let mut client = node.client().await;
+    let mut forwarded_for = async |node: &Node| {
+        client.get("/", "x-forwarded-for: 1.2.3.4\r\n").await;
+        assert_eq!(node.get("/").await.status(), 200);
+        let seen = backend.seen();
+        let first = &seen[seen.len() - 2];
+        let values = ["x-forwarded-for", "forwarded"].map(|name| first.header(name).map(str::to_owned));
+        (values[0].clone().unwrap(), values[1].is_some())
+    };
+    assert_eq!(forwarded_for(&node).await, ("127.0.0.1".to_owned(), false));
+    node.change(&[settings(r#"{"trustedProxies":["127.0.0.1"],"forwarded":true}"#)]);
+    assert_eq!(
+        forwarded_for(&node).await,
+        ("1.2.3.4, 127.0.0.1".to_owned(), true)
+    );
+    node.change(&[settings(r#"{"timeout":20,"access":{"deny":["192.0.2.1"]}}"#)]);
+    assert_eq!(forwarded_for(&node).await, ("127.0.0.1".to_owned(), false));
+
+    assert_eq!(node.get("/silent").await.status(), 504);
+    node.change(&[settings(r#"{"limits":{"maxBodySize":1}}"#)]);
+    let mut client = node.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab")
+        .await;
+    assert_eq!(client.receive("POST").await.status(), 413);
+    node.change(&[settings(r#"{"access":{"deny":["127.0.0.1"]}}"#)]);
+    assert_eq!(node.get("/").await.status(), 403);
+    node.change(&[settings("{}")]);
+    assert_eq!(node.get("/").await.status(), 200);
 }
 
 #[tokio::test]

@@ -86,3 +86,32 @@ async fn an_address_is_recorded_as_much_as_the_settings_let_it_be_known() {
     let (hash, other) = (client("hash").await.unwrap(), client("hash").await.unwrap());
     assert!(hash.len() == 16 && hash != other, "another start, another key");
 }
+
+#[tokio::test]
+async fn what_is_written_of_requests_is_what_the_settings_say_when_they_come() {
+    let backend = Upstream::replying(200).start().await;
+    let mut recording = Recording::of(&[route("users", "/users/:id", &backend.url())]);
+    for said in [
+        "{}",
+        r#"{"privacy":{"path":"template","clientAddress":"off"}}"#,
+        r#"{"logging":{"sampling":{"successRate":0.0}}}"#,
+        r#"{"privacy":{"query":true}}"#,
+    ] {
+        recording.node.change(&[settings(said)]);
+        assert_eq!(recording.get("/users/7?q=1").await.status(), 200);
+    }
+    let recorded = recording.over().await;
+    let seen = recorded.rows.iter().map(|row| {
+        let outcome = &row.outcome;
+        (outcome.path, outcome.query, outcome.client)
+    });
+    // The third has no row.
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [
+            ("/users/7", None, Some("127.0.0.1")),
+            ("/users/:id", None, None),
+            ("/users/7", Some("q=1"), Some("127.0.0.1")),
+        ]
+    );
+}
