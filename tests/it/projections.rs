@@ -12,9 +12,14 @@ use flexgate::{
     domain::Command,
     drain::Tasks,
     health::{Health, Readiness, Verdict},
-    journal::{Journal, Options, Status, alerts::Alerts, memory::MemoryLog, store::Outgoing},
+    journal::{
+        Journal, Options, Status,
+        alerts::Alerts,
+        memory::MemoryLog,
+        store::{Outgoing, Store as _},
+    },
 };
-use flexgate_schemas::{Chain, Commit, Route};
+use flexgate_schemas::{Chain, Commit, Event, Route, event::HistoryStarted};
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::{sync::watch, time::timeout};
@@ -48,6 +53,20 @@ impl Cluster {
         let journal = Journal::start(options, &Tasks::new());
         following(&journal, async {}).await;
         Self { log, journal }
+    }
+
+    /// A history that takes the place of this one.
+    async fn fork(&self) -> Self {
+        let log = MemoryLog::new();
+        let genesis = Commit {
+            generation: 2,
+            events: Arc::new([Event::HistoryStarted(HistoryStarted {
+                reason: "a fork".to_owned(),
+            })]),
+            ..(*self.first_commit().await).clone()
+        };
+        log.append(&outgoing(&genesis), 0).await.unwrap();
+        Self::on(log).await
     }
 
     async fn execute(&self, command: Command) -> u64 {

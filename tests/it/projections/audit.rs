@@ -4,23 +4,18 @@ use std::sync::Arc;
 
 use flexgate::{
     domain::Command,
-    journal::{
-        Transaction,
-        memory::MemoryLog,
-        store::{Record, Store as _},
-    },
+    journal::{Transaction, store::Record},
 };
 use flexgate_projections::{ConfigProjector, connect};
 use flexgate_schemas::{
     Commit, Event, Upstream,
     commit::{Actor, ActorKind, Recorded, Source},
-    event::HistoryStarted,
     key::{KeyTerms, SecretHash},
 };
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::{Cluster, execute, outgoing, query, route};
+use super::{Cluster, execute, query, route};
 use crate::fixtures::{self, Postgres};
 
 /// Each change beside the commit that made it.
@@ -172,16 +167,7 @@ async fn what_was_done_before_a_new_history_is_not_forgotten() {
     cluster.create_routes(["a"]).await;
     cluster.rows(&url, MESSAGES).await;
     projector.stop().await;
-    let fork = MemoryLog::new();
-    let genesis = Commit {
-        generation: 2,
-        events: Arc::new([Event::HistoryStarted(HistoryStarted {
-            reason: "a fork".to_owned(),
-        })]),
-        ..(*cluster.first_commit().await).clone()
-    };
-    fork.append(&outgoing(&genesis), 0).await.unwrap();
-    let fork = Cluster::on(fork).await;
+    let fork = cluster.fork().await;
     fork.create_routes(["b", "c"]).await;
     let projector = fork.project_into(&url);
     assert_eq!(

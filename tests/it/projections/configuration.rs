@@ -7,13 +7,13 @@ use flexgate::{
     config::{Config, Layer, Purpose, Sources},
     domain::Command,
     health::Verdict,
-    journal::{jetstream::Names, memory::MemoryLog, store::Store as _},
+    journal::{jetstream::Names, memory::MemoryLog},
 };
 use flexgate_projections::{ConfigProjector, Error, connect};
-use flexgate_schemas::{Commit, Event, Route, Settings, Upstream, event::HistoryStarted};
+use flexgate_schemas::{Commit, Route, Settings, Upstream};
 use futures_util::StreamExt as _;
 
-use super::{Cluster, SEQUENCE, execute, following, outgoing, query, reached, route};
+use super::{Cluster, SEQUENCE, execute, following, query, reached, route};
 use crate::fixtures::{self, Nats, Postgres};
 
 /// What the tables hold, except for what tells one projector from another.
@@ -197,16 +197,7 @@ async fn a_genesis_of_a_higher_generation_makes_the_rows_anew() {
     assert_eq!(cluster.rows(&url, ROUTES).await.len(), 2);
     projector.stop().await;
 
-    let fork = MemoryLog::new();
-    let genesis = Commit {
-        generation: 2,
-        events: Arc::new([Event::HistoryStarted(HistoryStarted {
-            reason: "a fork".to_owned(),
-        })]),
-        ..(*cluster.first_commit().await).clone()
-    };
-    fork.append(&outgoing(&genesis), 0).await.unwrap();
-    let fork = Cluster::on(fork).await;
+    let fork = cluster.fork().await;
     fork.create_routes(["c"]).await;
     let projector = fork.project_into(&url);
     assert_eq!(fork.rows(&url, ROUTES).await, ["c /c 2"]);
