@@ -4,14 +4,17 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
-use crate::wire::Client;
+use crate::{
+    fixtures::{LOOK_AGAIN, PATIENCE},
+    wire::Client,
+};
 
 /// How many connections each node gets, and the pause between two requests on each.
 const CONNECTIONS: usize = 4;
@@ -20,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(8);
 /// Requests, until it is stopped.
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
+    /// How many have passed.
+    passed: Arc<AtomicUsize>,
     clients: JoinSet<Vec<Sent>>,
 }
 
@@ -38,14 +43,28 @@ pub(super) struct Passed {
 
 impl Load {
     pub(super) fn on(addresses: &[SocketAddr]) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let (stop, passed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut clients = JoinSet::new();
         for addr in addresses {
             for _ in 0..CONNECTIONS {
-                clients.spawn(ask(*addr, Arc::clone(&stop)));
+                clients.spawn(ask(*addr, Arc::clone(&stop), Arc::clone(&passed)));
             }
         }
-        Self { stop, clients }
+        Self {
+            stop,
+            passed,
+            clients,
+        }
+    }
+
+    /// Waits until so many have passed.
+    pub(super) async fn passes(&self, count: usize) {
+        let passed = async {
+            while self.passed.load(Ordering::Relaxed) < count {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        assert!(timeout(PATIENCE, passed).await.is_ok(), "never {count}");
     }
 
     pub(super) async fn stop(self) -> Passed {
@@ -56,7 +75,7 @@ impl Load {
     }
 }
 
-async fn ask(addr: SocketAddr, stop: Arc<AtomicBool>) -> Vec<Sent> {
+async fn ask(addr: SocketAddr, stop: Arc<AtomicBool>, passed: Arc<AtomicUsize>) -> Vec<Sent> {
     let mut client = Client::connect(addr).await;
     let mut all = Vec::new();
     while !stop.load(Ordering::Relaxed) {
@@ -67,6 +86,7 @@ async fn ask(addr: SocketAddr, stop: Arc<AtomicBool>) -> Vec<Sent> {
             answered: Instant::now(),
             status,
         });
+        passed.fetch_add(usize::from(status == 200), Ordering::Relaxed);
         tokio::time::sleep(PAUSE).await;
     }
     all
@@ -135,10 +155,5 @@ impl Passed {
         let may = f64::from(burst) + rate * (last.answered - first.at).as_secs_f64();
         let did = u32::try_from(admitted.len()).map(f64::from).unwrap();
         assert!(did >= part * may, "{did} of {may}, of {} sent", self.all.len());
-    }
-
-    /// How many passed.
-    pub(super) fn count(&self) -> usize {
-        self.admitted().len()
     }
 }
