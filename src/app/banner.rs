@@ -34,7 +34,8 @@ pub(super) fn print(config: &Config, process: &Process, demo: Option<&Demo>, deg
     );
     lines.push(format!("  admin token  {token}"));
     lines.extend(demo.map(|demo| format!("  demo backend http://{}", demo.addr())));
-    if let Some(addr) = addresses.proxy {
+    // Only the demo's route is known to lead somewhere.
+    if let (Some(addr), Some(_)) = (addresses.proxy, demo) {
         lines.push(String::new());
         lines.push(format!("  try          curl -i http://{addr}/demo/hello"));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use flexgate_schemas::{
     alert::AlertKind,
+    audit::Change,
     commit::{Actor, ActorKind, Source},
 };
 use tokio::time::timeout;
@@ -97,7 +98,7 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded) -> Outcome {
             tracing::info!(
                 file = name,
                 revision = committed.revision,
-                changes = committed.events.len(),
+                changes = committed.events.iter().filter_map(Change::of).count(),
                 "applied"
             );
             Outcome::Applied
