@@ -38,7 +38,8 @@ use crate::{
 const FEW: usize = 10;
 const SOME: usize = 5_000;
 const MANY: usize = 100_000;
-const UPSTREAMS: usize = 100;
+/// As many as the few routes have: what further ones cost is not what routes cost.
+const UPSTREAMS: usize = FEW;
 const ROUNDS: usize = 7;
 const TURN: Duration = Duration::from_secs(5);
 const EDITS: usize = 300;
