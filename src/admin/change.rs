@@ -1,6 +1,6 @@
 //! What a change of many entities comes to, or would come to.
 
-use flexgate_schemas::{Event, event::Entity};
+use flexgate_schemas::{Event, audit, event::Entity};
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -159,14 +159,14 @@ impl Change {
 
 impl Named {
     pub(super) fn of(entity: &Entity) -> Self {
-        let (kind, id) = match entity {
-            Entity::Route(id) => ("route", Some(id.to_string())),
-            Entity::Upstream(name) => ("upstream", Some(name.to_string())),
-            Entity::Key(id) => ("key", Some(id.to_string())),
-            Entity::Settings => ("settings", None),
-            Entity::Log => ("log", None),
+        let id = match entity {
+            Entity::Settings | Entity::Log => None,
+            Entity::Route(_) | Entity::Upstream(_) | Entity::Key(_) => Some(entity.id()),
         };
-        Self { kind, id }
+        Self {
+            kind: entity.kind(),
+            id,
+        }
     }
 }
 
@@ -174,25 +174,15 @@ fn value_in(state: &ConfigState, entity: &Entity) -> Option<Box<RawValue>> {
     match entity {
         Entity::Route(id) => state.route(id).map(|entry| json(&*entry.value)),
         Entity::Upstream(name) => state.upstream(name).map(|entry| json(&*entry.value)),
-        Entity::Key(id) => state.key(id).map(|entry| json(&entry.value.terms())),
+        Entity::Key(id) => state.key(id).map(|entry| json(&entry.value.told())),
         Entity::Settings => Some(json(&*state.settings().value)),
         Entity::Log => None,
     }
 }
 
 fn value_after(event: &Event) -> Option<Box<RawValue>> {
-    match event {
-        Event::RouteCreated(route) | Event::RouteUpdated(route) => Some(json(&**route)),
-        Event::UpstreamCreated(upstream) | Event::UpstreamUpdated(upstream) => Some(json(&**upstream)),
-        Event::SettingsUpdated(settings) => Some(json(&**settings)),
-        Event::KeyCreated(key) | Event::KeyUpdated(key) => Some(json(&key.terms())),
-        Event::RouteDeleted(_)
-        | Event::UpstreamDeleted(_)
-        | Event::KeyDeleted(_)
-        | Event::HistoryStarted(_)
-        | Event::LogFenced(_)
-        | Event::FileApplied(_) => None,
-    }
+    let change = audit::Change::of(event)?;
+    change.after.map(|after| json(&after))
 }
 
 /// As text: of a hundred thousand of them, trees of values would weigh several times as much.

@@ -179,8 +179,12 @@ async fn a_key_is_revoked_for_good() {
     let api = Api::start().await;
     let (address, _) = api.key(json!({ "name": "app" })).await;
     let revoke = format!("{address}/revoke");
+    let before = api.journal.view().revision();
     let revoked = api.call(Method::POST, &revoke).send().await.is(200).json();
     assert!(revoked["revokedAt"].is_string());
+    let changed = api.get(&format!("/api/config/diff?from={before}")).await.json();
+    assert_eq!(changed[0]["before"]["revokedAt"], Value::Null);
+    assert_eq!(changed[0]["after"]["revokedAt"], revoked["revokedAt"]);
     let commits = api.commits();
     let again = api.call(Method::POST, &revoke).send().await.is(200).json();
     assert_eq!((again, api.commits()), (revoked.clone(), commits));
