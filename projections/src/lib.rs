@@ -3,22 +3,29 @@
 //! A projection is a fold of a stream into tables of schema `flexgate`. Its rows and its checkpoint move in one
 //! transaction, so that a crash loses nothing and repeats nothing.
 
+mod catalog;
 mod checkpoint;
 mod config;
 mod error;
 mod migrate;
 mod outcomes;
 mod partitions;
+mod rebuild;
 mod retention;
 mod sketch;
+
 mod tables;
 
+pub use catalog::{PROJECTIONS, Projection};
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
 pub use migrate::{Ran, connect, migrate, open};
 pub use outcomes::{
     Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
+};
+pub use rebuild::{
+    Begun, Building, Compared, Comparison, Difference, Live, Phase, Progress, Rebuild, Refill, Side, Whose,
 };
 pub use retention::Retention;
 pub use tables::{

@@ -12,9 +12,11 @@ mod closing;
 mod configuration;
 mod keeper;
 mod outcomes;
+mod refill;
 
 pub use configuration::keep as keep_configuration;
 pub use outcomes::keep as keep_outcomes;
+pub use refill::{Commits, Frames};
 
 /// Starts the role, where this process has it.
 pub(super) fn start(

@@ -3,6 +3,7 @@
 mod analytics;
 mod audit;
 mod configuration;
+mod rebuild;
 mod schema;
 
 use std::sync::Arc;
