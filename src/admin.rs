@@ -16,6 +16,7 @@ use crate::{
     sealing::SealingKeys,
 };
 
+mod alerts;
 mod analytics;
 mod apply;
 mod auth;
@@ -136,6 +137,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(apply::resources());
     all.extend(logs::resources());
     all.extend(analytics::resources());
+    all.extend(alerts::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -42,6 +42,8 @@ pub enum Dependency {
     Projections,
     /// The read models of outcomes, as far as this process keeps them.
     Outcomes,
+    /// The read model of alerts, as far as this process keeps it.
+    Alerts,
     /// Where outcomes wait for the stream, as far as this process records any.
     Outbox,
     /// The keys that providers of tokens publish, as far as this process checks tokens.
@@ -49,7 +51,7 @@ pub enum Dependency {
 }
 
 /// How many dependencies there are.
-const CHECKS: usize = 7;
+const CHECKS: usize = 8;
 
 /// What is known of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,7 +20,7 @@ const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 pub(crate) const SCHEMA: &str = "flexgate";
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "configuration",
@@ -33,7 +33,8 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         "analytics",
         include_str!("../../migrations/0004_analytics.sql"),
     ),
-    (5, "rebuilds", include_str!("../../migrations/0005_rebuilds.sql")),
+    (5, "alerts", include_str!("../../migrations/0005_alerts.sql")),
+    (6, "rebuilds", include_str!("../../migrations/0006_rebuilds.sql")),
 ];
 
 /// Connects.

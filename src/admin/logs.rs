@@ -19,6 +19,7 @@ use super::{
     Shared,
     error::Error,
     operation::{Operation, Resource},
+    page,
     params::Query,
     read::{self, REVISION, REVISION_WITHIN},
 };
@@ -253,9 +254,7 @@ impl Asked {
             cursor: Some(cursor.to_string()),
             ..self.clone()
         };
-        let query = serde_urlencoded::to_string(next).expect("it is flat, of texts and numbers");
-        let link = format!("<{PATH}?{query}>; rel=\"next\"");
-        HeaderValue::from_str(&link).expect("a form is written in ASCII")
+        page::link_to(PATH, &next)
     }
 }
 

@@ -8,15 +8,18 @@ use crate::{
     journal::Journal,
 };
 
+mod alerts;
 mod closing;
 mod configuration;
 mod keeper;
 mod outcomes;
 mod refill;
+mod stops;
 
+pub use alerts::keep as keep_alerts;
 pub use configuration::keep as keep_configuration;
 pub use outcomes::keep as keep_outcomes;
-pub use refill::{Commits, Frames};
+pub use refill::{Commits, Frames, Raised};
 
 /// Starts the role, where this process has it.
 pub(super) fn start(
@@ -26,9 +29,9 @@ pub(super) fn start(
     health: &Health,
     tasks: &Tasks,
 ) {
-    let both = [Dependency::Projections, Dependency::Outcomes];
+    let all = [Dependency::Projections, Dependency::Outcomes, Dependency::Alerts];
     let off = |reason: &str| {
-        for dependency in both {
+        for dependency in all {
             health.report(dependency, Check::Off(reason.into()));
         }
     };
@@ -39,15 +42,25 @@ pub(super) fn start(
         tracing::info!("the projector is idle: no database was given (DATABASE_URL)");
         return off("no database was given");
     };
-    let keeping = keep_configuration(url.clone(), journal.clone(), health.clone(), tasks.clone());
-    tasks.spawn(keeping);
-    let streams = (cluster.link.clone(), cluster.names.clone());
-    let keeping = keep_outcomes(
+    let streams = || (cluster.link.clone(), cluster.names.clone());
+    let alerts = || cluster.alerts.clone();
+    let ends = || (health.clone(), tasks.clone());
+    let (shown, end) = ends();
+    tasks.spawn(keep_configuration(
+        url.clone(),
+        journal.clone(),
+        alerts(),
+        shown,
+        end,
+    ));
+    let (shown, end) = ends();
+    tasks.spawn(keep_alerts(url.clone(), streams(), alerts(), shown, end));
+    let (shown, end) = ends();
+    tasks.spawn(keep_outcomes(
         (url, config.retention),
-        streams,
-        cluster.alerts.clone(),
-        health.clone(),
-        tasks.clone(),
-    );
-    tasks.spawn(keeping);
+        streams(),
+        alerts(),
+        shown,
+        end,
+    ));
 }

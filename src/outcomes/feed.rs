@@ -1,4 +1,4 @@
-//! Reading OUTCOMES, for the projector: everything after a place, as long as it is there.
+//! Reading a stream that lets go of what is old, for the projector: everything after a place, as long as it is there.
 
 use std::{ops::Range, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::journal::{
 /// How long the server may take to say where the stream is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The stream of outcomes, to be read.
+/// A stream, to be read.
 #[derive(Debug, Clone)]
 pub struct Feed {
     link: Link,
@@ -33,12 +33,16 @@ pub struct Extent {
 }
 
 impl Feed {
-    /// The stream need not exist yet.
+    /// What became of requests. The stream need not exist yet.
     pub fn new(link: Link, names: &Names) -> Self {
-        Self {
-            link,
-            stream: names.outcomes(),
-        }
+        let stream = names.outcomes();
+        Self { link, stream }
+    }
+
+    /// What somebody should hear of. The stream need not exist yet.
+    pub fn of_alerts(link: Link, names: &Names) -> Self {
+        let stream = names.alerts();
+        Self { link, stream }
     }
 
     /// Where the stream is now.
@@ -60,7 +64,7 @@ impl Feed {
         let messages = stream::unfold(reader, async |mut reader| match reader.next().await {
             Ok(stored) => Some((delivered(stored), reader)),
             Err(error) => {
-                tracing::debug!(%error, "the outcomes are to be read anew");
+                tracing::debug!(%error, "the stream is to be read anew");
                 None
             }
         });

@@ -35,6 +35,7 @@ use crate::{
 };
 
 mod access;
+mod alerts;
 mod analytics;
 mod bodies;
 mod conditions;

@@ -3,7 +3,9 @@
 use std::{sync::Mutex, time::Duration};
 
 use chrono::{DateTime, Utc};
-use flexgate_projections::{Building, ConfigProjector, Error, Live, OutcomeProjector, Refill, Retention};
+use flexgate_projections::{
+    AlertProjector, Building, ConfigProjector, Error, Live, OutcomeProjector, Refill, Retention,
+};
 use flexgate_schemas::frame::Delivered;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tokio::time::sleep;
@@ -36,6 +38,13 @@ pub struct Frames {
     closed_hours: ClosedHours,
     retention: Retention,
     /// As it was when somebody looked last.
+    extent: Option<Extent>,
+}
+
+/// ALERTS, for what somebody should hear of.
+#[derive(Debug)]
+pub struct Raised {
+    feed: Feed,
     extent: Option<Extent>,
 }
 
@@ -123,18 +132,11 @@ impl Frames {
 
 impl Refill for Frames {
     async fn end(&mut self) -> Result<u64, Error> {
-        let extent = self.look().await?;
-        Ok(extent.waiting(0).min(1) * extent.last_sequence())
+        self.look().await.map(end)
     }
 
     fn goal(&self, live: &Live) -> Option<u64> {
-        let extent = self.extent.as_ref()?;
-        let created = live.stream_created?;
-        if created == extent.created {
-            return Some(live.sequence);
-        }
-        // Of a stream that was made anew: it is yet to be begun with, if there is something on it.
-        (extent.waiting(0) > 0).then_some(0)
+        goal(self.extent.as_ref()?, live)
     }
 
     async fn fill(
@@ -169,6 +171,66 @@ impl Refill for Frames {
             "the outcomes could not be read up to {until}"
         )))
     }
+}
+
+impl Raised {
+    /// The stream of a cluster.
+    pub fn new(link: Link, names: &Names) -> Self {
+        Self {
+            feed: Feed::of_alerts(link, names),
+            extent: None,
+        }
+    }
+}
+
+impl Refill for Raised {
+    async fn end(&mut self) -> Result<u64, Error> {
+        let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
+        Ok(end(self.extent.insert(extent)))
+    }
+
+    fn goal(&self, live: &Live) -> Option<u64> {
+        goal(self.extent.as_ref()?, live)
+    }
+
+    async fn fill(
+        &mut self,
+        building: &Building,
+        until: u64,
+        at: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<u64>, Error> {
+        for _ in 0..TRIES {
+            let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
+            let mut projector = AlertProjector::take_over(building.connect().await?).await?;
+            let after = projector.position().sequence;
+            if after >= until || extent.waiting(after) == 0 {
+                return Ok(None);
+            }
+            let messages = self.feed.after(after).await.map_err(|error| unreadable(&error))?;
+            let messages = through(messages, until, |message| message.sequence);
+            projector
+                .run(extent.created, messages, |position| at(position.sequence))
+                .await?;
+        }
+        Err(Error::Stream(format!(
+            "the alerts could not be read up to {until}"
+        )))
+    }
+}
+
+/// The sequence of the last message, if there is one.
+fn end(extent: &Extent) -> u64 {
+    extent.waiting(0).min(1) * extent.last_sequence()
+}
+
+/// How far tables are on a stream that lets go of what is old.
+fn goal(extent: &Extent, live: &Live) -> Option<u64> {
+    let created = live.stream_created?;
+    if created == extent.created {
+        return Some(live.sequence);
+    }
+    // Of a stream that was made anew: it is yet to be begun with, if there is something on it.
+    (extent.waiting(0) > 0).then_some(0)
 }
 
 /// Notes where something is missing, which is also where a stream begins that has let go of what came before.

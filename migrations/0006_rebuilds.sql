@@ -25,18 +25,14 @@ COMMENT ON COLUMN flexgate.carried_over.carried_at IS 'When that was done, by th
 
 CREATE TABLE flexgate.projection_status (
     projection  text PRIMARY KEY,
-    status      text NOT NULL CHECK (status IN ('running', 'waiting', 'stopped')),
-    reason      text,
     node        text NOT NULL,
     waiting     bigint,
     lag_seconds double precision,
     per_second  double precision NOT NULL,
     reported_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE flexgate.projection_status IS 'How the projectors are doing, as each says every other second.';
+COMMENT ON TABLE flexgate.projection_status IS 'How far the projectors are, as the one that keeps a projection says every other second. Nobody keeps one of which nothing was said for ten seconds.';
 COMMENT ON COLUMN flexgate.projection_status.projection IS 'The projection.';
-COMMENT ON COLUMN flexgate.projection_status.status IS 'running; waiting: for a stream or the database; stopped: at something that it cannot apply.';
-COMMENT ON COLUMN flexgate.projection_status.reason IS 'Why it does not run; null if it does.';
 COMMENT ON COLUMN flexgate.projection_status.node IS 'The id of the node that keeps it.';
 COMMENT ON COLUMN flexgate.projection_status.waiting IS 'How many messages of its stream it has yet to apply; of CONFIG, at most so many. Null if that is not known.';
 COMMENT ON COLUMN flexgate.projection_status.lag_seconds IS 'How many seconds ago it had applied everything that was there; 0 if it has now. Null if that is not known.';
