@@ -45,6 +45,7 @@ mod place;
 mod precondition;
 mod progress;
 mod read;
+mod requests;
 mod routes;
 mod settings;
 mod shapes;
@@ -137,6 +138,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(apply::resources());
     all.extend(logs::resources());
     all.extend(analytics::resources());
+    all.extend(requests::resources());
     all.extend(alerts::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());

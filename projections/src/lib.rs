@@ -35,7 +35,8 @@ pub use status::{Asked, Standing, position};
 pub use stops::{Stopped, note_going_on, note_stop};
 pub use tables::{
     AlertCursor, AlertEntry, AlertFilter, Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter,
-    AuditPage, Counted, Had, Interval, Most, Point, Share, Span, Tables,
+    AuditPage, Counted, Had, Interval, Most, Point, RequestCursor, RequestEntry, RequestFilter, RequestPage,
+    Share, Span, Tables,
 };
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
