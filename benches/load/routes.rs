@@ -40,8 +40,8 @@ const SOME: usize = 5_000;
 const MANY: usize = 100_000;
 /// As many as the few routes have: what further ones cost is not what routes cost.
 const UPSTREAMS: usize = FEW;
-const ROUNDS: usize = 7;
-const TURN: Duration = Duration::from_secs(5);
+const ROUNDS: usize = 15;
+const TURN: Duration = Duration::from_secs(3);
 const EDITS: usize = 300;
 /// What is asked for.
 const RATIO_MAX: f64 = 1.10;

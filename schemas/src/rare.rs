@@ -48,13 +48,6 @@ impl<T: Usual> Deref for Rare<T> {
     }
 }
 
-impl<T: Usual + Clone> Rare<T> {
-    /// The value itself.
-    pub fn into_inner(self) -> T {
-        self.0.map(|value| *value).unwrap_or_default()
-    }
-}
-
 impl<T: Usual + Serialize> Serialize for Rare<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(serializer)
@@ -105,6 +98,6 @@ mod tests {
         let read: Rare<Access> = serde_json::from_str(json).unwrap();
         assert_eq!(read.deny.len(), 1);
         assert_eq!(serde_json::to_string(&read).unwrap(), json);
-        assert_eq!(Rare::from(read.clone().into_inner()), read);
+        assert_eq!(Rare::from((*read).clone()), read);
     }
 }
