@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use crate::{
     Error, Position,
+    catalog::{Projection, Settling, Table},
     checkpoint::{self, bigint},
     migrate::late,
 };
@@ -30,6 +31,20 @@ const NAME: &str = "alerts";
 /// One more whenever the same alerts make other rows.
 const VERSION: i32 = 1;
 
+/// What the stream has let go of is older than everything on it.
+pub(crate) static PROJECTION: Projection = Projection {
+    name: NAME,
+    about: "what a person should hear of",
+    stream: "ALERTS",
+    version: VERSION,
+    tables: &[Table::whole("alerts", &["at", "occurrence"]).older(
+        "NOT EXISTS (SELECT FROM alerts b WHERE b.occurrence = l.occurrence AND b.at = l.at)
+         AND NOT EXISTS (SELECT FROM (SELECT stream_created, min(sequence) AS first FROM alerts GROUP BY 1) b
+            WHERE b.stream_created = l.stream_created AND b.first <= l.sequence)",
+    )],
+    settling: Settling::Rows,
+};
+
 /// How many alerts that are there already share a transaction.
 const BATCH_MAX: usize = 256;
 /// How long one transaction may take.
@@ -39,7 +54,7 @@ const TAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What is there already is the same alert: the stream was read again, or restored under other sequences.
 const KEEP: &str = "
-    INSERT INTO flexgate.alerts (occurrence, at, stream_created, sequence, type, severity, node, subject, data)
+    INSERT INTO alerts (occurrence, at, stream_created, sequence, type, severity, node, subject, data)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (occurrence, at) DO NOTHING";
 

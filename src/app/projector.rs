@@ -13,11 +13,13 @@ mod closing;
 mod configuration;
 mod keeper;
 mod outcomes;
+mod refill;
 mod stops;
 
 pub use alerts::keep as keep_alerts;
 pub use configuration::keep as keep_configuration;
 pub use outcomes::keep as keep_outcomes;
+pub use refill::{Commits, Frames, Raised};
 
 /// Starts the role, where this process has it.
 pub(super) fn start(

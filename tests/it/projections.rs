@@ -4,6 +4,7 @@ pub mod alerts;
 mod analytics;
 mod audit;
 mod configuration;
+mod rebuild;
 mod schema;
 mod stops;
 
