@@ -35,6 +35,7 @@ pub mod outcome;
 pub mod parts;
 pub mod path;
 pub mod policy;
+pub mod rare;
 pub mod rate_limit;
 pub mod recording;
 pub mod request_id;
