@@ -134,6 +134,8 @@ async fn a_refused_connection_is_a_bad_gateway() {
 pub(super) struct FullQueue {
     pub(super) addr: SocketAddr,
     pub(super) socket: Socket,
+    /// How many connections wait in it.
+    pub(super) length: usize,
     _queue: Vec<std::net::TcpStream>,
 }
 
@@ -146,10 +148,12 @@ impl FullQueue {
         socket.listen(0).unwrap();
         let addr = socket.local_addr().unwrap().as_socket().unwrap();
         let within = Duration::from_millis(200);
-        let queue = std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&addr, within).ok()).collect();
+        let queue: Vec<_> =
+            std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&addr, within).ok()).collect();
         Self {
             addr,
             socket,
+            length: queue.len(),
             _queue: queue,
         }
     }

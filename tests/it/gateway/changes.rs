@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use flexgate::domain::Changed;
 use flexgate_schemas::{Event, event::RouteDeleted};
-use tokio::{io::AsyncWriteExt as _, net::TcpListener, sync::Notify};
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    sync::Notify,
+};
 
 use super::{Node, answers::FullQueue, assert_refused, route, route_with, settings, upstream};
-use crate::upstream::Upstream;
+use crate::{upstream::Upstream, wire::read_head};
 
 #[tokio::test]
 async fn the_next_request_follows_an_edit_and_the_one_under_way_does_not() {
@@ -104,14 +108,15 @@ async fn a_longer_time_to_connect_holds_from_the_next_request_on() {
     listener.set_nonblocking(true).unwrap();
     let listener = TcpListener::from_std(listener).unwrap();
     let serving = async {
-        let mut held = Vec::new();
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let _unless_it_has_gone = stream
-                .write_all(b"HTTP/1.1 200 Fine\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
-                .await;
-            held.push(stream);
+        let mut queued = Vec::new();
+        for _ in 0..full.length {
+            queued.push(listener.accept().await.unwrap());
         }
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        read_head(&mut stream).await.unwrap();
+        let answer = b"HTTP/1.1 200 Fine\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         response = node.get("/") => assert_eq!(response.status(), 200),
