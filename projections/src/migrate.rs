@@ -17,7 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (
         1,
         "configuration",
@@ -30,6 +30,7 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         "analytics",
         include_str!("../../migrations/0004_analytics.sql"),
     ),
+    (5, "origins", include_str!("../../migrations/0005_origins.sql")),
 ];
 
 /// Connects.

@@ -110,6 +110,7 @@ impl Alert {
             time: self.timestamp,
             subject: None,
             auth: None,
+            provenance: None,
         }
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     Shared,
+    auth::Token,
     change::Applied,
     error::Error,
     json,
@@ -32,7 +33,7 @@ use crate::{
     },
     domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::{Progress, TransactError},
-    problem::FieldError,
+    problem::{FieldError, Problem},
 };
 
 /// The most bytes of a body: a hundred thousand routes and more.
@@ -140,12 +141,14 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
     if dry_run {
         return aside(move || asked.rehearsed(&admin)).await;
     }
+    let Asked {
+        command,
+        source,
+        places,
+    } = asked;
+    let (attempt, through) = (write.attempt.clone(), source.clone());
+    let shared = admin.clone();
     let work = async move |progress: Option<watch::Sender<Progress>>| {
-        let Asked {
-            command,
-            source,
-            places,
-        } = asked;
         let committed = write
             .transact_whole(&admin, command, source, progress)
             .await
@@ -156,10 +159,20 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
             .await)
     };
     if tells {
-        Ok(progress::told(|progress| Box::pin(work(Some(progress)))))
-    } else {
-        work(None).await
+        let refused = move |problem: &Problem| {
+            if let Some(attempt) = attempt {
+                attempt.refused(&shared, Some(Token::holder()), through, problem);
+            }
+        };
+        let work = |progress| -> progress::Work { Box::pin(work(Some(progress))) };
+        return Ok(progress::told(work, refused));
     }
+    let answered = work(None).await;
+    Ok(answered.unwrap_or_else(|error| {
+        let mut refusal = error.into_response();
+        refusal.extensions_mut().insert(through); // for the audit log
+        refusal
+    }))
 }
 
 /// Does what may take seconds where nobody else waits for the thread.

@@ -3,6 +3,8 @@
 
 mod from_log;
 
+use std::net::IpAddr;
+
 use axum::{
     Json,
     extract::State,
@@ -70,8 +72,12 @@ struct Asked {
     since: Option<Timestamp>,
     /// Before.
     until: Option<Timestamp>,
-    /// With this text in message, actor, file or reason, in whatever case.
+    /// With this text in message, actor, file, reason or agent, in whatever case.
     text: Option<String>,
+    /// By the request with this correlation id.
+    correlation: Option<String>,
+    /// From this address.
+    address: Option<IpAddr>,
 }
 
 /// Through what something came.
@@ -155,10 +161,32 @@ struct Metadata {
     /// The id of the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    /// From where, and by which request, if that is known.
+    #[serde(flatten)]
+    from: Origin,
     /// How many changes it made.
     changes_total: i64,
     /// The first 100 of them.
     changes: Vec<Changed>,
+}
+
+/// From where something was asked for, and by which request.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(rename = "AuditOrigin")]
+struct Origin {
+    /// The correlation id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    correlation: Option<String>,
+    /// The id of the trace that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+    /// Who sent it, as far as trusted proxies can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// The program that sent it, as it calls itself: `flexgate-cli/0.1.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
 }
 
 /// What became of one entity.
@@ -242,6 +270,8 @@ impl Asked {
             since: self.since.map(Into::into),
             until: self.until.map(Into::into),
             text: self.text.clone(),
+            correlation: self.correlation.clone(),
+            address: self.address,
         }
     }
 
@@ -334,6 +364,12 @@ impl From<AuditEntry> for Log {
                 reason: entry.reason,
                 revision: entry.revision,
                 commit: entry.commit_id,
+                from: Origin {
+                    correlation: entry.correlation,
+                    trace: entry.trace,
+                    address: entry.address,
+                    agent: entry.agent,
+                },
                 changes_total: entry.total,
                 changes: entry.changes.into_iter().map(Changed::from).collect(),
             },

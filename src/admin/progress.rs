@@ -25,6 +25,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 /// What takes long, and where it is told how far it is.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
 
+/// Who hears of a refusal.
+type Refused = Box<dyn FnOnce(&Problem) + Send>;
+
 /// One line.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "step", rename_all = "camelCase")]
@@ -64,6 +67,8 @@ enum Line {
 struct Lines {
     /// Nothing once the last line is out.
     work: Option<Work>,
+    /// Told if it is refused.
+    refused: Option<Refused>,
     progress: watch::Receiver<Progress>,
 }
 
@@ -85,11 +90,15 @@ pub(super) fn line(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// Answers with lines. What is worked on is worked on to its end, also if nobody reads them.
-pub(super) fn told(work: impl FnOnce(watch::Sender<Progress>) -> Work) -> Response {
+pub(super) fn told(
+    work: impl FnOnce(watch::Sender<Progress>) -> Work,
+    refused: impl FnOnce(&Problem) + Send + 'static,
+) -> Response {
     let progress = watch::Sender::new(Progress::Waiting);
     let lines = Lines {
         progress: progress.subscribe(),
         work: Some(work(progress)),
+        refused: Some(Box::new(refused)),
     };
     let body = Body::from_stream(stream::unfold(lines, Lines::next));
     let mut response = body.into_response();
@@ -106,7 +115,11 @@ impl Lines {
             biased;
             answered = work => {
                 self.work = None;
-                Line::last(answered).await
+                let line = Line::last(answered).await;
+                if let (Line::Failed { problem }, Some(refused)) = (&line, self.refused.take()) {
+                    refused(problem);
+                }
+                line
             }
             _ = timeout(SILENCE_MAX, self.progress.changed()) => Line::of(*self.progress.borrow_and_update()),
         };

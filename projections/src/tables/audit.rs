@@ -1,6 +1,6 @@
 //! Pages of the audit log, the newest first.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,9 @@ macro_rules! matching {
         AND ($5::bigint IS NULL OR l.revision = $5)
         AND ($6::timestamptz IS NULL OR l.at >= $6)
         AND ($7::timestamptz IS NULL OR l.at < $7)
-        AND ($8::text IS NULL OR strpos(lower(concat_ws(' ', l.message, l.actor, l.file, l.reason)), lower($8)) > 0)"
+        AND ($8::text IS NULL OR strpos(lower(concat_ws(' ', l.message, l.actor, l.file, l.reason, l.agent)), lower($8)) > 0)
+        AND ($9::text IS NULL OR l.correlation = $9)
+        AND ($10::text IS NULL OR l.address = $10::inet)"
     };
 }
 
@@ -37,11 +39,11 @@ const TOTAL: &str = concat!("SELECT count(*) FROM flexgate.audit_log l WHERE ", 
 const PAGE: &str = concat!(
     "
     SELECT l.stream, l.history, l.sequence, l.id, l.at, l.level, l.message, l.actor_type, l.actor, l.source, l.file,
-        l.reason, l.revision, l.commit_id, c.total, c.changes
+        l.reason, l.revision, l.commit_id, l.correlation, l.trace, host(l.address) AS address, l.agent, c.total, c.changes
     FROM flexgate.audit_log l, LATERAL (
         SELECT count(*) AS total, coalesce(jsonb_agg(jsonb_build_object(
             'kind', kind, 'id', entity, 'action', action, 'before', before, 'after', after) ORDER BY ordinal)
-            FILTER (WHERE place <= $15), '[]') AS changes
+            FILTER (WHERE place <= $17), '[]') AS changes
         FROM (
             SELECT *, row_number() OVER (ORDER BY ordinal) AS place FROM flexgate.audit_changes
             WHERE l.stream = 'CONFIG' AND history = l.history AND revision = l.sequence
@@ -50,9 +52,9 @@ const PAGE: &str = concat!(
     WHERE ",
     matching!(),
     "
-        AND ($9::timestamptz IS NULL OR (l.at, l.stream, l.history, l.sequence) < ($9, $10::text, $11::bigint, $12::bigint))
+        AND ($11::timestamptz IS NULL OR (l.at, l.stream, l.history, l.sequence) < ($11, $12::text, $13::bigint, $14::bigint))
     ORDER BY l.at DESC, l.stream DESC, l.history DESC, l.sequence DESC
-    LIMIT $13 OFFSET $14"
+    LIMIT $15 OFFSET $16"
 );
 
 /// Which entries of the audit log. The default is all of them.
@@ -72,8 +74,12 @@ pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Before.
     pub until: Option<DateTime<Utc>>,
-    /// With this in message, actor, file or reason, in whatever case.
+    /// With this in message, actor, file, reason or agent, in whatever case.
     pub text: Option<String>,
+    /// By the request that is called so.
+    pub correlation: Option<String>,
+    /// From there.
+    pub address: Option<IpAddr>,
 }
 
 /// A part of the audit log.
@@ -113,6 +119,14 @@ pub struct AuditEntry {
     pub revision: Option<i64>,
     /// The id of the commit.
     pub commit_id: Option<String>,
+    /// What the request is called that asked for it.
+    pub correlation: Option<String>,
+    /// The id of the trace that it belongs to.
+    pub trace: Option<String>,
+    /// From where it came.
+    pub address: Option<String>,
+    /// The program that sent it, as it calls itself.
+    pub agent: Option<String>,
     /// How many changes it made.
     pub total: i64,
     /// The first of them.
@@ -161,6 +175,10 @@ impl FromRow<'_, PgRow> for AuditEntry {
             reason: row.try_get("reason")?,
             revision: row.try_get("revision")?,
             commit_id: row.try_get("commit_id")?,
+            correlation: row.try_get("correlation")?,
+            trace: row.try_get("trace")?,
+            address: row.try_get("address")?,
+            agent: row.try_get("agent")?,
             total: row.try_get("total")?,
             changes,
         })
@@ -241,6 +259,8 @@ impl Tables {
                     .bind(filter.since)
                     .bind(filter.until)
                     .bind(&filter.text)
+                    .bind(&filter.correlation)
+                    .bind(filter.address.map(|address| address.to_string()))
             };
         }
         // As of one moment: the page, and how many there are.

@@ -1,11 +1,11 @@
 //! The audit log from the log itself, for when the tables do not answer.
 
 use flexgate_projections::{AuditCursor, AuditFilter};
-use flexgate_schemas::{audit::Change, commit::Recorded};
+use flexgate_schemas::{Provenance, audit::Change, commit::Recorded};
 
 use super::{
     super::{Shared, error::Error, past},
-    Changed, Log, Metadata, Range, Told,
+    Changed, Log, Metadata, Origin, Range, Told,
 };
 
 /// How many commits are read at once.
@@ -78,6 +78,7 @@ fn matches(filter: &AuditFilter, recorded: &Recorded) -> bool {
                     .is_none_or(|asked| asked == change.entity.id())
         })
     };
+    let from = commit.provenance.as_deref();
     let says = |text: &String| {
         let message = commit.message();
         let texts = [
@@ -85,6 +86,7 @@ fn matches(filter: &AuditFilter, recorded: &Recorded) -> bool {
             Some(&*commit.actor.id),
             commit.source.file(),
             commit.reason.as_deref(),
+            from.and_then(|from| from.agent.as_deref()),
         ];
         let all = texts.into_iter().flatten().collect::<Vec<_>>().join(" ");
         all.to_lowercase().contains(&text.to_lowercase())
@@ -102,6 +104,13 @@ fn matches(filter: &AuditFilter, recorded: &Recorded) -> bool {
         && filter.since.is_none_or(|since| commit.at >= since.into())
         && filter.until.is_none_or(|until| commit.at < until.into())
         && filter.text.as_ref().is_none_or(says)
+        && filter
+            .correlation
+            .as_deref()
+            .is_none_or(|asked| from.is_some_and(|from| from.correlation_id.as_deref() == Some(asked)))
+        && filter
+            .address
+            .is_none_or(|asked| from.is_some_and(|from| from.address == Some(asked)))
 }
 
 fn told(recorded: &Recorded) -> Log {
@@ -120,9 +129,21 @@ fn told(recorded: &Recorded) -> Log {
             reason: commit.reason.as_deref().map(str::to_owned),
             revision: i64::try_from(recorded.revision).ok(),
             commit: Some(commit.id.to_string()),
+            from: commit.provenance.as_deref().map(Origin::of).unwrap_or_default(),
             changes_total: i64::try_from(changes.len()).unwrap_or(i64::MAX),
             changes: changes.into_iter().take(CHANGES_MAX).map(Changed::from).collect(),
         },
+    }
+}
+
+impl Origin {
+    fn of(provenance: &Provenance) -> Self {
+        Self {
+            correlation: provenance.correlation_id.as_deref().map(str::to_owned),
+            trace: provenance.trace_id().map(str::to_owned),
+            address: provenance.address.map(|address| address.to_string()),
+            agent: provenance.agent.as_deref().map(str::to_owned),
+        }
     }
 }
 

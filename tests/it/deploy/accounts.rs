@@ -94,6 +94,7 @@ async fn nobody_may_do_what_is_not_theirs() {
                 "flexgate.config.route.a",
                 "flexgate.rollup.hour.2026010100",
                 "flexgate.deadletter.outcomes",
+                "flexgate.admin.refused",
                 "$JS.API.CONSUMER.CREATE.FLEXGATE_OUTCOMES",
                 "$JS.API.STREAM.MSG.GET.FLEXGATE_OUTCOMES",
                 "_INBOX.admin.answer",
@@ -104,6 +105,7 @@ async fn nobody_may_do_what_is_not_theirs() {
             &[
                 "flexgate.config.route.a",
                 "flexgate.outcome.node",
+                "flexgate.admin.refused",
                 "flexgate.serving.node",
                 "$KV.FLEXGATE_NODES.node",
                 "_INBOX.gateway.answer",
@@ -142,6 +144,7 @@ async fn nobody_may_do_what_is_not_theirs() {
         ("gateway", "flexgate.metrics.node"),
         ("projector", "flexgate.deadletter.outcomes"),
         ("admin", "flexgate.alert.test"),
+        ("admin", "flexgate.admin.refused"),
     ] {
         let objections = User::log_in(&nats, name).await.publishes(subject).await;
         assert_eq!(objections, "", "{name} {subject}");

@@ -1,0 +1,85 @@
+//! Calls that would change something, as the audit log hears of those that are refused. What is done is in the log itself.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+use flexgate_schemas::{
+    Provenance,
+    admin::{Call, Deed},
+    commit::{Actor, Source},
+};
+use http::{Method, StatusCode};
+use serde::Deserialize;
+
+use super::{Shared, provenance};
+use crate::problem::Problem;
+
+/// A call that would change something. With its request, for whoever answers it.
+#[derive(Debug, Clone)]
+pub(super) struct Attempt {
+    method: Method,
+    path: Box<str>,
+    pub(super) provenance: Provenance,
+    /// It only asks what would be changed.
+    is_rehearsal: bool,
+}
+
+/// What of a query says that nothing is to be changed. The rest is read by whoever answers.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Hint {
+    dry_run: bool,
+}
+
+impl Attempt {
+    /// Nothing, if it is one that only reads, or nothing that the API answers.
+    fn of(request: &Request, admin: &Shared) -> Option<Self> {
+        let path = request.uri().path();
+        if request.method().is_safe() || !path.starts_with("/api") {
+            return None;
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let hint: Hint = serde_urlencoded::from_str(query).unwrap_or_default();
+        Some(Self {
+            method: request.method().clone(),
+            path: path.into(),
+            provenance: provenance::of(request.headers(), request.extensions(), admin),
+            is_rehearsal: hint.dry_run,
+        })
+    }
+
+    /// It was refused; to nobody, if they did not prove who they are.
+    pub(super) fn refused(self, admin: &Shared, actor: Option<Actor>, source: Source, problem: &Problem) {
+        let status = problem.status;
+        // Failures of ours are no refusals; what became of the call is in the log, or nothing did.
+        if !status.is_client_error() {
+            return;
+        }
+        let call = Call::new(self.method.as_str(), &self.path, status.as_u16(), problem.code);
+        let deed = match &actor {
+            Some(_) if status != StatusCode::FORBIDDEN => Deed::Refused(call),
+            _ => Deed::Denied(call),
+        };
+        if actor.is_none() || !self.is_rehearsal {
+            admin.audit.tell(deed, actor, source, self.provenance);
+        }
+    }
+}
+
+/// Tells the audit log of attempts that were refused. Whoever answers says with the response who asked, if they proved it,
+/// and through what.
+pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, next: Next) -> Response {
+    let attempt = Attempt::of(&request, &admin);
+    if let Some(attempt) = &attempt {
+        request.extensions_mut().insert(attempt.clone());
+    }
+    let response = next.run(request).await;
+    let told = response.extensions();
+    if let (Some(attempt), Some(problem)) = (attempt, told.get::<Problem>()) {
+        let source = told.get::<Source>().cloned().unwrap_or(Source::Api);
+        attempt.refused(&admin, told.get::<Actor>().cloned(), source, problem);
+    }
+    response
+}
