@@ -13,10 +13,11 @@ use flexgate_projections::Tables;
 use tokio::sync::Semaphore;
 
 use crate::{
-    audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
+    audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members, outcomes::feed::Feed,
     sealing::SealingKeys,
 };
 
+mod alerts;
 mod analytics;
 mod apply;
 mod attempt;
@@ -75,6 +76,8 @@ pub struct Admin {
     pub token: Token,
     /// Where is told what was asked and not done.
     pub audit: Audit,
+    /// The stream that it is told on, for whoever asks what was not done.
+    pub admin_events: Option<Feed>,
     /// The tables, if there is a database.
     pub tables: Option<Tables>,
     /// What `/metrics` answers.
@@ -142,6 +145,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(apply::resources());
     all.extend(logs::resources());
     all.extend(analytics::resources());
+    all.extend(alerts::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -33,6 +33,14 @@ pub enum Error {
         /// Its history.
         generation: u64,
     },
+    /// A message of the stream is not what it should be.
+    #[error("message {sequence} of the stream is none that can be read: {reason}")]
+    Unreadable {
+        /// Where it lies.
+        sequence: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An event is such that the tables refuse it.
     #[error("revision {revision} cannot be applied: {error}")]
     Inapplicable {
@@ -60,7 +68,45 @@ impl Error {
             Self::Migration(_)
             | Self::Newer { .. }
             | Self::Discontinued { .. }
+            | Self::Unreadable { .. }
             | Self::Inapplicable { .. } => true,
+        }
+    }
+
+    /// Whether it is an event that stops the projection. It goes on when that one has been applied.
+    pub fn is_of_an_event(&self) -> bool {
+        matches!(
+            self,
+            Self::Discontinued { .. } | Self::Unreadable { .. } | Self::Inapplicable { .. }
+        )
+    }
+
+    /// What it is, for whoever is told: without the words of the database, which may repeat what it was given.
+    pub fn without_values(&self) -> String {
+        match self {
+            Self::Inapplicable {
+                revision,
+                error: sqlx::Error::Database(said),
+            } => {
+                let code = said.code().unwrap_or_default();
+                let of =
+                    |name: &str, is: Option<&str>| is.map(|is| format!(", {name} {is}")).unwrap_or_default();
+                format!(
+                    "revision {revision} cannot be applied: the tables refuse it (SQLSTATE {code}{}{})",
+                    of("table", said.table()),
+                    of("constraint", said.constraint())
+                )
+            }
+            Self::Inapplicable { revision, .. } => {
+                format!("revision {revision} cannot be applied: it has what the tables cannot hold")
+            }
+            Self::Database(_) => "the database does not take part".to_owned(),
+            Self::Migration(_) => {
+                "the tables cannot be migrated: `flexgate migrate` says what is in the way".to_owned()
+            }
+            Self::Newer { .. } | Self::Fenced | Self::Discontinued { .. } | Self::Unreadable { .. } => {
+                self.to_string()
+            }
         }
     }
 

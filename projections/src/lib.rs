@@ -3,33 +3,45 @@
 //! A projection is a fold of a stream into tables of schema `flexgate`. Its rows and its checkpoint move in one
 //! transaction, so that a crash loses nothing and repeats nothing.
 
+mod admin_events;
+mod alerts;
 mod checkpoint;
 mod config;
 mod error;
+mod messages;
 mod migrate;
 mod outcomes;
 mod partitions;
+mod position;
 mod retention;
 mod sketch;
+mod stops;
 mod tables;
 
+pub use admin_events::AdminEvents;
+pub use alerts::AlertRows;
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
+pub use messages::{MessageProjector, Messages};
 pub use migrate::{Ran, connect, migrate, open};
-pub use outcomes::{
-    Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Position, Skew, Taken,
-};
+pub use outcomes::{Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Skew, Taken};
+pub use position::Position;
 pub use retention::Retention;
+pub use stops::{Stopped, note_going_on, note_stop};
 pub use tables::{
-    Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage, Counted, Had, Interval, Most,
-    Point, Share, Span, Tables,
+    AlertCursor, AlertEntry, AlertFilter, Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter,
+    AuditPage, Counted, Had, Interval, Most, Point, Share, Span, Tables,
 };
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {
     checkpoint::STATEMENTS
         .into_iter()
+        .chain(position::STATEMENTS)
+        .chain(stops::STATEMENTS)
+        .chain(admin_events::STATEMENTS)
+        .chain(alerts::STATEMENTS)
         .chain(config::statements())
         .chain(outcomes::statements())
         .chain(partitions::STATEMENTS)

@@ -17,7 +17,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "configuration",
@@ -30,7 +30,8 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         "analytics",
         include_str!("../../migrations/0004_analytics.sql"),
     ),
-    (5, "origins", include_str!("../../migrations/0005_origins.sql")),
+    (5, "alerts", include_str!("../../migrations/0005_alerts.sql")),
+    (6, "origins", include_str!("../../migrations/0006_origins.sql")),
 ];
 
 /// Connects.

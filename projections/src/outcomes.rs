@@ -8,7 +8,6 @@ mod arrivals;
 mod batch;
 mod closing;
 mod dead;
-mod position;
 mod restoring;
 mod rollups;
 mod rows;
@@ -37,9 +36,8 @@ pub use self::{
     accounts::{Accounts, Counts, Taken},
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
-    position::Position,
 };
-use crate::{Error, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
+use crate::{Error, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
 
 /// Never changes: the position is kept under it.
 const NAME: &str = "outcomes";
@@ -64,9 +62,8 @@ const KEEP_HOUSE_EVERY: Duration = Duration::from_mins(1);
 const CAREFUL_MESSAGES: usize = 2 * BATCH_FRAMES_MAX;
 
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
-    position::STATEMENTS
+    sources::STATEMENTS
         .into_iter()
-        .chain(sources::STATEMENTS)
         .chain(rollups::STATEMENTS)
         .chain(accounts::STATEMENTS)
         .chain(closing::STATEMENTS)
@@ -112,6 +109,9 @@ pub struct Applied {
 }
 
 impl OutcomeProjector {
+    /// The projection's name, as the checkpoint, metrics and alerts have it.
+    pub const NAME: &str = NAME;
+
     /// Whether the projector with this connection may act. No: another one does; ask again.
     pub async fn may_act(connection: &mut PgConnection) -> Result<bool, Error> {
         let asking = checkpoint::lock(connection, NAME);
@@ -121,7 +121,7 @@ impl OutcomeProjector {
     /// Takes over, with a connection that [may](Self::may_act).
     pub async fn take_over(mut connection: PgConnection, retention: Retention) -> Result<Self, Error> {
         let taking = async {
-            let (position, epoch) = Position::take(&mut connection).await?;
+            let (position, epoch) = Position::take(&mut connection, NAME, VERSION).await?;
             let sources = sources::load(&mut connection).await?;
             let complete = restoring::load(&mut connection, position.stream_created).await?;
             let partitions = Partitions::load(&mut connection).await?;
@@ -179,7 +179,9 @@ impl OutcomeProjector {
             sequence: self.position.sequence,
         };
         let mut transaction = self.connection.begin().await?;
-        self.position.advance(&to, self.epoch, &mut transaction).await?;
+        self.position
+            .advance(&to, (NAME, self.epoch), &mut transaction)
+            .await?;
         for parts in hours {
             rollups::merge(&mut transaction, &restoring::counts(&parts)).await?;
             if let Some(first) = parts.first() {
@@ -289,7 +291,9 @@ impl OutcomeProjector {
             .await?;
         let mut transaction = self.connection.begin().await?;
         // The fence first: whoever is behind it does no work, and two never wait for each other's rows.
-        self.position.advance(&to, self.epoch, &mut transaction).await?;
+        self.position
+            .advance(&to, (NAME, self.epoch), &mut transaction)
+            .await?;
         rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
         sources::put(&mut transaction, &batch.sources)
             .await

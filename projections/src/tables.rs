@@ -1,5 +1,6 @@
 //! The tables for those who only ask: a few connections that can change nothing.
 
+mod alerts;
 mod analytics;
 mod audit;
 
@@ -11,6 +12,7 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
+pub use alerts::{AlertCursor, AlertEntry, AlertFilter};
 pub use analytics::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 pub use audit::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage};
 
@@ -20,6 +22,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
     [SEQUENCE]
         .into_iter()
         .chain(audit::STATEMENTS)
+        .chain(alerts::STATEMENTS)
         .chain(analytics::statements())
 }
 
@@ -51,6 +54,8 @@ impl Tables {
         let options = options.application_name("flexgate").options([
             ("default_transaction_read_only", "on"),
             ("statement_timeout", ANSWER_WITHIN),
+            // Most of what can be asked for is not: a plan for everything at once would be one for nothing.
+            ("plan_cache_mode", "force_custom_plan"),
             ("timezone", "UTC"),
         ]);
         let pool = PgPoolOptions::new()

@@ -172,6 +172,11 @@ impl fmt::Display for Deed {
 }
 
 impl AdminEvent {
+    /// Reads the stored form.
+    pub fn from_payload(payload: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(payload)
+    }
+
     /// Its CloudEvents attributes.
     pub fn envelope(&self) -> Envelope {
         Envelope {

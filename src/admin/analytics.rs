@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
-use flexgate_projections::{Aspect, Counted, Had, Interval, Most, Point, Share, Span, Tables};
+use flexgate_projections::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 use flexgate_schemas::{RouteId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::{
     error::Error,
     operation::{Operation, Resource},
     params::Query,
+    read::tables,
 };
 
 const TAG: &str = "Analytics";
@@ -311,10 +312,6 @@ async fn breakdown(
         covered: Covered::of(&span),
         entries: shares.into_iter().map(Part::from).collect(),
     }))
-}
-
-fn tables(admin: &Shared) -> Result<&Tables, Error> {
-    admin.tables.as_ref().ok_or(Error::NoDatabase)
 }
 
 /// The intervals around what was asked for.

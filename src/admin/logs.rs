@@ -1,4 +1,4 @@
-//! `/api/logs`: who did what, the newest first. From the tables; from the log itself while those do not answer, or have not
+//! `/api/logs`: who did what, and who was refused, the newest first. From the tables; from the streams themselves while those do not answer, or have not
 //! come as far as the caller has seen.
 
 mod from_log;
@@ -21,6 +21,7 @@ use super::{
     Shared,
     error::Error,
     operation::{Operation, Resource},
+    page,
     params::Query,
     read::{self, REVISION, REVISION_WITHIN},
 };
@@ -35,7 +36,7 @@ const PAGE_SIZE_MAX: u16 = 200;
 pub(super) fn resources() -> [Resource<Shared>; 1] {
     [Resource::at(PATH, "Audit log").get(
         list,
-        Operation::new("listLogs", "Who did what, the newest first")
+        Operation::new("listLogs", "Who did what, and who was refused, the newest first")
             .details(
                 "Pages by `page`, or, so that nothing is missed while more is done, by the `Link` to the next one. From the \
                  tables in PostgreSQL; while those do not answer from the log itself, which knows neither how many entries \
@@ -164,6 +165,22 @@ struct Metadata {
     /// From where, and by which request, if that is known.
     #[serde(flatten)]
     from: Origin,
+    /// The method of a request that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    /// Its path, without the query.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    /// The status that it was answered with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<i32>,
+    /// Why it was not done, in one word for programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// How many requests this stands for: from one address that does not prove who sends them, the first ten of a minute are
+    /// told one by one, and the others together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    times: Option<i64>,
     /// How many changes it made.
     changes_total: i64,
     /// The first 100 of them.
@@ -283,9 +300,7 @@ impl Asked {
             cursor: Some(cursor.to_string()),
             ..self.clone()
         };
-        let query = serde_urlencoded::to_string(next).expect("it is flat, of texts and numbers");
-        let link = format!("<{PATH}?{query}>; rel=\"next\"");
-        HeaderValue::from_str(&link).expect("a form is written in ASCII")
+        page::link_to(PATH, &next)
     }
 }
 
@@ -363,13 +378,19 @@ impl From<AuditEntry> for Log {
                 file: entry.file,
                 reason: entry.reason,
                 revision: entry.revision,
-                commit: entry.commit_id,
+                // Of what was not done it is the id of the event.
+                commit: entry.commit_id.filter(|_| entry.revision.is_some()),
                 from: Origin {
                     correlation: entry.correlation,
                     trace: entry.trace,
                     address: entry.address,
                     agent: entry.agent,
                 },
+                method: entry.method,
+                path: entry.path,
+                status: entry.status,
+                code: entry.code,
+                times: entry.times,
                 changes_total: entry.total,
                 changes: entry.changes.into_iter().map(Changed::from).collect(),
             },

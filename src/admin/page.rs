@@ -1,10 +1,17 @@
 //! Lists in pages: all of it, or `?limit=` at a time, each page with a link to the next (RFC 8288).
 
-use std::{borrow::Borrow, num::NonZeroU16, ops::Bound};
+use std::{borrow::Borrow, num::NonZeroU16, ops::Bound, str::FromStr};
 
 use http::HeaderValue;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+
+/// How many entries a page of the tables has unless the caller says.
+const LIMIT: u16 = 50;
+/// The most that it has.
+const LIMIT_MAX: u16 = 500;
 
 /// Which part of a list.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,4 +83,36 @@ fn link(path: &str, limit: usize, cursor: &str) -> HeaderValue {
     // An id is made of characters that need no escape, neither in a query nor in a header.
     let link = format!("<{path}?limit={limit}&cursor={cursor}>; rel=\"next\"");
     HeaderValue::from_str(&link).expect("visible ASCII")
+}
+
+/// Which part of a list in the tables, which is too long to be answered whole.
+pub(super) struct Window<C> {
+    /// The most entries.
+    pub(super) limit: u16,
+    /// The last entry of the page before.
+    pub(super) after: Option<C>,
+}
+
+impl<C: FromStr<Err = &'static str>> Window<C> {
+    pub(super) fn of(limit: Option<u16>, cursor: Option<&str>) -> Result<Self, Error> {
+        let limit = limit.unwrap_or(LIMIT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Error::Query(format!("`limit` is 1 to {LIMIT_MAX}")));
+        }
+        let after = cursor.map(str::parse).transpose();
+        let after = after.map_err(|why| Error::Query(format!("`cursor`: {why}")))?;
+        Ok(Self { limit, after })
+    }
+
+    /// The last entry of a page that may have another one after it.
+    pub(super) fn next<'a, T>(&self, found: &'a [T]) -> Option<&'a T> {
+        found.last().filter(|_| found.len() == usize::from(self.limit))
+    }
+}
+
+/// The value of `Link` to the next page, asked for by a query that is flat, of texts and numbers.
+pub(super) fn link_to(path: &str, query: &impl Serialize) -> HeaderValue {
+    let query = serde_urlencoded::to_string(query).expect("it is flat, of texts and numbers");
+    let link = format!("<{path}?{query}>; rel=\"next\"");
+    HeaderValue::from_str(&link).expect("a form is written in ASCII")
 }

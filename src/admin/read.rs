@@ -7,6 +7,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse as _, Response},
 };
+use flexgate_projections::Tables;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -80,6 +81,11 @@ impl<Q> Read<Q> {
         headers.insert(REVISION, HeaderValue::from(self.view.revision()));
         response
     }
+}
+
+/// The tables, if there are any to ask.
+pub(super) fn tables(admin: &Shared) -> Result<&Tables, Error> {
+    admin.tables.as_ref().ok_or(Error::NoDatabase)
 }
 
 /// Waits for the revision that the answer must not be older than, and says which that is.

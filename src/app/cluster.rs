@@ -149,7 +149,7 @@ impl Cluster {
         identity: &Identity,
         membership: &Tasks,
     ) {
-        let place = (self.link.clone(), self.names.clone());
+        let place = (self.link.clone(), self.names.clone(), self.alerts.clone());
         let reporter = Reporter::new(
             place,
             identity,

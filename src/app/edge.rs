@@ -15,6 +15,7 @@ use crate::{
     journal::Journal,
     listener,
     ops,
+    outcomes::feed::Feed,
 };
 
 /// The pause before a port is tried again that a draining process still has.
@@ -102,6 +103,7 @@ fn admin_router(
         journal: journal.clone(),
         members: cluster.members.clone(),
         audit: cluster.audit.clone(),
+        admin_events: Some(Feed::of_admin_events(cluster.link.clone(), &cluster.names)),
         health: health.clone(),
         sealing: config.sealing.clone(),
         tables: endpoints.database.as_deref().and_then(tables),

@@ -1,19 +1,25 @@
 //! The role `projector`: fills the tables of a database from the streams, one task per projection.
 
+use flexgate_projections::{AdminEvents, AlertRows};
+
 use super::{Endpoints, cluster::Cluster};
 use crate::{
     config::Config,
     drain::Tasks,
     health::{Check, Dependency, Health},
     journal::Journal,
+    outcomes::feed::Feed,
 };
 
 mod closing;
 mod configuration;
 mod keeper;
+mod messages;
 mod outcomes;
+mod stops;
 
 pub use configuration::keep as keep_configuration;
+pub use messages::keep as keep_messages;
 pub use outcomes::keep as keep_outcomes;
 
 /// Starts the role, where this process has it.
@@ -24,9 +30,14 @@ pub(super) fn start(
     health: &Health,
     tasks: &Tasks,
 ) {
-    let both = [Dependency::Projections, Dependency::Outcomes];
+    let all = [
+        Dependency::Projections,
+        Dependency::Outcomes,
+        Dependency::Alerts,
+        Dependency::AdminEvents,
+    ];
     let off = |reason: &str| {
-        for dependency in both {
+        for dependency in all {
             health.report(dependency, Check::Off(reason.into()));
         }
     };
@@ -37,15 +48,31 @@ pub(super) fn start(
         tracing::info!("the projector is idle: no database was given (DATABASE_URL)");
         return off("no database was given");
     };
-    let keeping = keep_configuration(url.clone(), journal.clone(), health.clone(), tasks.clone());
-    tasks.spawn(keeping);
-    let streams = (cluster.link.clone(), cluster.names.clone());
-    let keeping = keep_outcomes(
+    let streams = || (cluster.link.clone(), cluster.names.clone());
+    let alerts = || cluster.alerts.clone();
+    let ends = || (health.clone(), tasks.clone());
+    let (shown, end) = ends();
+    tasks.spawn(keep_configuration(
+        url.clone(),
+        journal.clone(),
+        alerts(),
+        shown,
+        end,
+    ));
+    let (shown, end) = ends();
+    let (link, names) = streams();
+    let stream = (url.clone(), Feed::of_alerts(link, &names));
+    tasks.spawn(keep_messages::<AlertRows>(stream, Dependency::Alerts, alerts(), shown, end));
+    let (shown, end) = ends();
+    let (link, names) = streams();
+    let stream = (url.clone(), Feed::of_admin_events(link, &names));
+    tasks.spawn(keep_messages::<AdminEvents>(stream, Dependency::AdminEvents, alerts(), shown, end));
+    let (shown, end) = ends();
+    tasks.spawn(keep_outcomes(
         (url, config.retention),
-        streams,
-        cluster.alerts.clone(),
-        health.clone(),
-        tasks.clone(),
-    );
-    tasks.spawn(keeping);
+        streams(),
+        alerts(),
+        shown,
+        end,
+    ));
 }

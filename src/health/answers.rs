@@ -63,6 +63,10 @@ pub struct Checks {
     pub projections: Verdict,
     /// The read models of outcomes, where this process keeps them.
     pub outcomes: Verdict,
+    /// The read model of alerts, where this process keeps it.
+    pub alerts: Verdict,
+    /// The part of the audit log that says what was not done, where this process keeps it.
+    pub admin_events: Verdict,
     /// Where outcomes wait for the stream, where this process records any. `DOWN`: they are lost, or the stream does not get
     /// them.
     pub outbox: Verdict,
@@ -88,6 +92,12 @@ pub struct Reasons {
     /// The read models of outcomes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Box<str>>,
+    /// The read model of alerts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Box<str>>,
+    /// The part of the audit log that says what was not done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_events: Option<Box<str>>,
     /// Where outcomes wait for the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox: Option<Box<str>>,
@@ -99,14 +109,25 @@ pub struct Reasons {
 impl Checks {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: &[Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes, outbox, tokens] =
-            checks.each_ref().map(Check::verdict);
+        let [
+            database,
+            redis,
+            jetstream,
+            projections,
+            outcomes,
+            alerts,
+            admin_events,
+            outbox,
+            tokens,
+        ] = checks.each_ref().map(Check::verdict);
         Self {
             database,
             redis,
             jetstream,
             projections,
             outcomes,
+            alerts,
+            admin_events,
             outbox,
             tokens,
         }
@@ -116,13 +137,25 @@ impl Checks {
 impl Reasons {
     /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: [Check; CHECKS]) -> Self {
-        let [database, redis, jetstream, projections, outcomes, outbox, tokens] = checks.map(Check::reason);
+        let [
+            database,
+            redis,
+            jetstream,
+            projections,
+            outcomes,
+            alerts,
+            admin_events,
+            outbox,
+            tokens,
+        ] = checks.map(Check::reason);
         Self {
             database,
             redis,
             jetstream,
             projections,
             outcomes,
+            alerts,
+            admin_events,
             outbox,
             tokens,
         }

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use chrono::Utc;
-use flexgate_schemas::{Alert, NodeId, alert::AlertKind};
-use tokio::sync::mpsc;
+use flexgate_schemas::{
+    Alert, NodeId,
+    alert::{AlertKind, Severity},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout_at},
+};
 use uuid::Uuid;
 
 use super::jetstream::{Link, Names};
@@ -17,6 +23,8 @@ const WAITING_MAX: usize = 256;
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before an alert is published again.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
+/// How long what waits at the end may take, all together.
+const LAST_WITHIN: Duration = Duration::from_secs(2);
 
 /// A handle that raises alerts. Clones share it.
 #[derive(Debug, Clone)]
@@ -45,8 +53,12 @@ impl Alerts {
             timestamp: Utc::now().into(),
             kind,
         };
-        tracing::warn!(kind = alert.kind.type_name(), id = alert.id, "alert");
-        metrics::counter!("flexgate_alerts_total", "type" => alert.kind.type_name()).increment(1);
+        let kind = alert.kind.type_name();
+        match alert.kind.severity() {
+            Severity::Info => tracing::info!(kind, id = alert.id, "alert"),
+            Severity::Warning | Severity::Critical => tracing::warn!(kind, id = alert.id, "alert"),
+        }
+        metrics::counter!("flexgate_alerts_total", "type" => kind).increment(1);
         if let Err(error) = self.waiting.try_send(alert) {
             let (mpsc::error::TrySendError::Full(alert) | mpsc::error::TrySendError::Closed(alert)) = error;
             tracing::error!(?alert, "too many alerts wait for NATS: this one is only here");
@@ -54,16 +66,33 @@ impl Alerts {
     }
 }
 
-/// Takes alerts to the stream, in order, each until it is acknowledged.
+/// Takes alerts to the stream, in order, each until it is acknowledged. What waits when the tasks are stopped is given one
+/// more moment: the last that a node says is that it leaves.
 pub async fn publish(link: Link, names: Names, mut alerts: mpsc::Receiver<Alert>, tasks: Tasks) {
-    while let Some(Some(alert)) = tasks.unless_stopped(alerts.recv()).await {
-        let publishing = async {
-            while let Err(reason) = publish_one(&link, &names, &alert).await {
+    let mut unpublished = None;
+    let publishing = async {
+        loop {
+            let alert = match unpublished.take() {
+                Some(alert) => alert,
+                None => alerts.recv().await?,
+            };
+            let alert = unpublished.insert(alert);
+            while let Err(reason) = publish_one(&link, &names, alert).await {
                 tracing::debug!(reason, id = alert.id, "alert not published yet");
                 tokio::time::sleep(PUBLISH_PAUSE).await;
             }
-        };
-        if tasks.unless_stopped(publishing).await.is_none() {
+            unpublished = None;
+        }
+    };
+    let _: Option<Option<std::convert::Infallible>> = tasks.unless_stopped(publishing).await;
+    let until = Instant::now() + LAST_WITHIN;
+    let waiting = unpublished
+        .into_iter()
+        .chain(std::iter::from_fn(|| alerts.try_recv().ok()));
+    for alert in waiting {
+        let publishing = publish_one(&link, &names, &alert);
+        let published = link.is_up() && matches!(timeout_at(until, publishing).await, Ok(Ok(())));
+        if !published {
             tracing::error!(?alert, "shutting down before this alert was published");
         }
     }

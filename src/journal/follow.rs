@@ -32,6 +32,8 @@ pub(super) struct Follower<S> {
     view: watch::Sender<Arc<View>>,
     serve: Serve,
     alerts: Alerts,
+    /// Whether somebody was told that it has frozen, and not yet that it goes on.
+    is_frozen: bool,
     /// Whether this process also decides.
     decides: bool,
 }
@@ -81,6 +83,7 @@ impl<S: Store> Follower<S> {
             view,
             serve,
             alerts,
+            is_frozen: false,
             decides,
         }
     }
@@ -135,7 +138,7 @@ impl<S: Store> Follower<S> {
             let applied;
             (ahead, applied) = apply(ahead, message).await;
             if let Err(freeze) = applied {
-                self.hand_on(ahead, &Changed::All);
+                self.advance(ahead, &Changed::All);
                 return Err(freeze.into());
             }
         }
@@ -144,7 +147,7 @@ impl<S: Store> Follower<S> {
         }
         if unchanged {
             self.fold = ahead;
-            self.show(Status::Following);
+            self.follows();
         } else {
             self.hand_on(ahead, &Changed::All);
         }
@@ -225,18 +228,33 @@ impl<S: Store> Follower<S> {
             }
             next = subscription.ready();
         }
-        self.hand_on(ahead, &changed);
+        self.advance(ahead, &changed);
         interruption.map_or(Ok(()), Err)
     }
 
-    /// Lets the state be served, then tells everybody.
+    /// Lets the state be served, then tells everybody, and that nothing is in the way.
     fn hand_on(&mut self, ahead: Fold, changed: &Changed) {
+        self.advance(ahead, changed);
+        self.follows();
+    }
+
+    /// Lets the state be served, then tells everybody.
+    fn advance(&mut self, ahead: Fold, changed: &Changed) {
         let only_parts = ahead.revision == self.fold.revision && *changed == Changed::Entities(Vec::new());
         if !only_parts {
             (self.serve)(&ahead, changed);
         }
         self.fold = ahead;
+        let status = self.view.borrow().status.clone();
+        self.show(status);
+    }
+
+    fn follows(&mut self) {
         self.show(Status::Following);
+        if std::mem::take(&mut self.is_frozen) {
+            let revision = self.fold.revision;
+            self.alerts.raise(AlertKind::JournalThawed { revision });
+        }
     }
 
     fn show(&self, status: Status) {
@@ -259,7 +277,7 @@ impl<S: Store> Follower<S> {
         }));
     }
 
-    fn report(&self, interruption: Interruption) {
+    fn report(&mut self, interruption: Interruption) {
         let status = match interruption {
             Interruption::Store(error) => Status::Disconnected {
                 reason: error.to_string(),
@@ -284,7 +302,9 @@ impl<S: Store> Follower<S> {
                     revision: self.fold.revision,
                     reason: reason.clone(),
                 };
-                self.alerts.raise(kind);
+                if !std::mem::replace(&mut self.is_frozen, true) {
+                    self.alerts.raise(kind);
+                }
             }
         }
         self.show(status);

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use flexgate_schemas::{
     BootId, NodeId, READER_LEVEL, Timestamp,
+    alert::AlertKind,
     node::{Heartbeat, NodeStatus, Position, Serving},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -14,6 +15,7 @@ use crate::{
     drain::Tasks,
     journal::{
         Fold, Status, View,
+        alerts::Alerts,
         jetstream::{Link, Names},
     },
 };
@@ -25,6 +27,7 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Reporter {
     link: Link,
     names: Names,
+    alerts: Alerts,
     node: NodeId,
     boot: BootId,
     started_at: Timestamp,
@@ -35,7 +38,7 @@ pub struct Reporter {
 impl Reporter {
     /// A reporter for a node whose data plane listens on `proxy` and counts its requests.
     pub fn new(
-        (link, names): (Link, Names),
+        (link, names, alerts): (Link, Names, Alerts),
         identity: &Identity,
         proxy: String,
         requests: impl Fn() -> u64 + Send + Sync + 'static,
@@ -43,6 +46,7 @@ impl Reporter {
         Self {
             link,
             names,
+            alerts,
             node: identity.node.clone(),
             boot: identity.boot.clone(),
             started_at: Utc::now().into(),
@@ -51,8 +55,10 @@ impl Reporter {
         }
     }
 
-    /// Reports every two seconds and at every change of status; says goodbye when the tasks are stopped.
+    /// Reports every two seconds and at every change of status; says goodbye when the tasks are stopped. That it joins and
+    /// leaves is an alert, too: the bucket has the newest report only.
     pub async fn run(self, mut view: watch::Receiver<Arc<View>>, tasks: Tasks) {
+        self.joins(view.borrow().revision());
         let mut ticks = tokio::time::interval(HEARTBEAT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut requests, mut status, mut stored) = ((self.requests)(), None, None);
@@ -73,6 +79,7 @@ impl Reporter {
                 break;
             }
         }
+        self.leaves(view.borrow().revision());
         // Only our own report: a successor on the same data folder may have written its own already.
         if let Err(reason) = goodbye(&self.link, &self.names, &self.node, stored).await {
             tracing::warn!(
@@ -80,6 +87,28 @@ impl Reporter {
                 "left without a goodbye: the others will call this node lost"
             );
         }
+    }
+
+    fn joins(&self, revision: u64) {
+        let kind = AlertKind::NodeJoined {
+            node: self.node.clone(),
+            boot: self.boot.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            reader_level: READER_LEVEL,
+            revision,
+        };
+        self.alerts
+            .raise_once(format!("node.joined-{}-{}", self.node, self.boot), kind);
+    }
+
+    fn leaves(&self, revision: u64) {
+        let kind = AlertKind::NodeLeft {
+            node: self.node.clone(),
+            boot: self.boot.clone(),
+            revision,
+        };
+        self.alerts
+            .raise_once(format!("node.left-{}-{}", self.node, self.boot), kind);
     }
 
     /// Stores a report; its revision in the bucket if that is known.

@@ -1,8 +1,11 @@
 //! Hearing what the nodes say.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
-use async_nats::jetstream::kv::{Entry, Operation, Watch};
+use async_nats::jetstream::kv::{self, Operation, Watch};
 use flexgate_schemas::{
     NodeId,
     alert::AlertKind,
@@ -17,10 +20,13 @@ use crate::{drain::Tasks, journal::alerts::Alerts};
 /// The pause before the bucket is watched again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
+/// Who was reported lost, by the occurrence.
+type Reported = BTreeMap<String, Member>;
+
 /// Keeps the members up to date until the tasks are stopped, and raises an alert for each that is lost.
 pub async fn listen(members: Members, alerts: Alerts, tasks: Tasks) {
     let listening = async {
-        let mut reported = Vec::new();
+        let mut reported = BTreeMap::new();
         loop {
             members.link.connected().await;
             if let Err(reason) = hear(&members, &alerts, &mut reported).await {
@@ -34,7 +40,7 @@ pub async fn listen(members: Members, alerts: Alerts, tasks: Tasks) {
 }
 
 /// Hears until the connection is lost or the bucket cannot be watched.
-async fn hear(members: &Members, alerts: &Alerts, reported: &mut Vec<String>) -> Result<(), String> {
+async fn hear(members: &Members, alerts: &Alerts, reported: &mut Reported) -> Result<(), String> {
     let bucket = members
         .link
         .jetstream()
@@ -66,12 +72,12 @@ async fn hear(members: &Members, alerts: &Alerts, reported: &mut Vec<String>) ->
             entry = reports.next() => {
                 take(members, &entry.ok_or("the watch ended")?.map_err(|error| error.to_string())?);
             }
-            _ = looks.tick() => report_lost(members.look(), alerts, reported),
+            _ = looks.tick() => report_lost(members.look(), members, alerts, reported),
         }
     }
 }
 
-fn take(members: &Members, entry: &Entry) {
+fn take(members: &Members, entry: &kv::Entry) {
     match entry.operation {
         Operation::Put => match serde_json::from_slice::<Heartbeat>(&entry.value) {
             Ok(heartbeat) => members.heard(heartbeat),
@@ -85,24 +91,98 @@ fn take(members: &Members, entry: &Entry) {
     }
 }
 
-/// Raises `node.lost` once for each silence.
-fn report_lost(lost: Vec<Member>, alerts: &Alerts, reported: &mut Vec<String>) {
-    // The same id from every process that watches, so that the stream keeps one of them.
-    let occurrence = |Member { heartbeat, .. }: &Member| {
-        format!(
-            "node.lost-{}-{}-{}",
-            heartbeat.node,
-            heartbeat.boot,
-            heartbeat.at.as_millis()
-        )
-    };
-    reported.retain(|id| lost.iter().any(|member| occurrence(member) == *id));
-    for member in lost {
-        let id = occurrence(&member);
-        if !reported.contains(&id) {
-            reported.push(id.clone());
-            let (node, silent_ms) = (member.heartbeat.node, member.silent_ms);
-            alerts.raise_once(id, AlertKind::NodeLost { node, silent_ms });
+/// Raises `node.lost` once for each silence, and what became of it.
+fn report_lost(lost: Vec<Member>, members: &Members, alerts: &Alerts, reported: &mut Reported) {
+    let lost: Reported = lost
+        .into_iter()
+        .map(|member| (occurrence(&member), member))
+        .collect();
+    let over: Vec<_> = reported.extract_if(.., |id, _| !lost.contains_key(id)).collect();
+    // The same ids from every process that watches, so that the stream keeps one of each.
+    for (id, Member { heartbeat, .. }) in over {
+        let (node, boot) = (heartbeat.node, heartbeat.boot);
+        let mut now = members.list().into_iter().map(|member| member.heartbeat);
+        let kind = match now.find(|now| now.node == node) {
+            None => AlertKind::NodeForgotten { node },
+            Some(now) if now.boot == boot => AlertKind::NodeBack { node, boot },
+            Some(_) => continue, // it was started again, and says so itself
+        };
+        alerts.raise_once(
+            id.replacen("lost", kind.type_name().trim_start_matches("node."), 1),
+            kind,
+        );
+    }
+    for (id, member) in lost {
+        if let Entry::Vacant(news) = reported.entry(id) {
+            let (node, silent_ms) = (member.heartbeat.node.clone(), member.silent_ms);
+            alerts.raise_once(news.key().clone(), AlertKind::NodeLost { node, silent_ms });
+            news.insert(member);
         }
+    }
+}
+
+/// One silence of a node.
+fn occurrence(Member { heartbeat, .. }: &Member) -> String {
+    let at = heartbeat.at.as_millis();
+    format!("node.lost-{}-{}-{at}", heartbeat.node, heartbeat.boot)
+}
+
+#[cfg(test)]
+mod tests {
+    use flexgate_schemas::{Chain, READER_LEVEL, Timestamp, node};
+
+    use super::*;
+    use crate::{
+        journal::jetstream::{Link, Names},
+        membership::LOOKS_UNTIL_LOST,
+    };
+
+    fn heartbeat(boot: &str, at_millis: i64) -> Heartbeat {
+        let at = Timestamp::from_millis(at_millis).unwrap();
+        Heartbeat {
+            node: "b".parse().unwrap(),
+            boot: boot.parse().unwrap(),
+            version: "1.0".to_owned(),
+            reader_level: READER_LEVEL,
+            position: node::Position {
+                generation: 1,
+                revision: 1,
+                chain: Chain::ZERO,
+                state_hash: "1:0".to_owned(),
+            },
+            status: node::NodeStatus::Serving,
+            started_at: at,
+            at,
+            proxy: None,
+            requests_per_second: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silence_is_told_of_once_and_so_is_how_it_ends() {
+        let link = Link::open("nats://127.0.0.1:9", "test").await.unwrap();
+        let members = Members::new(link, Names::new("T").unwrap());
+        let (alerts, mut raised) = Alerts::channel("a".parse().unwrap());
+        let mut reported = Reported::new();
+        let mut look = |times: u32| {
+            for _ in 0..times {
+                report_lost(members.look(), &members, &alerts, &mut reported);
+            }
+            std::iter::from_fn(|| raised.try_recv().ok())
+                .map(|alert| (alert.id, alert.kind.type_name()))
+                .collect::<Vec<_>>()
+        };
+        let told = |id: &str, type_name| vec![(id.to_owned(), type_name)];
+        members.heard(heartbeat("1", 1000));
+        assert_eq!(look(LOOKS_UNTIL_LOST), []);
+        assert_eq!(look(5), told("node.lost-b-1-1000", "node.lost"));
+        members.heard(heartbeat("1", 2000));
+        assert_eq!(look(2), told("node.back-b-1-1000", "node.back"));
+        assert_eq!(look(20), told("node.lost-b-1-2000", "node.lost"));
+        members.heard(heartbeat("2", 3000));
+        assert_eq!(look(1), [], "one that was started again says so itself");
+        assert_eq!(look(20), told("node.lost-b-2-3000", "node.lost"));
+        members.gone(&"b".parse().unwrap());
+        assert_eq!(look(2), told("node.forgotten-b-2-3000", "node.forgotten"));
     }
 }

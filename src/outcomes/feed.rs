@@ -1,4 +1,4 @@
-//! Reading OUTCOMES, for the projector: everything after a place, as long as it is there.
+//! Reading a stream that lets go of what is old, for the projector: everything after a place, as long as it is there.
 
 use std::{ops::Range, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::journal::{
 /// How long the server may take to say where the stream is.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// The stream of outcomes, to be read.
+/// A stream, to be read.
 #[derive(Debug, Clone)]
 pub struct Feed {
     link: Link,
@@ -33,12 +33,22 @@ pub struct Extent {
 }
 
 impl Feed {
-    /// The stream need not exist yet.
+    /// What became of requests. The stream need not exist yet.
     pub fn new(link: Link, names: &Names) -> Self {
-        Self {
-            link,
-            stream: names.outcomes(),
-        }
+        let stream = names.outcomes();
+        Self { link, stream }
+    }
+
+    /// What somebody should hear of. The stream need not exist yet.
+    pub fn of_alerts(link: Link, names: &Names) -> Self {
+        let stream = names.alerts();
+        Self { link, stream }
+    }
+
+    /// What was asked and not done. The stream need not exist yet.
+    pub fn of_admin_events(link: Link, names: &Names) -> Self {
+        let stream = names.admin();
+        Self { link, stream }
     }
 
     /// Where the stream is now.
@@ -60,11 +70,25 @@ impl Feed {
         let messages = stream::unfold(reader, async |mut reader| match reader.next().await {
             Ok(stored) => Some((delivered(stored), reader)),
             Err(error) => {
-                tracing::debug!(%error, "the outcomes are to be read anew");
+                tracing::debug!(%error, "the stream is to be read anew");
                 None
             }
         });
         Ok(messages.boxed())
+    }
+
+    /// What there is after one sequence and up to another, which is not beyond the last.
+    pub async fn between(&self, after: u64, last: u64) -> Result<Vec<Delivered>, StoreError> {
+        let (mut messages, mut found) = (self.after(after).await?, Vec::new());
+        // What is missing in between has been let go of; the last one of all has not.
+        while let Some(message) = in_time(messages.next()).await? {
+            let sequence = message.sequence;
+            found.extend(Some(message).filter(|_| sequence <= last));
+            if sequence >= last {
+                return Ok(found);
+            }
+        }
+        Err(StoreError::Disconnected("the connection was lost meanwhile".to_owned()))
     }
 
     /// What is on the stream now, as the headers have it. For who counts and does not read.
@@ -118,6 +142,11 @@ impl Extent {
     /// When the oldest message that is still there was stored.
     pub fn oldest(&self) -> DateTime<Utc> {
         self.state.first_timestamp
+    }
+
+    /// The sequence of the last message; 0 if there was never any.
+    pub fn last(&self) -> u64 {
+        self.state.last_sequence
     }
 
     /// How many messages there are after a sequence.

@@ -40,6 +40,7 @@ use crate::{
 };
 
 mod access;
+mod alerts;
 mod analytics;
 mod attempts;
 mod bodies;
@@ -151,6 +152,7 @@ impl Api {
             sealing,
             token: Token::new(TOKEN, "the head of whoever wrote this test"),
             audit,
+            admin_events: None,
             tables,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",

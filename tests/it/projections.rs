@@ -1,9 +1,11 @@
 //! The read models: what happened in the log is in the tables, once, whatever dies meanwhile.
 
+pub mod alerts;
 mod analytics;
 mod audit;
 mod configuration;
 mod schema;
+mod stops;
 
 use std::sync::Arc;
 
@@ -19,10 +21,13 @@ use flexgate::{
         store::{Outgoing, Store as _},
     },
 };
-use flexgate_schemas::{Chain, Commit, Event, Route, event::HistoryStarted};
+use flexgate_schemas::{Alert, Chain, Commit, Event, Route, alert::AlertKind, event::HistoryStarted};
 use futures_util::StreamExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::fixtures::{self, PATIENCE};
 
@@ -91,14 +96,19 @@ impl Cluster {
 
     fn project_into(&self, url: &str) -> Running {
         let (health, tasks) = (Health::new("test"), Tasks::new());
-        let (url, journal) = (url.to_owned(), self.journal.clone());
+        let (alerts, raised) = Alerts::channel("test-node".parse().unwrap());
         tasks.spawn(projector::keep_configuration(
-            url,
-            journal,
+            url.to_owned(),
+            self.journal.clone(),
+            alerts,
             health.clone(),
             tasks.clone(),
         ));
-        Running { health, tasks }
+        Running {
+            health,
+            tasks,
+            raised,
+        }
     }
 
     /// The answer of a query as soon as everything has been projected.
@@ -111,6 +121,7 @@ impl Cluster {
 struct Running {
     health: Health,
     tasks: Tasks,
+    raised: mpsc::Receiver<Alert>,
 }
 
 impl Running {
@@ -124,6 +135,12 @@ impl Running {
         let outcome = timeout(PATIENCE, shown).await;
         assert!(outcome.is_ok(), "never {verdict:?}: {:?}", self.health);
         self.health.readiness()
+    }
+
+    /// The next alert that it raises.
+    async fn raises(&mut self) -> AlertKind {
+        let raised = timeout(PATIENCE, self.raised.recv()).await;
+        raised.expect("an alert").unwrap().kind
     }
 
     async fn stop(self) {

@@ -6,8 +6,8 @@ use flexgate_schemas::frame::Source;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{NAME, position::Position, seen::Seen, sources};
-use crate::{Error, migrate::late};
+use super::{NAME, seen::Seen, sources};
+use crate::{Error, Position, migrate::late};
 
 pub(super) const STATEMENTS: [&str; 1] = [COUNTS];
 
@@ -108,7 +108,7 @@ impl Accounts {
         let mut snapshot = connection
             .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             .await?;
-        let position = Position::read(&mut snapshot).await?;
+        let position = Position::read(&mut snapshot, NAME).await?;
         let sources = sources::load(&mut snapshot).await?.into_iter();
         let counts: Vec<Option<i64>> = sqlx::query_scalar(COUNTS)
             .bind(NAME)

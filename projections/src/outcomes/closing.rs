@@ -11,8 +11,8 @@ use flexgate_schemas::{
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use super::{Position, TAKE_WITHIN, sources};
-use crate::{Error, migrate::late, sketch::Stored};
+use super::{NAME, TAKE_WITHIN, sources};
+use crate::{Error, Position, migrate::late, sketch::Stored};
 
 pub(super) const STATEMENTS: [&str; 6] = [DUE, CLAIM, PUBLISHED, ROUTES, STATUSES, KEYS];
 
@@ -123,7 +123,7 @@ async fn read(
     hour: DateTime<Utc>,
     version: u32,
 ) -> Result<ClosedHour, sqlx::Error> {
-    let position = Position::read(snapshot).await?;
+    let position = Position::read(snapshot, NAME).await?;
     let routes: Vec<RouteRow> = sqlx::query_as(ROUTES)
         .bind(hour)
         .fetch_all(&mut *snapshot)

@@ -6,17 +6,21 @@ use flexgate_projections::{Checkpoint, ConfigProjector, Error, connect};
 use flexgate_schemas::commit::Recorded;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
-use super::keeper::{self, ASK_EVERY, Project, READ_AGAIN, Shown};
+use super::{
+    keeper::{self, ASK_EVERY, Project, READ_AGAIN, Shown},
+    stops::Stops,
+};
 use crate::{
     drain::Tasks,
     health::{Dependency, Health},
-    journal::{Journal, Status, store::StoreError},
+    journal::{Journal, Status, alerts::Alerts, store::StoreError},
 };
 
 /// Keeps the read models of the configuration in a database until the tasks are stopped.
-pub async fn keep(url: String, journal: Journal, health: Health, tasks: Tasks) {
+pub async fn keep(url: String, journal: Journal, alerts: Alerts, health: Health, tasks: Tasks) {
     let shown = Shown::new(Dependency::Projections, health);
-    keeper::keep(Configuration { url, journal }, shown, tasks).await;
+    let stops = Stops::new(ConfigProjector::NAME, url.clone(), alerts);
+    keeper::keep(Configuration { url, journal }, shown, stops, tasks).await;
 }
 
 struct Configuration {

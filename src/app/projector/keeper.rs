@@ -1,9 +1,11 @@
 //! Keeps one projection: whatever fails is tried again, from where the database is, and shows until it has gone.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use flexgate_projections::Error;
+use tokio::sync::Notify;
 
+use super::stops::Stops;
 use crate::{
     drain::Tasks,
     health::{Check, Dependency, Health},
@@ -23,6 +25,8 @@ pub(super) struct Shown {
     dependency: Dependency,
     health: Health,
     check: Option<Check>,
+    /// Told whenever it follows its stream.
+    goes_on: Arc<Notify>,
 }
 
 impl Shown {
@@ -31,11 +35,13 @@ impl Shown {
             dependency,
             health,
             check: None,
+            goes_on: Arc::default(),
         }
     }
 
     /// It follows its stream.
     pub(super) fn up(&mut self) {
+        self.goes_on.notify_one();
         if self.show(Check::Up) {
             tracing::info!(projection = ?self.dependency, "the read models follow the log");
         }
@@ -81,12 +87,18 @@ pub(super) trait Project {
     fn project(&mut self, shown: &mut Shown) -> impl Future<Output = Result<Infallible, Error>> + Send;
 }
 
-/// Keeps projecting until the tasks are stopped.
-pub(super) async fn keep(mut projection: impl Project, mut shown: Shown, tasks: Tasks) {
+/// Keeps projecting until the tasks are stopped. Whoever should hear of it is told when it stops, and when it goes on.
+pub(super) async fn keep(mut projection: impl Project, mut shown: Shown, mut stops: Stops, tasks: Tasks) {
     let keeping = async {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, goes_on) = (PAUSE_MIN, Arc::clone(&shown.goes_on));
         loop {
-            let Err(error) = projection.project(&mut shown).await;
+            // Boxed: each has a connection of its own to be made.
+            let watching = Box::pin(stops.watch(&goes_on));
+            let error = tokio::select! {
+                Err(error) = projection.project(&mut shown) => error,
+                never = watching => match never {},
+            };
+            Box::pin(stops.note(&error)).await;
             if shown.check == Some(Check::Up) {
                 pause = PAUSE_MIN;
             }

@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     closing,
     keeper::{self, ASK_EVERY, Project, READ_AGAIN, Shown},
+    stops::Stops,
 };
 use crate::{
     drain::Tasks,
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// The projection, as metrics and alerts call it.
-const NAME: &str = "outcomes";
+const NAME: &str = OutcomeProjector::NAME;
 /// How often it is looked how far the stream has gone on.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The share of what the stream may hold at which somebody hears of a backlog: there is as much time left as was lost.
@@ -46,6 +47,7 @@ pub async fn keep(
     tasks: Tasks,
 ) {
     let shown = Shown::new(Dependency::Outcomes, health);
+    let stops = Stops::new(NAME, url.clone(), alerts.clone());
     let projection = Outcomes {
         feed: Feed::new(link.clone(), &names),
         dead_letters: DeadLetters::start(link.clone(), &names, NAME, &tasks),
@@ -56,7 +58,7 @@ pub async fn keep(
         refused: false,
         is_behind: false,
     };
-    Box::pin(keeper::keep(projection, shown, tasks)).await; // a large future: two batches are in it
+    Box::pin(keeper::keep(projection, shown, stops, tasks)).await; // a large future: two batches are in it
 }
 
 struct Outcomes {

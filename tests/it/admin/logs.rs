@@ -1,6 +1,6 @@
 //! `/api/logs`: who did what, from the tables, and from the log itself while those do not answer.
 
-use flexgate::{app::projector, health::Health};
+use flexgate::{app::projector, health::Health, journal::alerts::Alerts};
 use flexgate_schemas::provenance::PROVENANCE_LEVEL;
 use http::Method;
 use serde_json::{Value, json};
@@ -227,7 +227,14 @@ async fn a_question_that_cannot_be_meant_is_refused() {
 async fn shop(url: &str) -> Api {
     let api = Api::over_tables(url).await;
     let (journal, tasks) = (api.journal.clone(), api.tasks.clone());
-    let keeping = projector::keep_configuration(url.to_owned(), journal, Health::new("test"), tasks.clone());
+    let (alerts, _) = Alerts::channel("admin".parse().unwrap());
+    let keeping = projector::keep_configuration(
+        url.to_owned(),
+        journal,
+        alerts,
+        Health::new("test"),
+        tasks.clone(),
+    );
     tasks.spawn(keeping);
     let backend = json!({ "name": "backend", "url": "http://127.0.0.1:8080" });
     api.post("/api/upstreams", backend).await.is(201);

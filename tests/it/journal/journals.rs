@@ -123,6 +123,11 @@ async fn an_emptied_log_freezes_the_reader_until_the_same_history_is_back<F: Fau
     log.recreate(history).await;
     running.ready().await;
     assert_eq!(running.create("b").await.unwrap(), 3);
+    let alert = timeout(PATIENCE, running.alerts.recv()).await.unwrap().unwrap();
+    assert!(
+        matches!(alert.kind, AlertKind::JournalThawed { revision: 2 }),
+        "once frozen, once thawed: {alert:?}"
+    );
 }
 
 async fn another_history_is_never_served<F: Faulty>() {

@@ -12,7 +12,11 @@ use flexgate_schemas::{
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
-use super::{Cluster, SEQUENCE, query};
+use super::{
+    Cluster, SEQUENCE,
+    alerts::{on_stream_since, project},
+    query,
+};
 use crate::{
     fixtures::{self, Postgres},
     outcomes::{
@@ -135,7 +139,36 @@ async fn shop() -> String {
         .map(|number| (1, search(20_000 + 2_000 * number)))
         .collect();
     send(&database, &mut core, &searches).await;
+    nodes(&database.url).await;
     database.url
+}
+
+/// A node that was upgraded, another that was killed and came back after the others had missed it.
+async fn nodes(url: &str) {
+    let joined = |node: &str, boot: &str, version: &str| json!({ "node": node, "boot": boot, "version": version, "readerLevel": 5, "revision": 7 });
+    let alerts = [
+        ("node.joined", "node-a", joined("node-a", "1", "1.0.0")),
+        ("node.joined", "node-b", joined("node-b", "1", "1.0.0")),
+        (
+            "node.left",
+            "node-a",
+            json!({ "node": "node-a", "boot": "1", "revision": 7 }),
+        ),
+        ("node.joined", "node-a", joined("node-a", "2", "1.1.0")),
+        (
+            "node.lost",
+            "node-a",
+            json!({ "node": "node-b", "silentMs": 9000 }),
+        ),
+        ("node.joined", "node-b", joined("node-b", "2", "1.1.0")),
+        (
+            "config.rejected",
+            "node-a",
+            json!({ "file": "flexgate.yml", "reason": "tabs" }),
+        ),
+    ];
+    let now = Utc::now() - chrono::TimeDelta::minutes(1);
+    project(url, 0, on_stream_since(now, 1, &alerts)).await.unwrap();
 }
 
 /// What came in just now, before alice's change and after it.

@@ -21,7 +21,8 @@ const ROWS: &str = "
     SELECT to_jsonb(r)::text FROM flexgate.routes r
     UNION ALL SELECT to_jsonb(u)::text FROM flexgate.upstreams u
     UNION ALL SELECT to_jsonb(s)::text FROM flexgate.settings s
-    UNION ALL SELECT (to_jsonb(c) - 'epoch' - 'updated_at')::text FROM flexgate.projection_checkpoint c
+    UNION ALL SELECT (to_jsonb(c) - '{epoch,updated_at,stopped_at,stopped_because,stopped_behind}'::text[])::text
+        FROM flexgate.projection_checkpoint c
     ORDER BY 1";
 /// Which transaction wrote each route.
 const WRITERS: &str = "SELECT id || ' ' || xmin FROM flexgate.routes ORDER BY 1";

@@ -1,12 +1,11 @@
-//! Up to where the stream has been read, and who may move it.
+//! Up to where a projection has read a stream that lets go of what is old, and who may move it.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::{NAME, VERSION};
 use crate::{Error, checkpoint::bigint};
 
-pub(super) const STATEMENTS: [&str; 3] = [READ, TAKE, ADVANCE];
+pub(crate) const STATEMENTS: [&str; 3] = [READ, TAKE, ADVANCE];
 
 const READ: &str =
     "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
@@ -26,7 +25,7 @@ const ADVANCE: &str = "
 /// A place in a stream; the default is before any.
 ///
 /// Sequences begin anew when a stream is made anew, so they mean nothing without the time of its creation. To read from too
-/// early a place does no harm: outcomes are recognised by their counters.
+/// early a place does no harm: what was applied before is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     /// When the stream was created, to the microsecond; `None` before any was read.
@@ -37,8 +36,14 @@ pub struct Position {
 
 impl Position {
     /// Where the projection is, for who only looks.
-    pub(super) async fn read(connection: &mut PgConnection) -> Result<Self, sqlx::Error> {
-        let held: Option<(_, i64)> = sqlx::query_as(READ).bind(NAME).fetch_optional(connection).await?;
+    pub(crate) async fn read(
+        connection: &mut PgConnection,
+        projection: &'static str,
+    ) -> Result<Self, sqlx::Error> {
+        let held: Option<(_, i64)> = sqlx::query_as(READ)
+            .bind(projection)
+            .fetch_optional(connection)
+            .await?;
         Ok(held.map_or(Self::default(), |(stream_created, sequence)| Self {
             stream_created,
             sequence: sequence.unsigned_abs(),
@@ -46,13 +51,17 @@ impl Position {
     }
 
     /// Takes over: where the projection is, and the epoch that begins with this.
-    pub(super) async fn take(connection: &mut PgConnection) -> Result<(Self, i64), Error> {
+    pub(crate) async fn take(
+        connection: &mut PgConnection,
+        projection: &'static str,
+        version: i32,
+    ) -> Result<(Self, i64), Error> {
         let held: Option<(Option<DateTime<Utc>>, i64, i64)> = sqlx::query_as(TAKE)
-            .bind(NAME)
-            .bind(VERSION)
+            .bind(projection)
+            .bind(version)
             .fetch_optional(connection)
             .await?;
-        let (stream_created, sequence, epoch) = held.ok_or(Error::Newer { projection: NAME })?;
+        let (stream_created, sequence, epoch) = held.ok_or(Error::Newer { projection })?;
         let sequence = u64::try_from(sequence).map_err(|error| sqlx::Error::Decode(error.into()))?;
         Ok((
             Self {
@@ -64,14 +73,14 @@ impl Position {
     }
 
     /// Moves on from here, as part of a transaction.
-    pub(super) async fn advance(
+    pub(crate) async fn advance(
         &self,
         to: &Self,
-        epoch: i64,
+        (projection, epoch): (&'static str, i64),
         transaction: &mut PgConnection,
     ) -> Result<(), Error> {
         let moved = sqlx::query(ADVANCE)
-            .bind(NAME)
+            .bind(projection)
             .bind(epoch)
             .bind(bigint(self.sequence)?)
             .bind(to.stream_created)
