@@ -13,8 +13,8 @@ use flexgate_projections::Tables;
 use tokio::sync::Semaphore;
 
 use crate::{
-    audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members, outcomes::feed::Feed,
-    sealing::SealingKeys,
+    audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
+    outcomes::feed::Feed, sealing::SealingKeys,
 };
 
 mod alerts;

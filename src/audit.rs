@@ -70,7 +70,7 @@ impl Audit {
         };
         let told = match event.deed {
             Deed::Denied(_) => self.tally().count(event, Instant::now()),
-            Deed::Refused(_) | Deed::Rejected(_) => Some(event),
+            Deed::Done(_) | Deed::Refused(_) | Deed::Rejected(_) => Some(event),
         };
         if let Some(event) = told {
             self.send(event);
@@ -95,7 +95,10 @@ impl Audit {
     /// One event will never be on the stream.
     fn lost(&self, verb: &'static str) {
         counter!("flexgate_admin_events_lost_total").increment(1);
-        tracing::warn!(verb, "something that was not done is not in the audit log: NATS takes nothing");
+        tracing::warn!(
+            verb,
+            "something that was not done is not in the audit log: NATS takes nothing"
+        );
         self.settled_one();
     }
 

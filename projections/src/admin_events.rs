@@ -44,10 +44,11 @@ impl Messages for AdminEvents {
         message: &Delivered,
     ) -> Result<(), Error> {
         let sequence = message.sequence;
-        let event = AdminEvent::from_payload(&message.message.payload).map_err(|error| Error::Unreadable {
-            sequence,
-            reason: error.to_string(),
-        })?;
+        let event =
+            AdminEvent::from_payload(&message.message.payload).map_err(|error| Error::Unreadable {
+                sequence,
+                reason: error.to_string(),
+            })?;
         log(transaction, (stream_created, sequence), &event)
             .await
             .map_err(|error| Error::of_event(sequence, error))
@@ -79,7 +80,7 @@ async fn log(
         .bind(call.map(|call| readable(&call.method)))
         .bind(call.map(|call| readable(&call.path)))
         .bind(call.map(|call| i32::from(call.status)))
-        .bind(readable(event.deed.code()))
+        .bind(event.deed.code().map(readable))
         .bind(call.map(|call: &Call| bigint(call.times)).transpose()?)
         .execute(transaction)
         .await

@@ -9,11 +9,7 @@ use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::timeout;
 
-use crate::{
-    Error, Position,
-    checkpoint,
-    migrate::late,
-};
+use crate::{Error, Position, checkpoint, migrate::late};
 
 /// How many messages that are there already share a transaction.
 const BATCH_MAX: usize = 256;

@@ -1,5 +1,5 @@
-//! The stream ADMIN: what was asked of the admin API, or by a configuration file, and was not done. What was done is on
-//! CONFIG. Never what a request had in its query, headers or body: there may be secrets in them.
+//! The stream ADMIN: what was asked of the admin API, or by a configuration file, and is not on CONFIG: it was refused, or it
+//! is not about the configuration. Never what a request had in its query, headers or body: there may be secrets in them.
 
 use std::fmt;
 
@@ -42,10 +42,13 @@ pub struct AdminEvent {
     pub deed: Deed,
 }
 
-/// What was not done. The end of the subject `flexgate.admin.<verb>` is its verb.
+/// What became of it. The end of the subject `flexgate.admin.<verb>` is its verb.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum Deed {
+    /// It was done, and is not about the configuration.
+    #[serde(rename = "io.flexgate.admin.done.v1")]
+    Done(Call),
     /// Somebody did not prove who they are, or may not do that.
     #[serde(rename = "io.flexgate.admin.denied.v1")]
     Denied(Call),
@@ -57,7 +60,7 @@ pub enum Deed {
     Rejected(Rejection),
 }
 
-/// A call that would have changed something.
+/// A call that changes something, or would have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Call {
     /// Its method.
@@ -66,8 +69,9 @@ pub struct Call {
     pub path: Box<str>,
     /// The status of the answer.
     pub status: u16,
-    /// The kind of the problem, for programs.
-    pub code: Box<str>,
+    /// The kind of the problem, for programs; none if it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Box<str>>,
     /// How many calls this stands for. Of many in a minute from one address that did not prove who it is, the first are told
     /// one by one, and the others together, with the last of them as the example.
     #[serde(default = "once", skip_serializing_if = "is_once")]
@@ -92,12 +96,12 @@ pub struct Rejection {
 
 impl Call {
     /// A call that was answered so.
-    pub fn new(method: &str, path: &str, status: u16, code: &str) -> Self {
+    pub fn new((method, path): (&str, &str), status: u16, code: Option<&str>) -> Self {
         Self {
             method: method.into(),
             path: path.chars().take(PATH_MAX).collect(),
             status,
-            code: code.into(),
+            code: code.map(Into::into),
             times: 1,
         }
     }
@@ -107,6 +111,7 @@ impl Deed {
     /// One word: the end of the subject.
     pub fn verb(&self) -> &'static str {
         match self {
+            Self::Done(_) => "done",
             Self::Denied(_) => "denied",
             Self::Refused(_) => "refused",
             Self::Rejected(_) => "rejected",
@@ -116,6 +121,7 @@ impl Deed {
     /// The CloudEvents type.
     pub fn type_name(&self) -> &'static str {
         match self {
+            Self::Done(_) => "io.flexgate.admin.done.v1",
             Self::Denied(_) => "io.flexgate.admin.denied.v1",
             Self::Refused(_) => "io.flexgate.admin.refused.v1",
             Self::Rejected(_) => "io.flexgate.admin.rejected.v1",
@@ -125,7 +131,7 @@ impl Deed {
     /// How much it matters, as the audit log says it.
     pub fn level(&self) -> &'static str {
         match self {
-            Self::Refused(_) => "info",
+            Self::Done(_) | Self::Refused(_) => "info",
             Self::Denied(_) | Self::Rejected(_) => "warn",
         }
     }
@@ -133,16 +139,16 @@ impl Deed {
     /// The call, if it was one.
     pub fn call(&self) -> Option<&Call> {
         match self {
-            Self::Denied(call) | Self::Refused(call) => Some(call),
+            Self::Done(call) | Self::Denied(call) | Self::Refused(call) => Some(call),
             Self::Rejected(_) => None,
         }
     }
 
-    /// The kind of the problem, for programs.
-    pub fn code(&self) -> &str {
+    /// The kind of the problem, for programs, if there is one.
+    pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Denied(call) | Self::Refused(call) => &call.code,
-            Self::Rejected(rejection) => &rejection.code,
+            Self::Done(call) | Self::Denied(call) | Self::Refused(call) => call.code.as_deref(),
+            Self::Rejected(rejection) => Some(&rejection.code),
         }
     }
 }
@@ -151,15 +157,25 @@ impl Deed {
 impl fmt::Display for Deed {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Denied(call) | Self::Refused(call) => {
-                let Call { method, path, code, .. } = call;
-                write!(out, "{method} {path} {}: {code}", self.verb())?;
+            Self::Done(call) | Self::Denied(call) | Self::Refused(call) => {
+                let Call {
+                    method, path, code, ..
+                } = call;
+                write!(out, "{method} {path} {}", self.verb())?;
+                if let Some(code) = code {
+                    write!(out, ": {code}")?;
+                }
                 if call.times > 1 {
                     write!(out, ", {} times", call.times)?;
                 }
                 Ok(())
             }
-            Self::Rejected(Rejection { file, code, mistakes, places }) => {
+            Self::Rejected(Rejection {
+                file,
+                code,
+                mistakes,
+                places,
+            }) => {
                 write!(out, "File {file} rejected: {code}")?;
                 if *mistakes > 0 {
                     let s = if *mistakes == 1 { "" } else { "s" };
@@ -206,11 +222,15 @@ mod tests {
 
     #[test]
     fn a_deed_is_told_in_a_sentence() {
-        let call = Call::new("POST", "/api/routes", 409, "already_exists");
+        let call = Call::new(("POST", "/api/routes"), 409, Some("already_exists"));
         let check = |deed: Deed, sentence: &str| assert_eq!(deed.to_string(), sentence);
         check(
             Deed::Refused(call.clone()),
             "POST /api/routes refused: already_exists",
+        );
+        check(
+            Deed::Done(Call::new(("DELETE", "/api/nodes/b"), 204, None)),
+            "DELETE /api/nodes/b done",
         );
         check(
             Deed::Denied(Call { times: 40, ..call }),
@@ -230,6 +250,12 @@ mod tests {
 
     #[test]
     fn of_a_long_path_the_beginning_is_kept() {
-        assert_eq!(Call::new("PUT", &"é".repeat(999), 404, "x").path.chars().count(), 256);
+        assert_eq!(
+            Call::new(("PUT", &"é".repeat(999)), 404, None)
+                .path
+                .chars()
+                .count(),
+            256
+        );
     }
 }

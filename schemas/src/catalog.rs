@@ -109,7 +109,7 @@ fn channels(generator: &mut SchemaGenerator) -> [Channel; 7] {
         Channel {
             name: "ADMIN",
             address: "flexgate.admin.{verb}",
-            says: "What was asked of the admin API, or by a file, and not done: `denied` to whom it was not allowed, `refused` because it could not be done, `rejected` a file.",
+            says: "What was asked of the admin API, or by a file, and is not on CONFIG: `done`, as it is not about the configuration, `denied` to who did not prove who they are, `refused` as it could not be done, and `rejected`, a file.",
             message: admin::MESSAGE,
             content_type: json,
             payload: generator.subschema_for::<AdminEvent>().to_value(),

@@ -62,9 +62,18 @@ impl Envelope {
             headers.extend(id.iter().map(|id| ("ce-authid", encode(id))));
         }
         let request = self.provenance.iter();
-        for Provenance { correlation_id, traceparent, .. } in request {
+        for Provenance {
+            correlation_id,
+            traceparent,
+            ..
+        } in request
+        {
             headers.extend(correlation_id.iter().map(|id| ("ce-correlationid", encode(id))));
-            headers.extend(traceparent.iter().map(|trace| ("ce-traceparent", trace.to_string())));
+            headers.extend(
+                traceparent
+                    .iter()
+                    .map(|trace| ("ce-traceparent", trace.to_string())),
+            );
         }
         headers
     }

@@ -55,10 +55,7 @@ mod tests {
 
     #[test]
     fn of_what_a_program_calls_itself_a_line_is_kept() {
-        assert_eq!(
-            Provenance::agent("curl/8.5.0").as_deref(),
-            Some("curl/8.5.0")
-        );
+        assert_eq!(Provenance::agent("curl/8.5.0").as_deref(), Some("curl/8.5.0"));
         assert_eq!(Provenance::agent("a\r\nb\u{7f} ").as_deref(), Some("ab"));
         assert_eq!(Provenance::agent(" "), None);
         assert_eq!(Provenance::agent(&"x".repeat(500)).unwrap().len(), 128);

@@ -1,4 +1,5 @@
-//! Calls that would change something, as the audit log hears of those that are refused. What is done is in the log itself.
+//! Calls that would change something, as the audit log hears of them where the log itself has nothing: they were refused, or
+//! are not about the configuration.
 
 use axum::{
     extract::{Request, State},
@@ -13,7 +14,7 @@ use flexgate_schemas::{
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Shared, provenance};
+use super::{Shared, provenance, read::REVISION};
 use crate::problem::Problem;
 
 /// A call that would change something. With its request, for whoever answers it.
@@ -25,6 +26,10 @@ pub(super) struct Attempt {
     /// It only asks what would be changed.
     is_rehearsal: bool,
 }
+
+/// With a response: what becomes of the call is told when that is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ToldLater;
 
 /// What of a query says that nothing is to be changed. The rest is read by whoever answers.
 #[derive(Default, Deserialize)]
@@ -57,7 +62,7 @@ impl Attempt {
         if !status.is_client_error() {
             return;
         }
-        let call = Call::new(self.method.as_str(), &self.path, status.as_u16(), problem.code);
+        let call = self.call(status, Some(problem.code));
         let deed = match &actor {
             Some(_) if status != StatusCode::FORBIDDEN => Deed::Refused(call),
             _ => Deed::Denied(call),
@@ -66,9 +71,19 @@ impl Attempt {
             admin.audit.tell(deed, actor, source, self.provenance);
         }
     }
+
+    /// It was done, and made no commit that would say so.
+    fn done(self, admin: &Shared, actor: Option<Actor>, status: StatusCode) {
+        let deed = Deed::Done(self.call(status, None));
+        admin.audit.tell(deed, actor, Source::Api, self.provenance);
+    }
+
+    fn call(&self, status: StatusCode, code: Option<&str>) -> Call {
+        Call::new((self.method.as_str(), &self.path), status.as_u16(), code)
+    }
 }
 
-/// Tells the audit log of attempts that were refused. Whoever answers says with the response who asked, if they proved it,
+/// Tells the audit log of attempts that are not in the log. Whoever answers says with the response who asked, if they proved it,
 /// and through what.
 pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, next: Next) -> Response {
     let attempt = Attempt::of(&request, &admin);
@@ -77,9 +92,15 @@ pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, nex
     }
     let response = next.run(request).await;
     let told = response.extensions();
-    if let (Some(attempt), Some(problem)) = (attempt, told.get::<Problem>()) {
+    let Some(attempt) = attempt.filter(|_| told.get::<ToldLater>().is_none()) else {
+        return response;
+    };
+    let actor = told.get::<Actor>().cloned();
+    if let Some(problem) = told.get::<Problem>() {
         let source = told.get::<Source>().cloned().unwrap_or(Source::Api);
-        attempt.refused(&admin, told.get::<Actor>().cloned(), source, problem);
+        attempt.refused(&admin, actor, source, problem);
+    } else if !attempt.is_rehearsal && !response.headers().contains_key(REVISION) {
+        attempt.done(&admin, actor, response.status());
     }
     response
 }

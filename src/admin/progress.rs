@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use tokio::{sync::watch, time::timeout};
 
-use super::{error::Error, read::REVISION};
+use super::{attempt::ToldLater, error::Error, read::REVISION};
 use crate::{journal::Progress, problem::Problem};
 
 /// The media type of the lines.
@@ -102,6 +102,7 @@ pub(super) fn told(
     };
     let body = Body::from_stream(stream::unfold(lines, Lines::next));
     let mut response = body.into_response();
+    response.extensions_mut().insert(ToldLater);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

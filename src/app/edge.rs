@@ -13,8 +13,7 @@ use crate::{
     drain::Tasks,
     health::Health,
     journal::Journal,
-    listener,
-    ops,
+    listener, ops,
     outcomes::feed::Feed,
 };
 

@@ -62,11 +62,23 @@ pub(super) fn start(
     let (shown, end) = ends();
     let (link, names) = streams();
     let stream = (url.clone(), Feed::of_alerts(link, &names));
-    tasks.spawn(keep_messages::<AlertRows>(stream, Dependency::Alerts, alerts(), shown, end));
+    tasks.spawn(keep_messages::<AlertRows>(
+        stream,
+        Dependency::Alerts,
+        alerts(),
+        shown,
+        end,
+    ));
     let (shown, end) = ends();
     let (link, names) = streams();
     let stream = (url.clone(), Feed::of_admin_events(link, &names));
-    tasks.spawn(keep_messages::<AdminEvents>(stream, Dependency::AdminEvents, alerts(), shown, end));
+    tasks.spawn(keep_messages::<AdminEvents>(
+        stream,
+        Dependency::AdminEvents,
+        alerts(),
+        shown,
+        end,
+    ));
     let (shown, end) = ends();
     tasks.spawn(keep_outcomes(
         (url, config.retention),

@@ -52,18 +52,22 @@ impl Tally {
     pub(super) fn over(&mut self, now: Instant) -> Vec<AdminEvent> {
         let is_over = |minute: &Minute| now.duration_since(minute.since) >= MINUTE;
         let over = self.0.extract_if(|_, minute| is_over(minute));
-        over.filter_map(|(_, minute)| minute.left_out).map(summed_up).collect()
+        over.filter_map(|(_, minute)| minute.left_out)
+            .map(summed_up)
+            .collect()
     }
 
     /// What was left out until now: nothing more comes.
     pub(super) fn rest(&mut self) -> Vec<AdminEvent> {
         let all = self.0.drain();
-        all.filter_map(|(_, minute)| minute.left_out).map(summed_up).collect()
+        all.filter_map(|(_, minute)| minute.left_out)
+            .map(summed_up)
+            .collect()
     }
 }
 
 fn summed_up((times, mut event): (u64, AdminEvent)) -> AdminEvent {
-    if let Deed::Denied(call) | Deed::Refused(call) = &mut event.deed {
+    if let Deed::Denied(call) = &mut event.deed {
         call.times = times;
     }
     event
@@ -95,24 +99,35 @@ mod tests {
                 address: Some(from.parse().unwrap()),
                 ..Provenance::default()
             },
-            deed: Deed::Denied(Call::new("POST", "/api/routes", 401, "no_token")),
+            deed: Deed::Denied(Call::new(("POST", "/api/routes"), 401, Some("no_token"))),
         }
     }
 
     fn times(events: &[AdminEvent]) -> Vec<u64> {
-        events.iter().map(|event| event.deed.call().unwrap().times).collect()
+        events
+            .iter()
+            .map(|event| event.deed.call().unwrap().times)
+            .collect()
     }
 
     #[test]
     fn the_first_of_a_minute_are_told_one_by_one_and_the_others_together() {
         let (mut tally, begin) = (Tally::default(), Instant::now());
-        let told = (0..1000).filter_map(|_| tally.count(denied("192.0.2.1"), begin)).count();
+        let told = (0..1000)
+            .filter_map(|_| tally.count(denied("192.0.2.1"), begin))
+            .count();
         assert_eq!(told, 10);
-        assert!(tally.count(denied("192.0.2.2"), begin).is_some(), "another address");
+        assert!(
+            tally.count(denied("192.0.2.2"), begin).is_some(),
+            "another address"
+        );
         assert!(tally.over(begin + MINUTE / 2).is_empty(), "not over yet");
         assert_eq!(times(&tally.over(begin + MINUTE)), [990]);
         assert!(tally.over(begin + MINUTE).is_empty(), "once");
-        assert!(tally.count(denied("192.0.2.1"), begin + MINUTE).is_some(), "a new minute");
+        assert!(
+            tally.count(denied("192.0.2.1"), begin + MINUTE).is_some(),
+            "a new minute"
+        );
     }
 
     #[test]

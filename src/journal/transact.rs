@@ -196,8 +196,11 @@ impl<S: Store> Decider<S> {
         let lowest = self.readers.borrow().clone();
         // Worth knowing, but not worth holding changes back for while nodes are upgraded.
         let provenance = transaction.provenance.clone();
-        let provenance =
-            provenance.filter(|_| lowest.as_ref().is_none_or(|(level, _)| *level >= PROVENANCE_LEVEL));
+        let provenance = provenance.filter(|_| {
+            lowest
+                .as_ref()
+                .is_none_or(|(level, _)| *level >= PROVENANCE_LEVEL)
+        });
         let levels = events.iter().map(Event::reader_level);
         let needed = levels
             .chain(in_parts.then_some(PARTS_LEVEL))

@@ -88,7 +88,9 @@ impl Feed {
                 return Ok(found);
             }
         }
-        Err(StoreError::Disconnected("the connection was lost meanwhile".to_owned()))
+        Err(StoreError::Disconnected(
+            "the connection was lost meanwhile".to_owned(),
+        ))
     }
 
     /// What is on the stream now, as the headers have it. For who counts and does not read.

@@ -288,7 +288,10 @@ impl FromStr for AuditCursor {
                 stream: parts.next()?.to_owned(),
                 history: parts.next()?.parse().ok()?,
                 sequence: parts.next()?.parse().ok()?,
-                rest: parts.next().map(|rest| rest.parse().ok()).map_or(Some(None), |rest| rest.map(Some))?,
+                rest: parts
+                    .next()
+                    .map(|rest| rest.parse().ok())
+                    .map_or(Some(None), |rest| rest.map(Some))?,
             };
             parts.next().is_none().then_some(cursor)
         };

@@ -44,17 +44,73 @@ async fn every_way_in_which_a_change_can_be_refused_is_told() {
     let route = json!({ "id": "a", "path": "/a", "upstream": "backend" });
     api.post("/api/routes", route).await.is(201);
     for (method, target, header, body, sentence_of) in [
-        (Method::POST, "/api/routes", None, "{", "POST /api/routes refused: malformed"),
-        (Method::POST, "/api/routes", None, "{}", "POST /api/routes refused: invalid"),
-        (Method::PUT, "/api/nothing", None, "{}", "PUT /api/nothing refused: no_such_path"),
-        (Method::PATCH, "/api/status", None, "{}", "PATCH /api/status refused: method_not_allowed"),
-        (Method::DELETE, "/api/routes/b", None, "", "DELETE /api/routes/b refused: not_found"),
-        (Method::DELETE, "/api/routes/a", Some(("if-match", "\"1-1\"")), "", "DELETE /api/routes/a refused: stale"),
-        (Method::DELETE, "/api/routes/a", Some(("idempotency-key", "bare")), "", "DELETE /api/routes/a refused: bad_header"),
-        (Method::DELETE, "/api/routes/a?wat=1", None, "", "DELETE /api/routes/a refused: bad_query"),
-        (Method::DELETE, "/api/upstreams/backend", None, "", "DELETE /api/upstreams/backend refused: upstream_in_use"),
+        (
+            Method::POST,
+            "/api/routes",
+            None,
+            "{",
+            "POST /api/routes refused: malformed",
+        ),
+        (
+            Method::POST,
+            "/api/routes",
+            None,
+            "{}",
+            "POST /api/routes refused: invalid",
+        ),
+        (
+            Method::PUT,
+            "/api/nothing",
+            None,
+            "{}",
+            "PUT /api/nothing refused: no_such_path",
+        ),
+        (
+            Method::PATCH,
+            "/api/status",
+            None,
+            "{}",
+            "PATCH /api/status refused: method_not_allowed",
+        ),
+        (
+            Method::DELETE,
+            "/api/routes/b",
+            None,
+            "",
+            "DELETE /api/routes/b refused: not_found",
+        ),
+        (
+            Method::DELETE,
+            "/api/routes/a",
+            Some(("if-match", "\"1-1\"")),
+            "",
+            "DELETE /api/routes/a refused: stale",
+        ),
+        (
+            Method::DELETE,
+            "/api/routes/a",
+            Some(("idempotency-key", "bare")),
+            "",
+            "DELETE /api/routes/a refused: bad_header",
+        ),
+        (
+            Method::DELETE,
+            "/api/routes/a?wat=1",
+            None,
+            "",
+            "DELETE /api/routes/a refused: bad_query",
+        ),
+        (
+            Method::DELETE,
+            "/api/upstreams/backend",
+            None,
+            "",
+            "DELETE /api/upstreams/backend refused: upstream_in_use",
+        ),
     ] {
-        let mut call = api.call(method, target).header("content-type", "application/json");
+        let mut call = api
+            .call(method, target)
+            .header("content-type", "application/json");
         if let Some((name, value)) = header {
             call = call.header(name, value);
         }
@@ -82,23 +138,39 @@ async fn whoever_does_not_prove_who_they_are_is_told_of_without_a_name() {
 async fn a_flood_without_a_token_is_told_in_a_few_events() {
     let api = Api::start().await;
     for _ in 0..100 {
-        api.call(Method::POST, "/api/routes").token(None).send().await.is(401);
+        api.call(Method::POST, "/api/routes")
+            .token(None)
+            .send()
+            .await
+            .is(401);
     }
     for _ in 0..10 {
         assert!(matches!(api.told().await.deed, Deed::Denied(call) if call.times == 1));
     }
-    assert!(api.told_nothing().await, "the others are summed up when the minute is over");
+    assert!(
+        api.told_nothing().await,
+        "the others are summed up when the minute is over"
+    );
     api.delete("/api/routes/a").await.is(404);
-    assert_eq!(sentence(&api.told().await), "DELETE /api/routes/a refused: not_found");
+    assert_eq!(
+        sentence(&api.told().await),
+        "DELETE /api/routes/a refused: not_found"
+    );
 }
 
 #[tokio::test]
 async fn neither_reads_nor_what_is_done_nor_rehearsals_are_told() {
     let api = Api::with_backend().await;
     api.get("/api/routes/none").await.is(404);
-    api.call(Method::GET, "/api/routes").token(None).send().await.is(401);
+    api.call(Method::GET, "/api/routes")
+        .token(None)
+        .send()
+        .await
+        .is(401);
     api.put("/api/settings", json!({ "timeout": "7s" })).await.is(200);
-    api.post("/api/config/apply?dryRun=true", json!({ "what": 1 })).await.is(400);
+    api.post("/api/config/apply?dryRun=true", json!({ "what": 1 }))
+        .await
+        .is(400);
     api.post("/health", json!({})).await.is(405);
     assert!(api.told_nothing().await);
 }
@@ -111,11 +183,17 @@ async fn a_file_that_is_refused_is_told_with_its_name_also_to_who_asks_for_progr
         "routes": [{ "id": "a", "path": "/a", "upstream": "nowhere" }],
     });
     for accept in ["application/json", "application/x-ndjson"] {
-        let call = api.call(Method::POST, "/api/config/apply").header("accept", accept);
+        let call = api
+            .call(Method::POST, "/api/config/apply")
+            .header("accept", accept);
         let answer = call.json(&bad).send().await;
         assert!(String::from_utf8_lossy(&answer.body).contains("unknown_upstream"));
         let told = api.told().await;
-        assert_eq!(sentence(&told), "POST /api/config/apply refused: unknown_upstream", "{accept}");
+        assert_eq!(
+            sentence(&told),
+            "POST /api/config/apply refused: unknown_upstream",
+            "{accept}"
+        );
         assert_eq!(told.source, Source::File("shop.yml".into()));
     }
     assert!(api.told_nothing().await);

@@ -3,12 +3,14 @@
 use flexgate::{
     app::projector,
     drain::Tasks,
-    health::Health,
+    health::{Dependency, Health},
     journal::{
         alerts::{self, Alerts},
         jetstream::Names,
     },
+    outcomes::feed::Feed,
 };
+use flexgate_projections::AlertRows;
 use tokio::time::timeout;
 
 use super::Cluster;

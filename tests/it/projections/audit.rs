@@ -95,6 +95,7 @@ async fn a_commit_is_told_with_who_asked_for_it_from_where_and_why() {
             "reason": "ticket 42", "commit_id": committed.commit.unwrap().as_str(),
             "correlation": "order-4711", "trace": "0af7651916cd43dd8448eb211c80319c",
             "address": "2001:db8::7", "agent": "curl/8.5.0",
+            "method": null, "path": null, "status": null, "code": null, "times": null,
         })
     );
     projector.stop().await;

@@ -35,7 +35,9 @@ impl Found {
                 let commit = &recorded.commit;
                 AuditCursor::of_commit(commit.at.into(), commit.generation, recorded.revision)
             }
-            Self::Event(created, sequence, event) => AuditCursor::of_event(event.at.into(), *created, *sequence),
+            Self::Event(created, sequence, event) => {
+                AuditCursor::of_event(event.at.into(), *created, *sequence)
+            }
         }
     }
 
@@ -47,7 +49,10 @@ impl Found {
         let from = self.provenance();
         is(&filter.actor, self.actor().map(|actor| &*actor.id))
             && is(&filter.source, Some(self.source().kind()))
-            && is(&filter.correlation, from.and_then(|from| from.correlation_id.as_deref()))
+            && is(
+                &filter.correlation,
+                from.and_then(|from| from.correlation_id.as_deref()),
+            )
             && filter
                 .address
                 .is_none_or(|asked| from.and_then(|from| from.address) == Some(asked))
@@ -62,7 +67,9 @@ impl Found {
         if filter.kind.is_none() && filter.entity.is_none() {
             return true;
         }
-        let Self::Commit(recorded) = self else { return false };
+        let Self::Commit(recorded) = self else {
+            return false;
+        };
         let mut changes = recorded.commit.events.iter().filter_map(Change::of);
         changes.any(|Change { entity, .. }| {
             filter.kind.as_deref().is_none_or(|asked| asked == entity.kind())
@@ -92,7 +99,7 @@ impl Found {
             }
             Self::Event(.., event) => {
                 let deed = &event.deed;
-                ("ADMIN", deed.level(), Some(deed.code()), deed.call(), Vec::new(), None)
+                ("ADMIN", deed.level(), deed.code(), deed.call(), Vec::new(), None)
             }
         };
         let actor = self.actor();
