@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use flexgate_schemas::AdminEvent;
 use tokio::{
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout_at},
 };
 
 use super::Audit;
@@ -15,8 +14,6 @@ use crate::{
     journal::jetstream::{Link, Names},
 };
 
-/// How long one publication may take.
-const PUBLISH_WITHIN: Duration = Duration::from_secs(5);
 /// The pause before an event is published again.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 /// How often it is looked which minutes are over.
@@ -47,7 +44,9 @@ pub async fn publish(
     };
     let _stopped: Option<()> = tasks.unless_stopped(publishing).await;
     let rest = publisher.audit.tally().rest();
-    rest.into_iter().for_each(|event| publisher.audit.send(event));
+    for event in rest {
+        publisher.audit.send(event);
+    }
     let deadline = Instant::now() + FINISH_WITHIN;
     while let Some(event) = current.take().or_else(|| events.try_recv().ok()) {
         if timeout_at(deadline, publisher.one(&event)).await.is_err() {
@@ -66,39 +65,18 @@ impl Publisher {
     /// What was left out of minutes that are over.
     fn sum_up(&self) {
         let over = self.audit.tally().over(Instant::now());
-        over.into_iter().for_each(|event| self.audit.send(event));
+        for event in over {
+            self.audit.send(event);
+        }
     }
 
     async fn one(&self, event: &AdminEvent) {
-        while let Err(reason) = self.attempt(event).await {
+        let subject = self.names.admin_subject(event.deed.verb());
+        let envelope = event.envelope();
+        while let Err(reason) = self.link.publish(subject.clone(), &envelope, event).await {
             tracing::debug!(reason, id = event.id, "not published yet");
             sleep(PUBLISH_PAUSE).await;
         }
         self.audit.settled_one();
-    }
-
-    async fn attempt(&self, event: &AdminEvent) -> Result<(), String> {
-        self.link.connected().await;
-        let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", &*event.id);
-        for (name, value) in event.envelope().headers() {
-            headers.insert(name, &*value);
-        }
-        let payload = serde_json::to_vec(event).map_err(|error| error.to_string())?;
-        let subject = self.names.admin_subject(event.deed.verb());
-        let publishing = async {
-            let ack = self
-                .link
-                .jetstream()
-                .publish_with_headers(subject, headers, payload.into())
-                .await;
-            ack.map_err(|error| error.to_string())?
-                .await
-                .map_err(|error| error.to_string())
-        };
-        timeout(PUBLISH_WITHIN, publishing)
-            .await
-            .map_err(|_| "no answer in time".to_owned())?
-            .map(drop)
     }
 }

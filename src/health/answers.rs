@@ -66,6 +66,7 @@ pub struct Checks {
     /// The read model of alerts, where this process keeps it.
     pub alerts: Verdict,
     /// The part of the audit log that says what was not done, where this process keeps it.
+    #[serde(rename = "adminEvents")]
     pub admin_events: Verdict,
     /// Where outcomes wait for the stream, where this process records any. `DOWN`: they are lost, or the stream does not get
     /// them.
@@ -96,7 +97,7 @@ pub struct Reasons {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alerts: Option<Box<str>>,
     /// The part of the audit log that says what was not done.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "adminEvents", skip_serializing_if = "Option::is_none")]
     pub admin_events: Option<Box<str>>,
     /// Where outcomes wait for the stream.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -58,7 +58,7 @@ impl Running {
             .with("FLEXGATE_SECRET_KEY", SealingKeys::make().unwrap());
         let settings = with(settings);
         let program = settings.start();
-        Self {
+        let running = Self {
             api: settings.api().await,
             settings,
             database,
@@ -67,7 +67,22 @@ impl Running {
             nats,
             prefix,
             _program: program,
-        }
+        };
+        running
+            .until("a history", async || {
+                running.read("/api/config/history").await[0].is_object()
+            })
+            .await;
+        running
+    }
+
+    async fn until(&self, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+        let look = async {
+            while !is_so().await {
+                sleep(LOOK_AGAIN).await;
+            }
+        };
+        timeout(PATIENCE, look).await.expect(what);
     }
 
     async fn read(&self, target: &str) -> Value {

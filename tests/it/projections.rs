@@ -1,5 +1,6 @@
 //! The read models: what happened in the log is in the tables, once, whatever dies meanwhile.
 
+pub mod admin_events;
 pub mod alerts;
 mod analytics;
 mod audit;

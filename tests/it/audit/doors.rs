@@ -39,14 +39,14 @@ async fn what_the_command_line_asks_for_is_found_with_its_name() {
     fs::write(home.path().join("shop.yml"), FIRST).unwrap();
     ask(&["apply", "shop.yml", "--reason", "ticket 42"], 0).await;
     ask(&["routes", "disable", "cart"], 0).await;
-    ask(&["routes", "delete", "none"], 6).await;
+    ask(&["upstreams", "delete", "shop"], 5).await;
     // Somebody else has changed it: the file is refused.
     fs::write(home.path().join("shop.yml"), FIRST.replace("/cart/*", "/carts/*")).unwrap();
     ask(&["apply", "shop.yml"], 5).await;
 
-    let [conflict, missing, disabled, applied] =
+    let [conflict, in_use, disabled, applied] =
         <[Value; 4]>::try_from(running.entries("text=flexgate-cli", 4).await).unwrap();
-    for entry in [&conflict, &missing, &disabled, &applied] {
+    for entry in [&conflict, &in_use, &disabled, &applied] {
         let metadata = &entry["metadata"];
         assert_eq!(
             (&metadata["agent"], &metadata["actor"], &metadata["address"]),
@@ -59,7 +59,10 @@ async fn what_the_command_line_asks_for_is_found_with_its_name() {
         (&json!("file"), &json!("ticket 42"))
     );
     assert_eq!(disabled["metadata"]["changes"][0]["before"]["path"], "/cart/*");
-    assert_eq!(missing["message"], "DELETE /api/routes/none refused: not_found");
+    assert_eq!(
+        in_use["message"],
+        "DELETE /api/upstreams/shop refused: upstream_in_use"
+    );
     assert_eq!(
         conflict["message"],
         "POST /api/config/apply refused: file_conflict"

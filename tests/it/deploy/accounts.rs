@@ -76,6 +76,15 @@ impl User {
     }
 }
 
+/// What each may publish.
+const THEIRS: [(&str, &str); 5] = [
+    ("gateway", "flexgate.alert.test"),
+    ("gateway", "flexgate.metrics.node"),
+    ("projector", "flexgate.deadletter.outcomes"),
+    ("admin", "flexgate.alert.test"),
+    ("admin", "flexgate.admin.refused"),
+];
+
 #[tokio::test]
 async fn nobody_may_do_what_is_not_theirs() {
     let nats = Nats::start().await;
@@ -139,13 +148,7 @@ async fn nobody_may_do_what_is_not_theirs() {
             );
         }
     }
-    for (name, subject) in [
-        ("gateway", "flexgate.alert.test"),
-        ("gateway", "flexgate.metrics.node"),
-        ("projector", "flexgate.deadletter.outcomes"),
-        ("admin", "flexgate.alert.test"),
-        ("admin", "flexgate.admin.refused"),
-    ] {
+    for (name, subject) in THEIRS {
         let objections = User::log_in(&nats, name).await.publishes(subject).await;
         assert_eq!(objections, "", "{name} {subject}");
     }
