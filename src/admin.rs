@@ -48,6 +48,7 @@ mod precondition;
 mod progress;
 mod provenance;
 mod read;
+mod requests;
 mod routes;
 mod settings;
 mod shapes;
@@ -145,6 +146,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(apply::resources());
     all.extend(logs::resources());
     all.extend(analytics::resources());
+    all.extend(requests::resources());
     all.extend(alerts::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());

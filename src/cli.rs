@@ -24,6 +24,7 @@ mod options;
 mod output;
 mod problem;
 mod progress;
+mod requests;
 mod routes;
 mod schema;
 mod secrets;
@@ -82,6 +83,7 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Apply(options) => apply::apply(invocation, options),
         Command::Export(options) => history::export(invocation, options),
         Command::History(options) => history::history(invocation, options),
+        Command::Requests(asked) => requests::search(invocation, asked),
         Command::Routes(verb) => routes::run(invocation, verb),
         Command::Upstreams(verb) => upstreams::run(invocation, verb),
         Command::Keys(verb) => keys::run(invocation, verb),

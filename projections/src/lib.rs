@@ -31,7 +31,8 @@ pub use retention::Retention;
 pub use stops::{Stopped, note_going_on, note_stop};
 pub use tables::{
     AlertCursor, AlertEntry, AlertFilter, Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter,
-    AuditPage, Counted, Had, Interval, Most, Point, Share, Span, Tables,
+    AuditPage, Counted, Had, Interval, Most, Point, RequestCursor, RequestEntry, RequestFilter, RequestPage,
+    Share, Span, Tables,
 };
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.

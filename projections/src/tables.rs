@@ -3,6 +3,7 @@
 mod alerts;
 mod analytics;
 mod audit;
+mod requests;
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep};
 pub use alerts::{AlertCursor, AlertEntry, AlertFilter};
 pub use analytics::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 pub use audit::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage};
+pub use requests::{RequestCursor, RequestEntry, RequestFilter, RequestPage};
 
 use crate::Error;
 
@@ -23,6 +25,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(audit::STATEMENTS)
         .chain(alerts::STATEMENTS)
+        .chain(requests::STATEMENTS)
         .chain(analytics::statements())
 }
 

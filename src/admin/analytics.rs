@@ -4,6 +4,7 @@ use axum::{Json, extract::State};
 use chrono::{DateTime, TimeDelta, Utc};
 use flexgate_projections::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 use flexgate_schemas::{RouteId, Timestamp};
+use http::HeaderMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use super::{
     error::Error,
     operation::{Operation, Resource},
     params::Query,
-    read::tables,
+    read::{tables, tables_reached},
 };
 
 const TAG: &str = "Analytics";
@@ -42,6 +43,7 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
             Operation::new("getTop", "The routes or keys that had most")
                 .details(RANGES)
                 .query::<OfMost>()
+                .headers(&["FlexGate-Min-Revision"])
                 .answers::<Top>(200, "Those with most first."),
         ),
         Resource::at("/api/analytics/breakdown", TAG).get(
@@ -261,7 +263,11 @@ async fn timeseries(
     }))
 }
 
-async fn top(State(admin): State<Shared>, Query(asked): Query<OfMost>) -> Result<Json<Top>, Error> {
+async fn top(
+    State(admin): State<Shared>,
+    Query(asked): Query<OfMost>,
+    headers: HeaderMap,
+) -> Result<Json<Top>, Error> {
     let limit = asked.limit.unwrap_or(TOP);
     if !(1..=TOP_MAX).contains(&limit) {
         return Err(Error::Query(format!("`limit` is 1 to {TOP_MAX}")));
@@ -277,7 +283,8 @@ async fn top(State(admin): State<Shared>, Query(asked): Query<OfMost>) -> Result
         Metric::Bytes => Most::Bytes,
         Metric::P95 => Most::Slow,
     };
-    let tables = tables(&admin)?;
+    // Names are those of the configuration.
+    let tables = tables_reached(&headers, &admin).await?;
     let (span, entries) = match asked.by {
         Who::Route => {
             let span = span(asked.since, asked.until, None)?;

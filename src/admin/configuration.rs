@@ -25,7 +25,7 @@ use super::{
     params::Query,
     past,
     place::Place,
-    read::REVISION,
+    read::{self, REVISION},
 };
 use crate::{config::file, domain::ConfigState};
 
@@ -46,6 +46,7 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
                      leaves them as they are.",
                 )
                 .query::<At>()
+                .headers(&["FlexGate-Min-Revision"])
                 .answers::<Exported>(200, "All of it but the secrets of keys.")
                 .with(&["ETag", "FlexGate-Revision"]),
         ),
@@ -53,6 +54,7 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
             history,
             Operation::new("getConfigHistory", "The commits, the newest first")
                 .query::<Before>()
+                .headers(&["FlexGate-Min-Revision"])
                 .answers::<Vec<Told>>(200, "So many of them.")
                 .with(&["FlexGate-Revision"]),
         ),
@@ -60,6 +62,7 @@ pub(super) fn resources() -> [Resource<Shared>; 3] {
             compare,
             Operation::new("diffConfig", "What differs between two revisions")
                 .query::<Between>()
+                .headers(&["FlexGate-Min-Revision"])
                 .answers::<Vec<Change>>(200, "Each entity that is not the same.")
                 .with(&["FlexGate-Revision"]),
         ),
@@ -142,6 +145,7 @@ async fn export(
     Query(At { revision }): Query<At>,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
+    read::reached(&headers, &admin).await?;
     let view = admin.journal.view();
     let place = Place {
         generation: view.generation(),
@@ -169,7 +173,9 @@ async fn export(
 async fn history(
     State(admin): State<Shared>,
     Query(Before { limit, before }): Query<Before>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
+    read::reached(&headers, &admin).await?;
     let now = admin.journal.view().revision();
     let last = before.map_or(now, |before| before.saturating_sub(1).min(now));
     let limit = u64::from(limit.unwrap_or(TOLD).get().min(TOLD_MAX));
@@ -185,7 +191,9 @@ async fn history(
 async fn compare(
     State(admin): State<Shared>,
     Query(Between { from, to }): Query<Between>,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
+    read::reached(&headers, &admin).await?;
     let now = admin.journal.view().revision();
     let to = to.unwrap_or(now);
     if from > to {

@@ -73,7 +73,9 @@ pub(super) enum Error {
     #[error("a request with this Idempotency-Key is being worked on: repeat this one when that is answered")]
     KeyInFlight,
     /// This node has not come as far as the caller has seen.
-    #[error("this node serves revision {served} and has not come to {asked}: ask again, or another node")]
+    #[error(
+        "what is served here is revision {served}, which has not come to {asked}: ask again, or another node"
+    )]
     Behind {
         /// The revision that was asked for.
         asked: u64,

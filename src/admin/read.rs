@@ -88,6 +88,18 @@ pub(super) fn tables(admin: &Shared) -> Result<&Tables, Error> {
     admin.tables.as_ref().ok_or(Error::NoDatabase)
 }
 
+/// The tables, when they tell the configuration as of the revision that the answer must not be older than.
+pub(super) async fn tables_reached<'a>(headers: &HeaderMap, admin: &'a Shared) -> Result<&'a Tables, Error> {
+    let tables = tables(admin)?;
+    if let Some(asked) = reached(headers, admin).await? {
+        let reached = tables.reach(asked, REVISION_WITHIN).await;
+        reached
+            .map_err(|error| Error::of_tables(&error))?
+            .map_err(|served| Error::Behind { asked, served })?;
+    }
+    Ok(tables)
+}
+
 /// Waits for the revision that the answer must not be older than, and says which that is.
 pub(super) async fn reached(headers: &HeaderMap, admin: &Shared) -> Result<Option<u64>, Error> {
     let asked = min_revision(headers)?;

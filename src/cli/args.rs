@@ -10,6 +10,8 @@
 
 mod entities;
 mod looks;
+mod node;
+mod requests;
 mod secrets;
 mod tables;
 
@@ -22,6 +24,8 @@ use crate::config::Layer;
 
 pub(super) use entities::{Data, KeyChange, KeyVerb, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
 pub(super) use looks::{LogOf, Logs, SchemaOf, Shown, StreamName};
+pub(super) use node::{Serve, Up};
+pub(super) use requests::Requests;
 pub(super) use secrets::{Sealing, SecretVerb};
 pub(super) use tables::{DatabaseAt, ServersAt, Sql, VerifyVerb};
 
@@ -106,6 +110,9 @@ pub(super) enum Command {
     Export(Export),
     /// List what was changed, by whom and why, the newest first
     History(History),
+    /// Look for single requests, the newest first: what became of them
+    #[command(visible_alias = "request")]
+    Requests(Requests),
     /// List and change routes
     #[command(subcommand, visible_alias = "route")]
     Routes(RouteVerb),
@@ -190,59 +197,6 @@ pub(super) enum StreamVerb {
         #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
         replicas: u8,
     },
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Up {
-    /// Run a demo upstream too
-    #[arg(long)]
-    pub(super) demo: bool,
-    #[command(flatten)]
-    node: Node,
-}
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Serve {
-    /// What to run: gateway, admin, projector, reactor, separated by commas (FLEXGATE_ROLES)
-    #[arg(long, value_name = "ROLES")]
-    role: Option<String>,
-    #[command(flatten)]
-    node: Node,
-}
-
-/// Options of a node.
-#[derive(Debug, clap::Args)]
-struct Node {
-    /// The configuration file (FLEXGATE_CONFIG)
-    #[arg(long, value_name = "FILE")]
-    config: Option<String>,
-    /// Where the data plane listens (FLEXGATE_PROXY_ADDR or PORT, default: 127.0.0.1:8000)
-    #[arg(long, value_name = "ADDR")]
-    proxy_addr: Option<String>,
-    /// Where admin API and UI listen (FLEXGATE_ADMIN_ADDR, default: 127.0.0.1:3000)
-    #[arg(long, value_name = "ADDR")]
-    admin_addr: Option<String>,
-    /// Where health and metrics listen without the admin role (FLEXGATE_OPS_ADDR, default: 127.0.0.1:9900)
-    #[arg(long, value_name = "ADDR")]
-    ops_addr: Option<String>,
-    /// NATS with JetStream (NATS_URL)
-    #[arg(long, value_name = "URL")]
-    nats_url: Option<String>,
-    /// PostgreSQL, for the read models (DATABASE_URL)
-    #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
-    /// Redis or Valkey, for shared rate-limit budgets (REDIS_URL)
-    #[arg(long, value_name = "URL")]
-    redis_url: Option<String>,
-    /// The id of this node instead of the one in the data folder (FLEXGATE_NODE_ID)
-    #[arg(long = "node-id", value_name = "ID")]
-    id: Option<String>,
-    /// Data-plane threads (FLEXGATE_THREADS, default: one per core)
-    #[arg(long, value_name = "NUMBER")]
-    threads: Option<String>,
-    /// What is logged, such as `info,flexgate::gateway=debug` (FLEXGATE_LOG)
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -331,6 +285,9 @@ pub(super) enum NodeVerb {
     Forget { id: String },
 }
 
+/// The variable that an option is like, the option, and what was written.
+type Written = (&'static str, &'static str, Option<String>);
+
 impl Args {
     /// The options that stand for settings: the variable that each is like, and what was written.
     pub(super) fn layer(&self) -> Layer {
@@ -339,48 +296,16 @@ impl Args {
             ("FLEXGATE_DATA_DIR", "--data-dir", shared.data_dir.clone()),
             ("FLEXGATE_ADMIN_ADDR", "--admin", shared.admin.clone()),
         ];
-        let node = match &self.command {
-            Command::Up(up) => Some(&up.node),
-            Command::Serve(serve) => {
-                options.push(("FLEXGATE_ROLES", "--role", serve.role.clone()));
-                Some(&serve.node)
-            }
-            Command::Config { config, .. } => {
-                options.push(("FLEXGATE_CONFIG", "--config", config.clone()));
-                None
-            }
-            Command::Migrate(at) => {
-                options.extend(at.layer());
-                None
-            }
-            Command::Sql(sql) => {
-                options.extend(sql.at.layer());
-                None
-            }
-            Command::Events(EventVerb::Show(shown)) => {
-                options.extend(shown.layer());
-                None
-            }
-            Command::Doctor { at, .. } | Command::Verify(VerifyVerb::Outcomes(at)) => {
-                options.extend(at.layer());
-                None
-            }
-            _ => None,
-        };
-        if let Some(node) = node {
-            options.extend([
-                ("FLEXGATE_CONFIG", "--config", node.config.clone()),
-                ("FLEXGATE_PROXY_ADDR", "--proxy-addr", node.proxy_addr.clone()),
-                ("FLEXGATE_ADMIN_ADDR", "--admin-addr", node.admin_addr.clone()),
-                ("FLEXGATE_OPS_ADDR", "--ops-addr", node.ops_addr.clone()),
-                ("NATS_URL", "--nats-url", node.nats_url.clone()),
-                ("DATABASE_URL", "--database-url", node.database_url.clone()),
-                ("REDIS_URL", "--redis-url", node.redis_url.clone()),
-                ("FLEXGATE_NODE_ID", "--node-id", node.id.clone()),
-                ("FLEXGATE_THREADS", "--threads", node.threads.clone()),
-                ("FLEXGATE_LOG", "--log", node.log.clone()),
-            ]);
-        }
+        options.extend(match &self.command {
+            Command::Up(up) => up.layer(),
+            Command::Serve(serve) => serve.layer(),
+            Command::Config { config, .. } => vec![("FLEXGATE_CONFIG", "--config", config.clone())],
+            Command::Migrate(at) => at.layer(),
+            Command::Sql(sql) => sql.at.layer(),
+            Command::Events(EventVerb::Show(shown)) => shown.layer(),
+            Command::Doctor { at, .. } | Command::Verify(VerifyVerb::Outcomes(at)) => at.layer(),
+            _ => Vec::new(),
+        });
         Layer::options(options)
     }
 }

@@ -129,7 +129,7 @@ impl<const N: usize> Kind<N> {
 }
 
 /// The target of `Link: <...>; rel="next"` (RFC 8288).
-fn next_page(headers: &HeaderMap) -> Option<String> {
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
     let link = headers.get(header::LINK)?.to_str().ok()?;
     let (target, _) = link.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
     Some(target.to_owned())

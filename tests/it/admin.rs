@@ -57,6 +57,7 @@ mod outages;
 mod passwords;
 mod past;
 mod repetitions;
+mod requests;
 mod round_trip;
 mod routes;
 mod settings;

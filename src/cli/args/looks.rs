@@ -2,6 +2,8 @@
 
 use clap::ValueEnum;
 
+use super::Written;
+
 /// What `events show` prints.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Shown {
@@ -78,7 +80,7 @@ pub(in crate::cli) enum SchemaOf {
 }
 
 impl Shown {
-    pub(super) fn layer(&self) -> Vec<(&'static str, &'static str, Option<String>)> {
+    pub(super) fn layer(&self) -> Vec<Written> {
         vec![("NATS_URL", "--nats-url", self.nats_url.clone())]
     }
 }

@@ -1,5 +1,7 @@
 //! The commands about the tables.
 
+use super::Written;
+
 /// Where the database is.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct DatabaseAt {
@@ -35,9 +37,6 @@ pub(in crate::cli) struct ServersAt {
     #[command(flatten)]
     database: DatabaseAt,
 }
-
-/// The variable that an option is like, the option, and what was written.
-type Written = (&'static str, &'static str, Option<String>);
 
 impl DatabaseAt {
     pub(super) fn layer(&self) -> Vec<Written> {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use flexgate::admin::openapi;
+use futures_util::{FutureExt as _, future::join_all};
 use http::Method;
 use serde_json::json;
 
 use super::Api;
+use crate::fixtures::Postgres;
 
 #[tokio::test]
 async fn an_edit_of_a_stale_version_is_412_and_changes_nothing() {
@@ -198,4 +201,59 @@ async fn two_processes() -> (Api, Api) {
     let here = Api::start().await;
     let there = Api::over(here.log.clone()).await;
     (here, there)
+}
+
+#[tokio::test]
+async fn every_read_of_the_configuration_waits_for_the_revision_that_it_must_not_be_older_than() {
+    let api = &Api::with_backend().await;
+    let document = openapi::document();
+    let (mut reads, mut answers) = (Vec::new(), Vec::new());
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let get = &item["get"];
+        let waits = get["parameters"].to_string().contains("FlexGate-Min-Revision");
+        let is_stamped = get["responses"]["200"]["headers"]
+            .to_string()
+            .contains("FlexGate-Revision");
+        assert!(
+            waits || !is_stamped,
+            "{path} says what it was read from, and waits for nothing"
+        );
+        if waits {
+            reads.push(path);
+            let target = path.replace("{id}", "backend").replace("{name}", "backend");
+            let target = target.replace("/diff", "/diff?from=1");
+            answers.push(
+                async move {
+                    let call = api.call(Method::GET, &target);
+                    call.header("FlexGate-Min-Revision", "1000").send().await
+                }
+                .boxed_local(),
+            );
+        }
+    }
+    assert!(reads.len() > 10, "{reads:?}");
+    for (path, answer) in reads.iter().zip(join_all(answers).await) {
+        // The tables are not there; what a key cannot be called is not found.
+        let expected = match path.as_str() {
+            "/api/analytics/top" => "no_database",
+            "/api/keys/{id}" => "not_found",
+            _ => "behind",
+        };
+        assert_eq!(answer.json()["code"], expected, "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_from_the_tables_are_not_older_than_was_asked_for() {
+    let api = Api::over_tables(&Postgres::database().await).await;
+    let top = async |revision: &str| {
+        let call = api.call(Method::GET, "/api/analytics/top");
+        call.header("FlexGate-Min-Revision", revision).send().await
+    };
+    top("0").await.is(200);
+    let problem = top("1").await.problem(503, "behind");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("revision 0"),
+        "nobody fills them: {problem}"
+    );
 }
