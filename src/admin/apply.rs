@@ -16,8 +16,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::{
-    Shared,
-    auth::Token,
+    Shared, attempt,
     change::Applied,
     error::Error,
     json,
@@ -33,7 +32,7 @@ use crate::{
     },
     domain::{self, ApplyFile, Command, Expect, KnownKey, Refusal},
     journal::{Progress, TransactError},
-    problem::{FieldError, Problem},
+    problem::FieldError,
 };
 
 /// The most bytes of a body: a hundred thousand routes and more.
@@ -159,20 +158,10 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
             .await)
     };
     if tells {
-        let refused = move |problem: &Problem| {
-            if let Some(attempt) = attempt {
-                attempt.refused(&shared, Some(Token::holder()), through, problem);
-            }
-        };
-        let work = |progress| -> progress::Work { Box::pin(work(Some(progress))) };
-        return Ok(progress::told(work, refused));
+        let refused = attempt::told_later(attempt, shared, through);
+        return Ok(progress::told(|progress| Box::pin(work(Some(progress))), refused));
     }
-    let answered = work(None).await;
-    Ok(answered.unwrap_or_else(|error| {
-        let mut refusal = error.into_response();
-        refusal.extensions_mut().insert(through); // for the audit log
-        refusal
-    }))
+    Ok(attempt::through(through, work(None).await))
 }
 
 /// Does what may take seconds where nobody else waits for the thread.

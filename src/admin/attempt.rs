@@ -4,7 +4,7 @@
 use axum::{
     extract::{Request, State},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse as _, Response},
 };
 use flexgate_schemas::{
     Provenance,
@@ -14,7 +14,7 @@ use flexgate_schemas::{
 use http::{Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Shared, provenance, read::REVISION};
+use super::{Shared, auth::Token, error::Error, provenance, read::REVISION};
 use crate::problem::Problem;
 
 /// A call that would change something. With its request, for whoever answers it.
@@ -81,6 +81,28 @@ impl Attempt {
     fn call(&self, status: StatusCode, code: Option<&str>) -> Call {
         Call::new((self.method.as_str(), &self.path), status.as_u16(), code)
     }
+}
+
+/// What tells the audit log of an attempt of somebody who may use the API, once it is known that it was refused.
+pub(super) fn told_later(
+    attempt: Option<Attempt>,
+    admin: Shared,
+    source: Source,
+) -> impl FnOnce(&Problem) + Send + 'static {
+    move |problem| {
+        if let Some(attempt) = attempt {
+            attempt.refused(&admin, Some(Token::holder()), source, problem);
+        }
+    }
+}
+
+/// An answer that says, if it is a refusal, through what was asked for that which is refused.
+pub(super) fn through(source: Source, answered: Result<Response, Error>) -> Response {
+    answered.unwrap_or_else(|error| {
+        let mut refusal = error.into_response();
+        refusal.extensions_mut().insert(source);
+        refusal
+    })
 }
 
 /// Tells the audit log of attempts that are not in the log. Whoever answers says with the response who asked, if they proved it,

@@ -2,6 +2,7 @@
 //! come as far as the caller has seen.
 
 mod from_log;
+mod told;
 
 use std::net::IpAddr;
 
@@ -10,13 +11,13 @@ use axum::{
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use flexgate_projections::{AuditChange, AuditCursor, AuditEntry, AuditFilter};
+use flexgate_projections::{AuditCursor, AuditEntry, AuditFilter};
 use flexgate_schemas::Timestamp;
 use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use self::told::{Log, Told};
 use super::{
     Shared,
     error::Error,
@@ -98,130 +99,6 @@ enum Kind {
     Upstream,
     Settings,
     Key,
-}
-
-/// A page.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditLog")]
-struct Told {
-    /// The newest first.
-    logs: Vec<Log>,
-    /// How many there are on all pages; absent where the log itself was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    /// Which page it is; of one that a cursor has led to 1.
-    page: u32,
-    /// The most entries of a page.
-    page_size: u16,
-    /// `tables`, or `log` while those do not answer.
-    read_from: &'static str,
-    /// Where the next page begins, if there may be one.
-    #[serde(skip)]
-    next: Option<AuditCursor>,
-}
-
-/// What was done once.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AuditEntry")]
-struct Log {
-    /// Stream and sequence: the same however often the tables are made anew.
-    id: String,
-    /// When.
-    timestamp: Timestamp,
-    /// How much it matters.
-    level: String,
-    /// What, in a sentence.
-    message: String,
-    /// All of it.
-    metadata: Metadata,
-}
-
-/// All that is known of it.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditMetadata")]
-struct Metadata {
-    /// Who: the name of a token, or of a process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actor: Option<String>,
-    /// How they proved who they are: `token`, or `system` for what FlexGate does by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actor_type: Option<String>,
-    /// Through what: `api`, `file` or `system`.
-    source: String,
-    /// The configuration file that it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    /// Why, if they said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// The revision that it made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
-    /// The id of the commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    commit: Option<String>,
-    /// From where, and by which request, if that is known.
-    #[serde(flatten)]
-    from: Origin,
-    /// The method of a request that was refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    /// Its path, without the query.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    /// The status that it was answered with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<i32>,
-    /// Why it was not done, in one word for programs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    code: Option<String>,
-    /// How many requests this stands for: from one address that does not prove who sends them, the first ten of a minute are
-    /// told one by one, and the others together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    times: Option<i64>,
-    /// How many changes it made.
-    changes_total: i64,
-    /// The first 100 of them.
-    changes: Vec<Changed>,
-}
-
-/// From where something was asked for, and by which request.
-#[derive(Debug, Default, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditOrigin")]
-struct Origin {
-    /// The correlation id of the request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    correlation: Option<String>,
-    /// The id of the trace that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    trace: Option<String>,
-    /// Who sent it, as far as trusted proxies can tell.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    address: Option<String>,
-    /// The program that sent it, as it calls itself: `flexgate-cli/0.1.0`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    agent: Option<String>,
-}
-
-/// What became of one entity.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AuditChange")]
-struct Changed {
-    /// What it is: `route`, `upstream`, `settings` or `key`.
-    kind: String,
-    /// Which.
-    id: String,
-    /// `created`, `updated` or `deleted`.
-    action: String,
-    /// All of it before, if it was there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
-    /// All of it afterwards, if it is still there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
 }
 
 async fn list(
@@ -362,57 +239,4 @@ async fn from_tables(
         page_size: range.size,
         read_from: "tables",
     })
-}
-
-impl From<AuditEntry> for Log {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            id: entry.id,
-            timestamp: entry.at.into(),
-            level: entry.level,
-            message: entry.message,
-            metadata: Metadata {
-                actor: entry.actor,
-                actor_type: entry.actor_type,
-                source: entry.source,
-                file: entry.file,
-                reason: entry.reason,
-                revision: entry.revision,
-                // Of what was not done it is the id of the event.
-                commit: entry.commit_id.filter(|_| entry.revision.is_some()),
-                from: Origin {
-                    correlation: entry.correlation,
-                    trace: entry.trace,
-                    address: entry.address,
-                    agent: entry.agent,
-                },
-                method: entry.method,
-                path: entry.path,
-                status: entry.status,
-                code: entry.code,
-                times: entry.times,
-                changes_total: entry.total,
-                changes: entry.changes.into_iter().map(Changed::from).collect(),
-            },
-        }
-    }
-}
-
-impl From<AuditChange> for Changed {
-    fn from(change: AuditChange) -> Self {
-        let AuditChange {
-            kind,
-            id,
-            action,
-            before,
-            after,
-        } = change;
-        Self {
-            kind,
-            id,
-            action,
-            before,
-            after,
-        }
-    }
 }

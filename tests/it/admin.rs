@@ -51,7 +51,7 @@ mod document;
 mod events;
 mod health;
 mod keys;
-mod logs;
+pub mod logs;
 mod nodes;
 mod outages;
 mod passwords;

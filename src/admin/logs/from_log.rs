@@ -9,7 +9,8 @@ use flexgate_projections::{AuditCursor, AuditFilter};
 use self::tail::Tail;
 use super::{
     super::{Shared, error::Error},
-    Range, Told,
+    Range,
+    told::Told,
 };
 
 /// How many entries are looked at for one page. The next page goes on where this one has come to.

@@ -263,7 +263,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 /// What both ways know.
-fn told(page: &Value) -> Vec<Value> {
+pub fn told(page: &Value) -> Vec<Value> {
     let mut logs = page["logs"].as_array().unwrap().clone();
     for log in &mut logs {
         for change in log["metadata"]["changes"].as_array_mut().unwrap() {

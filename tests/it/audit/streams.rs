@@ -3,18 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Call, Running};
-use crate::program::Settings;
-
-/// What both ways know.
-fn told(page: &Value) -> Vec<Value> {
-    let mut logs = page["logs"].as_array().unwrap().clone();
-    for log in &mut logs {
-        for change in log["metadata"]["changes"].as_array_mut().unwrap() {
-            change.as_object_mut().unwrap().remove("before");
-        }
-    }
-    logs
-}
+use crate::{admin::logs::told, program::Settings};
 
 /// A history with something done and something not done in turns.
 async fn history(running: &Running) -> usize {

@@ -6,11 +6,11 @@ use flexgate_schemas::{
     AdminEvent, Timestamp,
     admin::{Call, Deed},
     commit::{Actor, ActorKind, Source},
-    frame::{Delivered, Sealed},
+    frame::Delivered,
 };
 use futures_util::stream;
 
-use super::query;
+use super::{alerts::message, query};
 use crate::{fixtures::Postgres, outcomes::database::created};
 
 const ROWS: &str = "SELECT concat_ws(' ', id, level, actor, message, status, code, times)
@@ -32,20 +32,9 @@ pub fn on_stream(first: u64, events: &[(Option<&str>, Timestamp, Deed)]) -> Vec<
             provenance: serde_json::from_str(r#"{"address":"203.0.113.7"}"#).unwrap(),
             deed: deed.clone(),
         };
-        delivered(sequence, serde_json::to_vec(&event).unwrap())
+        message(sequence, serde_json::to_vec(&event).unwrap())
     });
     each.collect()
-}
-
-fn delivered(sequence: u64, payload: Vec<u8>) -> Delivered {
-    Delivered {
-        sequence,
-        stored_at: created().into(),
-        message: Sealed {
-            headers: Vec::new(),
-            payload,
-        },
-    }
 }
 
 /// A projector takes over and applies these, of a stream that was made so many seconds after the others'.
@@ -107,7 +96,7 @@ async fn a_stream_that_was_restored_tells_nothing_twice_and_what_it_has_lost_sta
 async fn what_cannot_be_read_stops_it_after_what_came_before() {
     let url = Postgres::database().await;
     let mut messages = on_stream(1, &events());
-    messages[1] = delivered(2, br#"{"type":"io.flexgate.admin.teleported.v1"}"#.to_vec());
+    messages[1] = message(2, br#"{"type":"io.flexgate.admin.teleported.v1"}"#.to_vec());
     let error = project(&url, 0, messages).await.unwrap_err();
     assert!(
         error.stops() && matches!(error, Error::Unreadable { sequence: 2, .. }),

@@ -32,7 +32,8 @@ pub fn on_stream_since(time: DateTime<Utc>, first: u64, alerts: &[(&str, &str, V
     each.collect()
 }
 
-fn message(sequence: u64, payload: Vec<u8>) -> Delivered {
+/// A message of a stream.
+pub fn message(sequence: u64, payload: Vec<u8>) -> Delivered {
     Delivered {
         sequence,
         stored_at: created().into(),

@@ -8,7 +8,7 @@ use flexgate_schemas::{
     commit::{Actor, Recorded, Source},
 };
 
-use super::super::{Changed, Log, Metadata, Origin};
+use super::super::told::{Changed, Log, Metadata, Origin};
 
 /// The most changes of one commit that are told.
 const CHANGES_MAX: usize = 100;
@@ -167,32 +167,6 @@ impl Found {
         match self {
             Self::Commit(recorded) => Some(recorded.revision),
             Self::Event(..) => None,
-        }
-    }
-}
-
-impl Origin {
-    fn of(provenance: &Provenance) -> Self {
-        Self {
-            correlation: provenance.correlation_id.as_deref().map(str::to_owned),
-            trace: provenance.trace_id().map(str::to_owned),
-            address: provenance.address.map(|address| address.to_string()),
-            agent: provenance.agent.as_deref().map(str::to_owned),
-        }
-    }
-}
-
-impl From<Change<'_>> for Changed {
-    fn from(change: Change<'_>) -> Self {
-        let after = change.after.map(|after| {
-            serde_json::to_value(after).expect("an entity has string keys and finite numbers only")
-        });
-        Self {
-            kind: change.entity.kind().to_owned(),
-            id: change.entity.id(),
-            action: change.action.as_str().to_owned(),
-            before: None,
-            after,
         }
     }
 }
