@@ -8,20 +8,41 @@ use sqlx::PgConnection;
 
 use crate::{
     Error,
+    catalog::{Projection, Settling, Table},
     checkpoint::bigint,
     messages::{Messages, readable},
 };
 
 pub(crate) const STATEMENTS: [&str; 1] = [LOG];
 
+/// Never changes: the position is kept under it.
+const NAME: &str = "admin_events";
+/// One more whenever the same events make other rows.
+const VERSION: i32 = 1;
+
+/// The stream lets go of the oldest of each of its subjects, so that what it has let go of is not older than everything on it:
+/// it is what it does not have.
+pub(crate) static PROJECTION: Projection = Projection {
+    name: NAME,
+    about: "what was asked and not done",
+    stream: "ADMIN",
+    version: VERSION,
+    tables: &[Table::whole("audit_log", &["stream", "history", "sequence"])
+        .own("l.stream = 'ADMIN'")
+        .older(
+            "NOT EXISTS (SELECT FROM audit_log b WHERE b.stream = 'ADMIN' AND b.commit_id = l.commit_id)",
+        )],
+    settling: Settling::Rows,
+};
+
 /// The history of the stream is when it was created, in microseconds. An event that is there under another history came with
 /// a stream that was restored: it keeps its id.
 const LOG: &str = "
-    INSERT INTO flexgate.audit_log
+    INSERT INTO audit_log
         (stream, history, sequence, at, level, message, actor_type, actor, source, file, commit_id,
         correlation, trace, address, agent, method, path, status, code, times)
     SELECT 'ADMIN', $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::inet, $14, $15, $16, $17, $18, $19
-    WHERE NOT EXISTS (SELECT FROM flexgate.audit_log
+    WHERE NOT EXISTS (SELECT FROM audit_log
         WHERE stream = 'ADMIN' AND commit_id = $10 AND (history, sequence) <> ($1, $2))
     ON CONFLICT (stream, history, sequence) DO UPDATE SET
         at = EXCLUDED.at, level = EXCLUDED.level, message = EXCLUDED.message, actor_type = EXCLUDED.actor_type,
@@ -35,8 +56,8 @@ const LOG: &str = "
 pub enum AdminEvents {}
 
 impl Messages for AdminEvents {
-    const NAME: &str = "admin_events";
-    const VERSION: i32 = 1;
+    const NAME: &str = NAME;
+    const VERSION: i32 = VERSION;
 
     async fn keep(
         transaction: &mut PgConnection,

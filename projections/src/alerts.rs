@@ -15,21 +15,44 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error,
+    catalog::{Projection, Settling, Table},
     checkpoint::bigint,
-    messages::{Messages, readable},
+    messages::{MessageProjector, Messages, readable},
 };
 
 pub(crate) const STATEMENTS: [&str; 1] = [KEEP];
 
+/// Never changes: the position is kept under it.
+const NAME: &str = "alerts";
+/// One more whenever the same alerts make other rows.
+const VERSION: i32 = 1;
+
+/// What the stream has let go of is older than everything on it.
+pub(crate) static PROJECTION: Projection = Projection {
+    name: NAME,
+    about: "what a person should hear of",
+    stream: "ALERTS",
+    version: VERSION,
+    tables: &[Table::whole("alerts", &["at", "occurrence"]).older(
+        "NOT EXISTS (SELECT FROM alerts b WHERE b.occurrence = l.occurrence AND b.at = l.at)
+         AND NOT EXISTS (SELECT FROM (SELECT stream_created, min(sequence) AS first FROM alerts GROUP BY 1) b
+            WHERE b.stream_created = l.stream_created AND b.first <= l.sequence)",
+    )],
+    settling: Settling::Rows,
+};
+
 /// What is there already is the same alert: the stream was read again, or restored under other sequences.
 const KEEP: &str = "
-    INSERT INTO flexgate.alerts (occurrence, at, stream_created, sequence, type, severity, node, subject, data)
+    INSERT INTO alerts (occurrence, at, stream_created, sequence, type, severity, node, subject, data)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
     ON CONFLICT (occurrence, at) DO NOTHING";
 
 /// The projection.
 #[derive(Debug)]
 pub enum AlertRows {}
+
+/// The projector of it.
+pub type AlertProjector = MessageProjector<AlertRows>;
 
 /// An alert, as far as every version writes it.
 #[derive(Debug, Deserialize)]
@@ -44,8 +67,8 @@ struct Told {
 }
 
 impl Messages for AlertRows {
-    const NAME: &str = "alerts";
-    const VERSION: i32 = 1;
+    const NAME: &str = NAME;
+    const VERSION: i32 = VERSION;
 
     async fn keep(
         transaction: &mut PgConnection,

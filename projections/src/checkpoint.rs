@@ -18,7 +18,7 @@ const NOTICE_LOSS: &str = "
 
 /// Another version begins again from nothing, but stays with its cluster. No row comes back from a later version's.
 const TAKE: &str = "
-    INSERT INTO flexgate.projection_checkpoint AS held (projection, version) VALUES ($1, $2)
+    INSERT INTO projection_checkpoint AS held (projection, version) VALUES ($1, $2)
     ON CONFLICT (projection) DO UPDATE SET
         version = EXCLUDED.version,
         generation = CASE WHEN held.version = EXCLUDED.version THEN held.generation ELSE EXCLUDED.generation END,
@@ -30,7 +30,7 @@ const TAKE: &str = "
 
 /// The fence: it moves only for the projector that took it last, and only from where that one has left it.
 const ADVANCE: &str = "
-    UPDATE flexgate.projection_checkpoint
+    UPDATE projection_checkpoint
     SET cluster = $4, generation = $5, sequence = $6, chain = $7, updated_at = now()
     WHERE projection = $1 AND epoch = $2 AND sequence = $3";
 

@@ -14,7 +14,10 @@ use flexgate_schemas::{audit::Action, commit::Recorded};
 use sqlx::{PgConnection, types::Json};
 
 use self::run::{Kind, Run};
-use crate::checkpoint::bigint;
+use crate::{
+    catalog::{Projection, Settling, Table},
+    checkpoint::bigint,
+};
 
 pub use projector::ConfigProjector;
 
@@ -22,6 +25,30 @@ pub use projector::ConfigProjector;
 pub(crate) const NAME: &str = "config";
 /// One more whenever the same events make other rows: then they are made anew.
 const VERSION: i32 = 2;
+
+/// The audit log outlives histories: what a log that was begun anew does not have is older than it.
+pub(crate) static PROJECTION: Projection = Projection {
+    name: NAME,
+    about: "the configuration as it is now, and who changed what",
+    stream: "CONFIG",
+    version: VERSION,
+    tables: &[
+        Table::whole("routes", &["id"]),
+        Table::whole("upstreams", &["name"]),
+        Table::whole("api_keys", &["id"]),
+        Table::whole("settings", &["id"]),
+        Table::whole("audit_log", &["stream", "history", "sequence"])
+            .own("l.stream = 'CONFIG'")
+            .older("NOT EXISTS (SELECT FROM audit_log b WHERE b.history = l.history AND b.sequence <= l.sequence)"),
+        Table::whole("audit_changes", &["history", "revision", "ordinal"]).older(
+            "NOT EXISTS (SELECT FROM audit_commits b WHERE b.history = l.history AND b.revision <= l.revision)",
+        ),
+        Table::whole("audit_commits", &["history", "revision"]).older(
+            "NOT EXISTS (SELECT FROM audit_commits b WHERE b.history = l.history AND b.revision <= l.revision)",
+        ),
+    ],
+    settling: Settling::Rows,
+};
 
 pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
     let puts = [PUT_ROUTES, PUT_UPSTREAMS, PUT_KEYS, PUT_SETTINGS];
@@ -34,7 +61,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
 
 /// The rows, the revision, when they were created (null where they keep that), and when they were changed.
 const PUT_ROUTES: &str = "
-    INSERT INTO flexgate.routes AS held
+    INSERT INTO routes AS held
         (id, name, enabled, priority, host, path, methods, upstream, value, revision, created_at, updated_at)
     SELECT id, name, enabled, priority, host, path, methods, upstream, value, $2, coalesce($3::timestamptz, $4), $4
     FROM jsonb_to_recordset($1) AS r(id text, name text, enabled boolean, priority integer, host text, path text,
@@ -43,19 +70,19 @@ const PUT_ROUTES: &str = "
         name = EXCLUDED.name, enabled = EXCLUDED.enabled, priority = EXCLUDED.priority, host = EXCLUDED.host,
         path = EXCLUDED.path, methods = EXCLUDED.methods, upstream = EXCLUDED.upstream, value = EXCLUDED.value,
         revision = EXCLUDED.revision, created_at = coalesce($3, held.created_at), updated_at = EXCLUDED.updated_at";
-const DELETE_ROUTES: &str = "DELETE FROM flexgate.routes WHERE id = ANY($1)";
+const DELETE_ROUTES: &str = "DELETE FROM routes WHERE id = ANY($1)";
 
 const PUT_UPSTREAMS: &str = "
-    INSERT INTO flexgate.upstreams AS held (name, targets, value, revision, created_at, updated_at)
+    INSERT INTO upstreams AS held (name, targets, value, revision, created_at, updated_at)
     SELECT name, targets, value, $2, coalesce($3::timestamptz, $4), $4
     FROM jsonb_to_recordset($1) AS r(name text, targets text[], value jsonb)
     ON CONFLICT (name) DO UPDATE SET
         targets = EXCLUDED.targets, value = EXCLUDED.value, revision = EXCLUDED.revision,
         created_at = coalesce($3, held.created_at), updated_at = EXCLUDED.updated_at";
-const DELETE_UPSTREAMS: &str = "DELETE FROM flexgate.upstreams WHERE name = ANY($1)";
+const DELETE_UPSTREAMS: &str = "DELETE FROM upstreams WHERE name = ANY($1)";
 
 const PUT_KEYS: &str = "
-    INSERT INTO flexgate.api_keys AS held
+    INSERT INTO api_keys AS held
         (id, name, enabled, expires_at, revoked_at, value, revision, created_at, updated_at)
     SELECT id, name, enabled, expires_at, revoked_at, value, $2, coalesce($3::timestamptz, $4), $4
     FROM jsonb_to_recordset($1) AS r(id text, name text, enabled boolean, expires_at timestamptz,
@@ -64,11 +91,11 @@ const PUT_KEYS: &str = "
         name = EXCLUDED.name, enabled = EXCLUDED.enabled, expires_at = EXCLUDED.expires_at,
         revoked_at = EXCLUDED.revoked_at, value = EXCLUDED.value, revision = EXCLUDED.revision,
         created_at = coalesce($3, held.created_at), updated_at = EXCLUDED.updated_at";
-const DELETE_KEYS: &str = "DELETE FROM flexgate.api_keys WHERE id = ANY($1)";
+const DELETE_KEYS: &str = "DELETE FROM api_keys WHERE id = ANY($1)";
 
 /// There is one, which is created by its first change.
 const PUT_SETTINGS: &str = "
-    INSERT INTO flexgate.settings AS held (id, value, revision, created_at, updated_at)
+    INSERT INTO settings AS held (id, value, revision, created_at, updated_at)
     SELECT id, value, $2, coalesce($3::timestamptz, $4), $4
     FROM jsonb_to_recordset($1) AS r(id text, value jsonb)
     ON CONFLICT (id) DO UPDATE SET
@@ -76,10 +103,10 @@ const PUT_SETTINGS: &str = "
 
 /// Not TRUNCATE, which would make readers wait.
 const CLEAR: [&str; 4] = [
-    "DELETE FROM flexgate.routes",
-    "DELETE FROM flexgate.upstreams",
-    "DELETE FROM flexgate.api_keys",
-    "DELETE FROM flexgate.settings",
+    "DELETE FROM routes",
+    "DELETE FROM upstreams",
+    "DELETE FROM api_keys",
+    "DELETE FROM settings",
 ];
 
 /// Takes what is there now away: a history begins. What was done before stays in the audit log.

@@ -17,6 +17,15 @@ pub enum Error {
         /// Which.
         projection: &'static str,
     },
+    /// The tables that are read are not as far as those that were made anew.
+    #[error("the tables of {projection} are behind the stream and do not catch up: let its projector run")]
+    Behind {
+        /// Which projection.
+        projection: &'static str,
+    },
+    /// What is to be read cannot be read.
+    #[error("the stream: {0}")]
+    Stream(String),
     /// Another projector has taken over.
     #[error("another projector has taken over")]
     Fenced,
@@ -64,7 +73,7 @@ impl Error {
     /// Whether somebody has to do something, since time alone will not help.
     pub fn stops(&self) -> bool {
         match self {
-            Self::Database(_) | Self::Fenced => false,
+            Self::Database(_) | Self::Fenced | Self::Behind { .. } | Self::Stream(_) => false,
             Self::Migration(_)
             | Self::Newer { .. }
             | Self::Discontinued { .. }
@@ -104,9 +113,12 @@ impl Error {
             Self::Migration(_) => {
                 "the tables cannot be migrated: `flexgate migrate` says what is in the way".to_owned()
             }
-            Self::Newer { .. } | Self::Fenced | Self::Discontinued { .. } | Self::Unreadable { .. } => {
-                self.to_string()
-            }
+            Self::Newer { .. }
+            | Self::Fenced
+            | Self::Discontinued { .. }
+            | Self::Unreadable { .. }
+            | Self::Behind { .. }
+            | Self::Stream(_) => self.to_string(),
         }
     }
 

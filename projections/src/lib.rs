@@ -5,6 +5,7 @@
 
 mod admin_events;
 mod alerts;
+mod catalog;
 mod checkpoint;
 mod config;
 mod error;
@@ -13,13 +14,16 @@ mod migrate;
 mod outcomes;
 mod partitions;
 mod position;
+mod rebuild;
 mod retention;
 mod sketch;
+mod status;
 mod stops;
 mod tables;
 
 pub use admin_events::AdminEvents;
-pub use alerts::AlertRows;
+pub use alerts::{AlertProjector, AlertRows};
+pub use catalog::{PROJECTIONS, Projection};
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
@@ -27,7 +31,11 @@ pub use messages::{MessageProjector, Messages};
 pub use migrate::{Ran, connect, migrate, open};
 pub use outcomes::{Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Skew, Taken};
 pub use position::Position;
+pub use rebuild::{
+    Begun, Building, Compared, Comparison, Difference, Live, Phase, Progress, Rebuild, Refill, Side, Whose,
+};
 pub use retention::Retention;
+pub use status::{Asked, Standing, position};
 pub use stops::{Stopped, note_going_on, note_stop};
 pub use tables::{
     AlertCursor, AlertEntry, AlertFilter, Aspect, AuditChange, AuditCursor, AuditEntry, AuditFilter,
@@ -47,5 +55,6 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .chain(outcomes::statements())
         .chain(partitions::STATEMENTS)
         .chain(retention::STATEMENTS)
+        .chain(status::STATEMENTS)
         .chain(tables::statements())
 }

@@ -44,6 +44,9 @@ pub struct MessageProjector<P> {
 }
 
 impl<P: Messages> MessageProjector<P> {
+    /// The projection's name, as the checkpoint, metrics and alerts have it.
+    pub const NAME: &str = P::NAME;
+
     /// Whether the projector with this connection may act. No: another one does; ask again.
     pub async fn may_act(connection: &mut PgConnection) -> Result<bool, Error> {
         let asking = checkpoint::lock(connection, P::NAME);

@@ -16,8 +16,11 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// How long the migrations may take, with the wait for another process that is running them.
 const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 
+/// Where the tables are that are read.
+pub(crate) const SCHEMA: &str = "flexgate";
+
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "configuration",
@@ -31,15 +34,24 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         include_str!("../../migrations/0004_analytics.sql"),
     ),
     (5, "alerts", include_str!("../../migrations/0005_alerts.sql")),
-    (6, "origins", include_str!("../../migrations/0006_origins.sql")),
+    (6, "rebuilds", include_str!("../../migrations/0006_rebuilds.sql")),
+    (7, "origins", include_str!("../../migrations/0007_origins.sql")),
 ];
 
 /// Connects.
 pub async fn open(url: &str) -> Result<PgConnection, Error> {
+    open_in(url, SCHEMA).await
+}
+
+/// Connects to the tables of a schema. Statements that change tables name none, so that the same ones fill the tables that
+/// are read and those that are made anew beside them.
+pub(crate) async fn open_in(url: &str, schema: &str) -> Result<PgConnection, Error> {
     // What the parser says may repeat the password.
     let unreadable = |_| sqlx::Error::Configuration("its URL cannot be read".into());
     let options: PgConnectOptions = url.parse().map_err(unreadable)?;
-    let options = options.application_name("flexgate");
+    let options = options
+        .application_name("flexgate")
+        .options([("search_path", schema)]);
     let connecting = PgConnection::connect_with(&options);
     Ok(timeout(CONNECT_WITHIN, connecting).await.map_err(late)??)
 }

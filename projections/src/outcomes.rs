@@ -6,6 +6,7 @@
 mod accounts;
 mod arrivals;
 mod batch;
+pub(crate) mod carrying;
 mod closing;
 mod dead;
 mod restoring;
@@ -37,12 +38,44 @@ pub use self::{
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
 };
-use crate::{Error, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
+use crate::{
+    Error, Position, Retention,
+    catalog::{Kind, Projection, Settling, Table},
+    checkpoint,
+    migrate::late,
+    partitions::Partitions,
+    retention,
+};
 
 /// Never changes: the position is kept under it.
 const NAME: &str = "outcomes";
 /// One more whenever the same frames make other rows.
 const VERSION: i32 = 1;
+
+/// All of its tables outlive what the stream has: [`carrying`] says what becomes of that.
+pub(crate) static PROJECTION: Projection = Projection {
+    name: NAME,
+    about: "what became of every request, as rows and as counts",
+    stream: "OUTCOMES",
+    version: VERSION,
+    tables: &[
+        Table::whole("requests", &["at", "id"]).kind(Kind::Partitions),
+        Table::whole("rollup_hourly", &["hour", "route"]),
+        Table::whole("rollup_daily", &["day", "route"]),
+        Table::whole("rollup_weekly", &["week", "route"]),
+        Table::whole(
+            "status_hourly",
+            &["hour", "route", "upstream", "status_class", "refused"],
+        ),
+        Table::whole("usage_hourly", &["hour", "api_key"]),
+        Table::whole("dead_letter", &["stream_created", "sequence"])
+            .own("l.projection = 'outcomes'")
+            .beside(&["noticed_at"]),
+        Table::whole("outcome_sources", &["node", "boot", "core"]).kind(Kind::Memory),
+        Table::whole("rollup_closed", &["hour"]).kind(Kind::Memory),
+    ],
+    settling: Settling::Outcomes,
+};
 
 /// How long a batch waits for more frames: most of how late a row is.
 const LINGER: Duration = Duration::from_millis(200);
@@ -240,6 +273,7 @@ impl OutcomeProjector {
         match self.apply(stream_created, fold.fold(vec![message.clone()])).await {
             Err(Error::Inapplicable { error, .. }) => {
                 let dead = Batch {
+                    first: message.sequence,
                     through: message.sequence,
                     messages: 1,
                     stored_at: message.stored_at,
@@ -295,6 +329,9 @@ impl OutcomeProjector {
             .advance(&to, (NAME, self.epoch), &mut transaction)
             .await?;
         rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
+        rollups::note_first(&mut transaction, to.stream_created, &batch)
+            .await
+            .map_err(refused)?;
         sources::put(&mut transaction, &batch.sources)
             .await
             .map_err(refused)?;

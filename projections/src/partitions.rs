@@ -20,7 +20,7 @@ const HOURLY_FROM: u64 = 1000;
 /// The partitions that are attached, with their sizes in bytes.
 const LIST: &str = "
     SELECT relname::text, pg_total_relation_size(pg_class.oid) FROM pg_inherits
-    JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'flexgate.requests'::regclass";
+    JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = $1::text::regclass";
 
 /// A partition, by what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +57,11 @@ impl Partitions {
             }
         }
         Ok(())
+    }
+
+    /// Whether one of them shares some time with another one.
+    pub(crate) fn any_overlaps(&self, other: Partition) -> bool {
+        self.0.iter().any(|partition| partition.overlaps(other))
     }
 
     /// They are gone.
@@ -110,6 +115,16 @@ impl Partition {
         })
     }
 
+    /// When it begins.
+    pub(crate) fn begin(self) -> DateTime<Utc> {
+        self.time(0)
+    }
+
+    /// Whether something can be in both.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        self.begin < other.begin + other.hours && other.begin < self.begin + self.hours
+    }
+
     /// When it ends.
     pub(crate) fn end(self) -> DateTime<Utc> {
         self.time(self.hours)
@@ -123,8 +138,8 @@ impl Partition {
     async fn make(self, connection: &mut PgConnection) -> Result<(), Error> {
         let (begin, end) = (self.time(0).to_rfc3339(), self.end().to_rfc3339());
         let make = format!(
-            "CREATE TABLE IF NOT EXISTS flexgate.{self} (LIKE flexgate.requests INCLUDING ALL);
-             ALTER TABLE flexgate.requests ATTACH PARTITION flexgate.{self} FOR VALUES FROM ('{begin}') TO ('{end}')"
+            "CREATE TABLE IF NOT EXISTS {self} (LIKE requests INCLUDING ALL);
+             ALTER TABLE requests ATTACH PARTITION {self} FOR VALUES FROM ('{begin}') TO ('{end}')"
         );
         match connection.execute(AssertSqlSafe(make)).await {
             // Another projector was faster: only one of us will write into it.
@@ -136,7 +151,7 @@ impl Partition {
     /// Drops it, unless somebody is reading it: then it is tried again later. Whether it is gone.
     pub(crate) async fn drop(self, connection: &mut PgConnection) -> Result<bool, Error> {
         // Whoever comes while this waits for the lock waits behind it, so it does not wait for long.
-        let drop = format!("SET LOCAL lock_timeout = '100ms'; DROP TABLE flexgate.{self}");
+        let drop = format!("SET LOCAL lock_timeout = '100ms'; DROP TABLE {self}");
         match connection
             .execute(AssertSqlSafe(format!("BEGIN; {drop}; COMMIT")))
             .await
@@ -154,11 +169,19 @@ impl Partition {
 /// The SQLSTATE of what is a partition already, and was to be attached.
 const ALREADY_ATTACHED: &str = "42809";
 /// The SQLSTATE of a lock that was not to be had in time.
-const LOCK_NOT_AVAILABLE: &str = "55P03";
+pub(crate) const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// The partitions that are attached, oldest first, with their sizes in bytes.
 pub(crate) async fn sizes(connection: &mut PgConnection) -> Result<Vec<(Partition, u64)>, Error> {
-    let listed: Vec<(String, i64)> = sqlx::query_as(LIST).fetch_all(connection).await?;
+    sizes_of(connection, "requests").await
+}
+
+/// Those of a table that is named with its schema.
+pub(crate) async fn sizes_of(
+    connection: &mut PgConnection,
+    table: &str,
+) -> Result<Vec<(Partition, u64)>, Error> {
+    let listed: Vec<(String, i64)> = sqlx::query_as(LIST).bind(table).fetch_all(connection).await?;
     let known = |(name, bytes): (String, i64)| Some((Partition::named(&name)?, bytes.unsigned_abs()));
     let mut sizes: Vec<_> = listed.into_iter().filter_map(known).collect();
     sizes.sort_unstable();

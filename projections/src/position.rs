@@ -7,18 +7,17 @@ use crate::{Error, checkpoint::bigint};
 
 pub(crate) const STATEMENTS: [&str; 3] = [READ, TAKE, ADVANCE];
 
-const READ: &str =
-    "SELECT stream_created, sequence FROM flexgate.projection_checkpoint WHERE projection = $1";
+const READ: &str = "SELECT stream_created, sequence FROM projection_checkpoint WHERE projection = $1";
 
 /// No row comes back from another version's: its rows would have to be made anew.
 const TAKE: &str = "
-    INSERT INTO flexgate.projection_checkpoint AS held (projection, version) VALUES ($1, $2)
+    INSERT INTO projection_checkpoint AS held (projection, version) VALUES ($1, $2)
     ON CONFLICT (projection) DO UPDATE SET epoch = held.epoch + 1 WHERE held.version = EXCLUDED.version
     RETURNING stream_created, sequence, epoch";
 
 /// The fence: it moves only for the projector that took it last, and only from where that one has left it.
 const ADVANCE: &str = "
-    UPDATE flexgate.projection_checkpoint
+    UPDATE projection_checkpoint
     SET stream_created = $4, sequence = $5, updated_at = now()
     WHERE projection = $1 AND epoch = $2 AND sequence = $3";
 

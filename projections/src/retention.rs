@@ -15,12 +15,12 @@ pub(crate) const STATEMENTS: [&str; 6] = [EXPIRE[0], EXPIRE[1], EXPIRE[2], EXPIR
 /// What goes row by row, with the number of days it is kept for: hours for a quarter, days for two years, weeks for ever.
 /// Dead letters are kept as long as alerts are.
 const EXPIRE: [&str; 6] = [
-    "DELETE FROM flexgate.rollup_hourly WHERE hour < $1::timestamptz - interval '90 days'",
-    "DELETE FROM flexgate.status_hourly WHERE hour < $1::timestamptz - interval '90 days'",
-    "DELETE FROM flexgate.usage_hourly WHERE hour < $1::timestamptz - interval '90 days'",
-    "DELETE FROM flexgate.rollup_closed WHERE hour < $1::timestamptz - interval '90 days'",
-    "DELETE FROM flexgate.rollup_daily WHERE day < ($1::timestamptz AT TIME ZONE 'UTC')::date - 730",
-    "DELETE FROM flexgate.dead_letter WHERE noticed_at < $1::timestamptz - interval '400 days'",
+    "DELETE FROM rollup_hourly WHERE hour < $1::timestamptz - interval '90 days'",
+    "DELETE FROM status_hourly WHERE hour < $1::timestamptz - interval '90 days'",
+    "DELETE FROM usage_hourly WHERE hour < $1::timestamptz - interval '90 days'",
+    "DELETE FROM rollup_closed WHERE hour < $1::timestamptz - interval '90 days'",
+    "DELETE FROM rollup_daily WHERE day < ($1::timestamptz AT TIME ZONE 'UTC')::date - 730",
+    "DELETE FROM dead_letter WHERE noticed_at < $1::timestamptz - interval '400 days'",
 ];
 
 /// How long the rows of requests are kept, at most.

@@ -16,11 +16,13 @@ mod configuration;
 mod keeper;
 mod messages;
 mod outcomes;
+mod refill;
 mod stops;
 
 pub use configuration::keep as keep_configuration;
 pub use messages::keep as keep_messages;
 pub use outcomes::keep as keep_outcomes;
+pub use refill::{Commits, Each, Frames, Raised, Refused};
 
 /// Starts the role, where this process has it.
 pub(super) fn start(

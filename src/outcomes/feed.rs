@@ -141,14 +141,14 @@ impl Extent {
         if continues { sequence } else { 0 }
     }
 
+    /// The sequence of the last message, also when it is gone.
+    pub fn last_sequence(&self) -> u64 {
+        self.state.last_sequence
+    }
+
     /// When the oldest message that is still there was stored.
     pub fn oldest(&self) -> DateTime<Utc> {
         self.state.first_timestamp
-    }
-
-    /// The sequence of the last message; 0 if there was never any.
-    pub fn last(&self) -> u64 {
-        self.state.last_sequence
     }
 
     /// How many messages there are after a sequence.

@@ -10,6 +10,7 @@ pub mod load;
 mod outbox;
 mod projection;
 mod projector;
+mod rebuild;
 mod retention;
 mod shipper;
 mod sketches;

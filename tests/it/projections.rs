@@ -5,6 +5,7 @@ pub mod alerts;
 mod analytics;
 mod audit;
 mod configuration;
+pub mod rebuild;
 mod schema;
 mod stops;
 

@@ -18,10 +18,10 @@ use crate::checkpoint::bigint;
 pub(super) const STATEMENTS: [&str; 4] = [FORGET_CHANGES, LOG, KEEP, CHANGES];
 
 /// A commit that was told before is told again when the tables are made anew, perhaps by a later version with other words.
-const FORGET_CHANGES: &str = "DELETE FROM flexgate.audit_changes WHERE history = $1 AND revision = $2";
+const FORGET_CHANGES: &str = "DELETE FROM audit_changes WHERE history = $1 AND revision = $2";
 
 const LOG: &str = "
-    INSERT INTO flexgate.audit_log
+    INSERT INTO audit_log
         (stream, history, sequence, at, level, message, actor_type, actor, source, file, reason, revision, commit_id,
         correlation, trace, address, agent)
     VALUES ('CONFIG', $1, $2, $3, 'info', $4, $5, $6, $7, $8, $9, $2, $10, $11, $12, $13::text::inet, $14)
@@ -32,17 +32,17 @@ const LOG: &str = "
         correlation = EXCLUDED.correlation, trace = EXCLUDED.trace, address = EXCLUDED.address, agent = EXCLUDED.agent";
 
 const KEEP: &str = "
-    INSERT INTO flexgate.audit_commits (history, revision, payload) VALUES ($1, $2, $3)
+    INSERT INTO audit_commits (history, revision, payload) VALUES ($1, $2, $3)
     ON CONFLICT (history, revision) DO UPDATE SET payload = EXCLUDED.payload";
 
 /// What it was before is what the tables hold until the change is applied to them.
 const CHANGES: &str = "
-    INSERT INTO flexgate.audit_changes (history, revision, ordinal, kind, entity, action, before, after)
+    INSERT INTO audit_changes (history, revision, ordinal, kind, entity, action, before, after)
     SELECT $1, $2, ordinal, kind, entity, action, CASE kind
-        WHEN 'route' THEN (SELECT value FROM flexgate.routes WHERE id = entity)
-        WHEN 'upstream' THEN (SELECT value FROM flexgate.upstreams WHERE name = entity)
-        WHEN 'key' THEN (SELECT value FROM flexgate.api_keys WHERE id = entity)
-        WHEN 'settings' THEN (SELECT value FROM flexgate.settings WHERE id = entity)
+        WHEN 'route' THEN (SELECT value FROM routes WHERE id = entity)
+        WHEN 'upstream' THEN (SELECT value FROM upstreams WHERE name = entity)
+        WHEN 'key' THEN (SELECT value FROM api_keys WHERE id = entity)
+        WHEN 'settings' THEN (SELECT value FROM settings WHERE id = entity)
     END, after
     FROM jsonb_to_recordset($3) AS c(ordinal integer, kind text, entity text, action text, after jsonb)";
 

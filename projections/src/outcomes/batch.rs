@@ -45,6 +45,8 @@ pub(super) struct Fold {
 /// Several messages, folded: what one transaction writes.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
+    /// The sequence of the first message.
+    pub(super) first: u64,
     /// The sequence of the last message.
     pub(super) through: u64,
     pub(super) messages: usize,
@@ -111,7 +113,10 @@ enum Unfit {
 impl Fold {
     /// Folds messages, in the order of the stream.
     pub(super) fn fold(&mut self, messages: Vec<Delivered>) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = Batch {
+            first: messages.first().map_or(0, |first| first.sequence),
+            ..Batch::default()
+        };
         for message in messages {
             batch.through = message.sequence;
             batch.stored_at = message.stored_at;

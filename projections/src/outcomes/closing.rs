@@ -23,24 +23,24 @@ const PART_ROUTES: usize = 100;
 
 /// The oldest hour that is to be published, with the version that it was published under.
 const DUE: &str = "
-    SELECT hour, version FROM flexgate.rollup_closed
+    SELECT hour, version FROM rollup_closed
     WHERE hour < $1 AND (stale OR through IS NULL) ORDER BY hour LIMIT 1";
 
 const CLAIM: &str = "
-    UPDATE flexgate.rollup_closed SET version = $2, through = NULL, stale = false WHERE hour = $1";
+    UPDATE rollup_closed SET version = $2, through = NULL, stale = false WHERE hour = $1";
 
-const PUBLISHED: &str = "UPDATE flexgate.rollup_closed SET through = $3 WHERE hour = $1 AND version = $2";
+const PUBLISHED: &str = "UPDATE rollup_closed SET through = $3 WHERE hour = $1 AND version = $2";
 
 const ROUTES: &str = "
     SELECT route, requests, errors, bytes_in, bytes_out, latency, upstream_latency
-    FROM flexgate.rollup_hourly WHERE hour = $1 ORDER BY route";
+    FROM rollup_hourly WHERE hour = $1 ORDER BY route";
 
 const STATUSES: &str = "
     SELECT route, upstream, status_class, refused, requests
-    FROM flexgate.status_hourly WHERE hour = $1 ORDER BY route, upstream, status_class, refused";
+    FROM status_hourly WHERE hour = $1 ORDER BY route, upstream, status_class, refused";
 
 const KEYS: &str = "
-    SELECT api_key, requests, errors, bytes_in, bytes_out FROM flexgate.usage_hourly WHERE hour = $1 ORDER BY api_key";
+    SELECT api_key, requests, errors, bytes_in, bytes_out FROM usage_hourly WHERE hour = $1 ORDER BY api_key";
 
 /// A row of [`ROUTES`].
 type RouteRow = (Option<String>, i64, i64, i64, i64, Stored, Stored);

@@ -9,7 +9,7 @@ use crate::checkpoint::bigint;
 pub(super) const STATEMENTS: [&str; 1] = [PUT];
 
 const PUT: &str = "
-    INSERT INTO flexgate.dead_letter (projection, stream_created, sequence, stored_at, error, headers, payload)
+    INSERT INTO dead_letter (projection, stream_created, sequence, stored_at, error, headers, payload)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (projection, stream_created, sequence) DO NOTHING";
 

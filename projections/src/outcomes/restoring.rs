@@ -17,12 +17,12 @@ use super::{
 pub(super) const STATEMENTS: [&str; 2] = [NOTE, RESTORED];
 
 const NOTE: &str = "
-    UPDATE flexgate.rollup_closed
+    UPDATE rollup_closed
     SET version = $2, through = $3, stale = false, restored_created = $4, restored_through = $3
     WHERE hour = $1";
 
 const RESTORED: &str = "
-    SELECT hour, restored_through FROM flexgate.rollup_closed
+    SELECT hour, restored_through FROM rollup_closed
     WHERE restored_through IS NOT NULL AND restored_created = $1";
 
 /// Up to which sequence of the stream that was created then each restored hour is complete, by hours since 1970.

@@ -1,7 +1,7 @@
 //! The counts: what a batch adds to hours, days and weeks. A sketch is a number to the database, so that it is added like
 //! all the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike as _, Days, NaiveTime, Utc};
 use flexgate_schemas::Sketch;
@@ -10,20 +10,21 @@ use sqlx::PgConnection;
 use super::{batch::Batch, sums::Sums};
 use crate::{checkpoint::bigint, sketch::Stored};
 
-pub(super) const STATEMENTS: [&str; 6] = [
+pub(super) const STATEMENTS: [&str; 7] = [
     ADD_HOURS,
     ADD_DAYS,
     ADD_WEEKS,
     ADD_STATUSES,
     ADD_USAGE,
     MARK_STALE,
+    NOTE_FIRST,
 ];
 
 /// Adds to a table by span of time and route; `$span` is the column, `$of` what it holds of a point in time.
 macro_rules! add {
     ($table:literal, $span:literal, $of:literal) => {
         concat!(
-            "INSERT INTO flexgate.", $table, " AS held
+            "INSERT INTO ", $table, " AS held
                 (", $span, ", route, requests, errors, bytes_in, bytes_out, latency, upstream_latency)
             SELECT ", $of, ", route, requests, errors, bytes_in, bytes_out, latency, upstream_latency
             FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[],
@@ -43,22 +44,27 @@ const ADD_DAYS: &str = add!("rollup_daily", "day", "(at AT TIME ZONE 'UTC')::dat
 const ADD_WEEKS: &str = add!("rollup_weekly", "week", "(at AT TIME ZONE 'UTC')::date");
 
 const ADD_STATUSES: &str = "
-    INSERT INTO flexgate.status_hourly AS held (hour, route, upstream, status_class, refused, requests)
+    INSERT INTO status_hourly AS held (hour, route, upstream, status_class, refused, requests)
     SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::bigint[])
     ON CONFLICT (hour, route, upstream, status_class, refused) DO UPDATE SET
         requests = held.requests + EXCLUDED.requests";
 
 const ADD_USAGE: &str = "
-    INSERT INTO flexgate.usage_hourly AS held (hour, api_key, requests, errors, bytes_in, bytes_out)
+    INSERT INTO usage_hourly AS held (hour, api_key, requests, errors, bytes_in, bytes_out)
     SELECT * FROM unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
     ON CONFLICT (hour, api_key) DO UPDATE SET
         requests = held.requests + EXCLUDED.requests, errors = held.errors + EXCLUDED.errors,
         bytes_in = held.bytes_in + EXCLUDED.bytes_in, bytes_out = held.bytes_out + EXCLUDED.bytes_out";
 
 const MARK_STALE: &str = "
-    INSERT INTO flexgate.rollup_closed AS held (hour, version, through, stale)
+    INSERT INTO rollup_closed AS held (hour, version, through, stale)
     SELECT hour, 0, NULL, true FROM unnest($1::timestamptz[]) AS hour
     ON CONFLICT (hour) DO UPDATE SET stale = true WHERE NOT held.stale";
+
+/// Only of hours that begin with this: what came before them they know.
+const NOTE_FIRST: &str = "
+    UPDATE rollup_closed SET first_created = $2, first_sequence = $3
+    WHERE hour = ANY($1) AND first_sequence IS NULL";
 
 /// What is kept of a span of time, by its beginning and the route.
 type Spans<'b> = BTreeMap<(DateTime<Utc>, Option<&'b str>), Sums>;
@@ -186,6 +192,24 @@ async fn mark_stale(transaction: &mut PgConnection, batch: &Batch) -> Result<(),
     hours.dedup();
     sqlx::query(MARK_STALE)
         .bind(hours)
+        .execute(transaction)
+        .await
+        .map(drop)
+}
+
+/// Notes for the hours that begin with a batch from where on the stream has all of them. After [`merge`].
+pub(super) async fn note_first(
+    transaction: &mut PgConnection,
+    stream_created: Option<DateTime<Utc>>,
+    batch: &Batch,
+) -> Result<(), sqlx::Error> {
+    let counted = batch.hours.keys().map(|(hour, _)| hour);
+    let hours: BTreeSet<_> = batch.rows.hours().iter().chain(counted).collect();
+    let hours: Vec<_> = hours.into_iter().map(|hour| beginning_of(*hour)).collect();
+    sqlx::query(NOTE_FIRST)
+        .bind(hours)
+        .bind(stream_created)
+        .bind(bigint(batch.first)?)
         .execute(transaction)
         .await
         .map(drop)

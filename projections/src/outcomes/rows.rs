@@ -8,7 +8,7 @@ use super::arrivals::Arrivals;
 
 /// Takes what [`Rows`] holds.
 pub(super) const COPY: &str = "
-    COPY flexgate.requests
+    COPY requests
         (id, at, generation, revision, duration_us, upstream_us, bytes_in, bytes_out, status, attempts, node, route,
          upstream, target, method, host, path, query, refused, error, api_key, client, user_agent, correlation_id,
          trace_id, matched)

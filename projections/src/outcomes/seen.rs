@@ -44,6 +44,19 @@ impl Seen {
         &self.holes
     }
 
+    /// What has been seen, ascending.
+    pub(crate) fn ranges(&self) -> Vec<Range<u64>> {
+        let mut from = 0;
+        let mut ranges = Vec::with_capacity(self.holes.len() + 1);
+        for hole in &self.holes {
+            ranges.push(from..hole.start);
+            from = hole.end;
+        }
+        ranges.push(from..self.mark);
+        ranges.retain(|range| !range.is_empty());
+        ranges
+    }
+
     /// The parts of a run that have not been seen, ascending.
     pub(crate) fn fresh(&self, run: &Range<u64>) -> Vec<Range<u64>> {
         let within = |part: &Range<u64>| part.start.max(run.start)..part.end.min(run.end);

@@ -13,10 +13,10 @@ pub(super) const STATEMENTS: [&str; 2] = [LOAD, PUT];
 
 const LOAD: &str = "
     SELECT node, boot, core, mark, ARRAY(SELECT unnest(holes)) AS holes, outcomes, rows, first_at, last_at
-    FROM flexgate.outcome_sources";
+    FROM outcome_sources";
 
 const PUT: &str = "
-    INSERT INTO flexgate.outcome_sources AS held
+    INSERT INTO outcome_sources AS held
         (node, boot, core, mark, holes, outcomes, rows, first_at, last_at)
     VALUES ($1, $2, $3, $4, (SELECT coalesce(range_agg(hole), '{}') FROM unnest($5::int8range[]) AS hole), $6, $7, $8, $9)
     ON CONFLICT (node, boot, core) DO UPDATE SET

@@ -1,9 +1,10 @@
 //! What the tables tell and what the streams themselves tell is the same, in the same order.
 
+use flexgate::app::projector::Refused;
 use serde_json::{Value, json};
 
 use super::{Call, Running};
-use crate::{admin::logs::told, program::Settings};
+use crate::{admin::logs::told, program::Settings, projections::rebuild::rebuild_from};
 
 /// A history with something done and something not done in turns.
 async fn history(running: &Running) -> usize {
@@ -99,4 +100,30 @@ async fn to_tell_it_all_again_tells_the_same() {
         "{before:#?} {after:#?}"
     );
     assert_eq!(after.len(), before.len() + 1);
+}
+
+#[tokio::test]
+async fn made_anew_from_the_stream_it_is_the_same_and_what_the_stream_has_let_go_of_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), |settings| settings).await;
+    history(&running).await;
+    let told = "SELECT to_jsonb(l)::text FROM flexgate.audit_log l ORDER BY stream, history, sequence";
+    let before = running.database.rows(told).await;
+    let mut stream = Refused::new(running.link.clone(), &running.names);
+    let projection = ("admin_events", &*running.database.url);
+    let compared = rebuild_from(&mut stream, projection, true).await.unwrap();
+    assert!(compared.is_same(), "{compared:?}");
+    // Of each subject the oldest go first, so that the gap is anywhere.
+    let admin = running
+        .link
+        .jetstream()
+        .get_stream(running.names.admin())
+        .await
+        .unwrap();
+    admin.delete_message(3).await.unwrap();
+    for verify in [false, true] {
+        let compared = rebuild_from(&mut stream, projection, verify).await;
+        assert!(compared.is_none_or(|compared| compared.is_same()));
+        assert_eq!(running.database.rows(told).await, before);
+    }
 }

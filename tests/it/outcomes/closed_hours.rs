@@ -12,12 +12,12 @@ use super::{
 };
 use crate::fixtures::{self, Nats};
 
-const COUNTS: &str = "
+pub(super) const COUNTS: &str = "
     SELECT to_jsonb(r)::text FROM flexgate.rollup_hourly r UNION ALL SELECT to_jsonb(r)::text FROM flexgate.rollup_daily r
     UNION ALL SELECT to_jsonb(r)::text FROM flexgate.rollup_weekly r
     UNION ALL SELECT to_jsonb(r)::text FROM flexgate.status_hourly r
     UNION ALL SELECT to_jsonb(r)::text FROM flexgate.usage_hourly r ORDER BY 1";
-const ROWS: &str = "SELECT to_jsonb(r)::text FROM flexgate.requests r ORDER BY 1";
+pub(super) const ROWS: &str = "SELECT to_jsonb(r)::text FROM flexgate.requests r ORDER BY 1";
 
 #[tokio::test]
 async fn an_hour_is_published_when_it_is_over_and_again_when_it_has_changed() {
@@ -164,14 +164,18 @@ fn frames_of_a_day() -> Vec<Sealed> {
     (0..20).map(&mut frame).collect()
 }
 
-async fn stream_of_ones_own() -> ClosedHours {
+pub(super) async fn stream_of_ones_own() -> ClosedHours {
     let names = fixtures::names();
     let link = fixtures::provisioned(Nats::shared_url().await, &names).await;
     ClosedHours::new(link, names)
 }
 
 /// Returns how many hours were due.
-async fn publish_all(closing: &mut Closing, stream: &ClosedHours, read_up_to: DateTime<Utc>) -> usize {
+pub(super) async fn publish_all(
+    closing: &mut Closing,
+    stream: &ClosedHours,
+    read_up_to: DateTime<Utc>,
+) -> usize {
     let mut published = 0;
     while let Some(due) = closing.next(read_up_to).await.unwrap() {
         stream.publish(&due).await.unwrap();

@@ -42,6 +42,7 @@ async fn every_function_and_every_type_has_a_comment() {
 async fn a_migrated_database_takes_every_statement() {
     let url = Postgres::database().await;
     let mut connection = PgConnection::connect(&url).await.unwrap();
+    connection.execute("SET search_path TO flexgate").await.unwrap();
     for statement in flexgate_projections::statements() {
         let prepared = connection.prepare(statement.into_sql_str()).await;
         assert!(prepared.is_ok(), "{prepared:?}: {statement}");

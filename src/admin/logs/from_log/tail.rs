@@ -42,7 +42,7 @@ impl<'a> Tail<'a> {
         let (stream, newest) = match &admin.admin_events {
             Some(feed) => {
                 let extent = feed.extent().await.map_err(Error::NoLog)?;
-                (Stream::Events(feed, extent.created), extent.last())
+                (Stream::Events(feed, extent.created), extent.last_sequence())
             }
             None => (Stream::Empty, 0),
         };

@@ -1,0 +1,360 @@
+//! Making a projection anew, beside the tables that are read.
+//!
+//! The same projector as always fills tables of the same names in a schema of their own, from the beginning of the stream.
+//! When it is where the tables are that are read, the projector of those is held by the row that it moves with everything
+//! it writes; what only the tables know is carried over; and in one transaction rows and position change hands. Whoever
+//! projected then finds that another one has taken over, and begins where the new tables are. What is left of a build
+//! whose process died is a schema, which the next one drops.
+
+mod building;
+mod compare;
+mod swap;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    Error,
+    catalog::{Projection, Settling},
+    connect,
+    migrate::{late, open_in},
+    outcomes::carrying,
+};
+
+pub use compare::{Compared, Comparison, Difference, Side, Whose};
+
+/// How long the database may take for one step of what is done with whole tables.
+const STEP_WITHIN: Duration = Duration::from_hours(1);
+/// How long it may take to say something.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How often what has come meanwhile is read before the projector is held. Each time there is less.
+const ROUNDS_MAX: usize = 10;
+/// A round that is done within this has left little to be read while the projector is held.
+const ROUND_SHORT: Duration = Duration::from_secs(1);
+/// How long the tables that are read may stay where they are, behind those that were made anew.
+const STANDSTILL_MAX: Duration = Duration::from_secs(30);
+/// The pause before it is looked again where they are.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Held while a projection is made anew.
+const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flexgate rebuild ' || $1, 0))";
+
+/// A projection that was never kept gets its row, so that there is one to be held.
+const REGISTER: &str = "
+    INSERT INTO projection_checkpoint (projection, version) VALUES ($1, $2) ON CONFLICT (projection) DO NOTHING";
+
+const LIVE: &str = "
+    SELECT version, generation, sequence, stream_created FROM projection_checkpoint WHERE projection = $1";
+
+/// Waits for the transaction of the projector that is under way, and makes its next one wait.
+const HOLD: &str = "SELECT FROM projection_checkpoint WHERE projection = $1 FOR UPDATE";
+
+/// Where the messages of a projection come from.
+pub trait Refill: Send {
+    /// Where the stream ends now; 0 if it is empty.
+    fn end(&mut self) -> impl Future<Output = Result<u64, Error>> + Send;
+
+    /// How far what is made anew must come so that nothing is lost that these tables have; none if they are filled from
+    /// another history.
+    fn goal(&self, live: &Live) -> Option<u64>;
+
+    /// Has the projection's own projector apply everything up to a sequence to what is made anew, from where that is. Says
+    /// from which sequence on nothing is missing of what there was to be read; none if nothing new was missing.
+    fn fill(
+        &mut self,
+        building: &Building,
+        until: u64,
+        at: &(dyn Fn(u64) + Sync),
+    ) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
+}
+
+/// Where a projection is made anew.
+#[derive(Debug, Clone)]
+pub struct Building {
+    url: String,
+    schema: String,
+}
+
+impl Building {
+    /// A connection whose tables are those that are made anew.
+    pub async fn connect(&self) -> Result<PgConnection, Error> {
+        open_in(&self.url, &self.schema).await
+    }
+}
+
+/// Where tables are filled up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    version: i32,
+    /// The history of CONFIG.
+    pub generation: u64,
+    /// The sequence of the last message that was applied; 0 before the first.
+    pub sequence: u64,
+    /// When the stream was created.
+    pub stream_created: Option<DateTime<Utc>>,
+}
+
+/// A step on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The stream is read.
+    Reading,
+    /// The tables are compared.
+    Comparing,
+    /// The tables change hands.
+    Swapping,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Which step.
+    pub phase: Phase,
+    /// Sequences of the stream that were read.
+    pub done: u64,
+    /// Sequences that there are to be read.
+    pub total: u64,
+}
+
+/// Whether a projection is being made anew now.
+#[derive(Debug)]
+pub enum Begun {
+    /// By this.
+    Here(Rebuild),
+    /// By another process, or another task.
+    Elsewhere,
+}
+
+/// A projection that is made anew. Dropped before its end it leaves a schema behind, which the next one drops.
+#[derive(Debug)]
+pub struct Rebuild {
+    projection: &'static Projection,
+    building: Building,
+    /// Has the lock, and does what is done to the tables that are read.
+    keeper: PgConnection,
+}
+
+impl Rebuild {
+    /// Begins, unless somebody else is at it.
+    pub async fn begin(url: &str, projection: &'static Projection) -> Result<Begun, Error> {
+        let mut keeper = connect(url).await?;
+        let beginning = async {
+            let ours = sqlx::query_scalar(LOCK)
+                .bind(projection.name)
+                .fetch_one(&mut keeper)
+                .await?;
+            if ours {
+                keeper.execute("SET timezone = 'UTC'").await?;
+                building::drop(&mut keeper, projection).await?;
+            }
+            Ok::<bool, Error>(ours)
+        };
+        if !timeout(STEP_WITHIN, beginning).await.map_err(late)?? {
+            return Ok(Begun::Elsewhere);
+        }
+        Ok(Begun::Here(Self {
+            projection,
+            building: Building {
+                url: url.to_owned(),
+                schema: projection.building(),
+            },
+            keeper,
+        }))
+    }
+
+    /// Drops what a process that died has left of each projection that nobody makes anew now. Says of which.
+    pub async fn clean_up(url: &str) -> Result<Vec<&'static str>, Error> {
+        let mut cleaned = Vec::new();
+        let mut keeper = connect(url).await?;
+        for projection in crate::PROJECTIONS {
+            if building::is_there(&mut keeper, projection).await?
+                && let Begun::Here(left) = Self::begin(url, projection).await?
+            {
+                cleaned.push(left.projection.name);
+            }
+        }
+        Ok(cleaned)
+    }
+
+    /// Makes it anew, and swaps; or, to verify, compares and throws away what was made.
+    pub async fn run(
+        mut self,
+        refill: &mut impl Refill,
+        verify: bool,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Option<Comparison>, Error> {
+        let done = self.make(refill, verify, progress).await;
+        if verify || done.is_err() {
+            // If that fails, too, what is left is dropped by the next one.
+            let dropping = building::drop(&mut self.keeper, self.projection);
+            let _left = timeout(ANSWER_WITHIN, dropping).await;
+        }
+        done
+    }
+
+    async fn make(
+        &mut self,
+        refill: &mut impl Refill,
+        verify: bool,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Option<Comparison>, Error> {
+        let live = self.prepare().await?;
+        let mut end = refill.end().await?.max(refill.goal(&live).unwrap_or_default());
+        progress.send_modify(|shown| shown.total = end);
+        let mut reach = self.fill(refill, end, progress).await?;
+        for _ in 0..ROUNDS_MAX {
+            let began = Instant::now();
+            end = self.caught_up(refill, end).await?.max(end);
+            progress.send_modify(|shown| shown.total = end);
+            reach = reach.max(self.fill(refill, end, progress).await?);
+            if began.elapsed() < ROUND_SHORT {
+                break;
+            }
+        }
+        self.carry_rows(reach).await?;
+        progress.send_modify(|shown| {
+            shown.phase = if verify { Phase::Comparing } else { Phase::Swapping };
+        });
+        self.finish(refill, end, verify).await
+    }
+
+    /// Makes the tables that are filled then.
+    async fn prepare(&mut self) -> Result<Live, Error> {
+        let preparing = async {
+            sqlx::query(REGISTER)
+                .bind(self.projection.name)
+                .bind(self.projection.version)
+                .execute(&mut self.keeper)
+                .await?;
+            building::make(&mut self.keeper, self.projection).await?;
+            look(&mut self.keeper, self.projection).await
+        };
+        let live = timeout(ANSWER_WITHIN, preparing).await.map_err(late)??;
+        if live.version > self.projection.version {
+            return Err(Error::Newer {
+                projection: self.projection.name,
+            });
+        }
+        Ok(live)
+    }
+
+    async fn fill(
+        &mut self,
+        refill: &mut impl Refill,
+        until: u64,
+        progress: &watch::Sender<Progress>,
+    ) -> Result<Option<u64>, Error> {
+        let at = |sequence| {
+            progress.send_modify(|shown| shown.done = sequence);
+        };
+        refill.fill(&self.building, until, &at).await
+    }
+
+    /// Waits until the tables that are read are as far as what was read of the stream, as long as they move on.
+    async fn caught_up(&mut self, refill: &impl Refill, end: u64) -> Result<u64, Error> {
+        let mut last = (0, Instant::now());
+        loop {
+            let looking = look(&mut self.keeper, self.projection);
+            let live = timeout(ANSWER_WITHIN, looking).await.map_err(late)??;
+            let Some(at) = refill.goal(&live) else {
+                return Ok(end);
+            };
+            if at >= end || last.1.elapsed() > STANDSTILL_MAX {
+                return Ok(at);
+            }
+            if at > last.0 {
+                last = (at, Instant::now());
+            }
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// What is long, and the same whatever comes meanwhile.
+    async fn carry_rows(&mut self, reach: Option<u64>) -> Result<(), Error> {
+        if self.projection.settling == Settling::Outcomes {
+            let mut building = self.building.connect().await?;
+            let carrying = carrying::rows(&mut building, &mut self.keeper, reach);
+            timeout(STEP_WITHIN, carrying).await.map_err(late)??;
+        }
+        Ok(())
+    }
+
+    /// With the projector held: reads what is left, carries over what only the tables know, and compares or swaps.
+    async fn finish(
+        &mut self,
+        refill: &mut impl Refill,
+        end: u64,
+        verify: bool,
+    ) -> Result<Option<Comparison>, Error> {
+        let projection = self.projection;
+        let mut held = self.keeper.begin().await?;
+        let holding = sqlx::query(HOLD).bind(projection.name).execute(&mut *held);
+        timeout(ANSWER_WITHIN * 5, holding).await.map_err(late)??;
+        if projection.settling == Settling::Outcomes {
+            let keeping = held.execute(carrying::KEEP_HOURS);
+            timeout(ANSWER_WITHIN, keeping).await.map_err(late)??;
+        }
+        let live = look(&mut held, projection).await?;
+        if let Some(goal) = refill.goal(&live) {
+            if goal < end {
+                return Err(Error::Behind {
+                    projection: projection.name,
+                });
+            }
+            refill.fill(&self.building, goal, &|_| {}).await?;
+        }
+        let mut building = self.building.connect().await?;
+        let settling = async {
+            building
+                .execute("SET timezone = 'UTC'; SET work_mem = '64MB'")
+                .await?;
+            building::carry_over(&mut building, projection).await?;
+            if projection.settling == Settling::Outcomes {
+                carrying::counts(&mut building, &mut held).await?;
+            }
+            Ok::<_, Error>(())
+        };
+        timeout(STEP_WITHIN, settling).await.map_err(late)??;
+        if verify {
+            let mut looking = connect(&self.building.url).await?;
+            let snapshot = compare::snapshot(&mut looking).await?;
+            held.rollback().await?;
+            let comparing = compare::compare(snapshot, projection);
+            return Ok(Some(timeout(STEP_WITHIN, comparing).await.map_err(late)??));
+        }
+        timeout(STEP_WITHIN, swap::swap(&mut held, &mut building, projection))
+            .await
+            .map_err(late)??;
+        held.commit().await?;
+        Ok(None)
+    }
+}
+
+/// Where the tables are that are read.
+async fn look(connection: &mut PgConnection, projection: &Projection) -> Result<Live, Error> {
+    let held: Option<(i32, i64, i64, Option<DateTime<Utc>>)> = sqlx::query_as(LIVE)
+        .bind(projection.name)
+        .fetch_optional(connection)
+        .await?;
+    Ok(held.map_or(
+        Live::default(),
+        |(version, generation, sequence, stream_created)| Live {
+            version,
+            generation: generation.unsigned_abs(),
+            sequence: sequence.unsigned_abs(),
+            stream_created,
+        },
+    ))
+}
+
+/// Sends a statement that was put together here, from names that stand in the [catalog](crate::catalog).
+async fn execute(connection: &mut PgConnection, statement: String) -> Result<u64, sqlx::Error> {
+    let done = connection.execute(AssertSqlSafe(statement)).await?;
+    Ok(done.rows_affected())
+}
