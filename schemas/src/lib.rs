@@ -38,6 +38,7 @@ pub mod path;
 pub mod policy;
 pub mod provenance;
 pub mod proxies;
+pub mod rare;
 pub mod rate_limit;
 pub mod recording;
 pub mod request_id;
