@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
-    sealing::SealingKeys,
+    projectors::Projectors, sealing::SealingKeys,
 };
 
 mod alerts;
@@ -44,6 +44,7 @@ mod past;
 mod place;
 mod precondition;
 mod progress;
+mod projections;
 mod read;
 mod requests;
 mod routes;
@@ -74,6 +75,8 @@ pub struct Admin {
     pub token: Token,
     /// The tables, if there is a database.
     pub tables: Option<Tables>,
+    /// Those who keep the tables, if they can be asked.
+    pub projectors: Option<Projectors>,
     /// What `/metrics` answers.
     pub metrics: Metrics,
     /// The version of the program.
@@ -140,6 +143,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(analytics::resources());
     all.extend(requests::resources());
     all.extend(alerts::resources());
+    all.extend(projections::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -10,6 +10,7 @@ pub(crate) mod carrying;
 mod closing;
 mod dead;
 mod restoring;
+pub(crate) mod retrying;
 mod rollups;
 mod rows;
 mod seen;
@@ -37,6 +38,7 @@ pub use self::{
     accounts::{Accounts, Counts, Taken},
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
+    retrying::{Retried, retry},
 };
 use crate::{
     Error, Position, Retention,
@@ -102,6 +104,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
         .chain(closing::STATEMENTS)
         .chain(restoring::STATEMENTS)
         .chain(dead::STATEMENTS)
+        .chain(retrying::STATEMENTS)
 }
 
 /// The projector that acts: of several, the one that holds the lock. Should two ever believe that they do, only the

@@ -16,6 +16,7 @@ use crate::{
     listener,
     membership::Members,
     ops,
+    projectors::Projectors,
 };
 
 /// The pause before a port is tried again that a draining process still has.
@@ -41,11 +42,16 @@ const OPS: Purpose = Purpose {
 pub(super) async fn serve(
     (config, endpoints): (&Config, &Endpoints),
     (journal, members, health): (&Journal, &Members, &Health),
-    metrics: Metrics,
+    (projectors, metrics): (Projectors, Metrics),
     (edge, takes_over): (&Tasks, bool),
 ) -> Result<SocketAddr, Error> {
     if config.roles.admin {
-        let router = admin_router((config, endpoints), (journal, members, health), metrics, edge)?;
+        let router = admin_router(
+            (config, endpoints),
+            (journal, members, health),
+            (projectors, metrics),
+            edge,
+        )?;
         listen(config.listen.admin, ADMIN, router, (edge, takes_over)).await
     } else {
         let router = ops::router(health.clone(), metrics);
@@ -96,7 +102,7 @@ async fn listen(
 fn admin_router(
     (config, endpoints): (&Config, &Endpoints),
     (journal, members, health): (&Journal, &Members, &Health),
-    metrics: Metrics,
+    (projectors, metrics): (Projectors, Metrics),
     edge: &Tasks,
 ) -> Result<Router, Error> {
     Ok(admin::router(Admin {
@@ -106,6 +112,7 @@ fn admin_router(
         sealing: config.sealing.clone(),
         tables: endpoints.database.as_deref().and_then(tables),
         token: admin_token(config)?,
+        projectors: Some(projectors),
         metrics,
         version: VERSION,
         tasks: edge.clone(),

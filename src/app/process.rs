@@ -19,6 +19,7 @@ use crate::{
     journal::{Journal, Status},
     membership::{Identity, Members, identity::IdentityError},
     outcomes::outbox::Outbox,
+    projectors::Projectors,
     telemetry,
 };
 
@@ -102,7 +103,13 @@ impl Process {
             .await;
         let health = health(&journal);
         checks::watch(&health, endpoints, &cluster.link, &control);
-        projector::start((config, endpoints), &journal, &cluster, &health, &control);
+        projector::start(
+            (config, endpoints),
+            &journal,
+            (&cluster, &identity),
+            &health,
+            &control,
+        );
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;
@@ -116,8 +123,15 @@ impl Process {
             None
         };
         let metrics = Metrics::new(move || recorded.render());
+        let projectors = Projectors::new(cluster.link.clone(), &cluster.names);
         let served = (&journal, &cluster.members, &health);
-        let bound = edge::serve((config, endpoints), served, metrics, (&edge_tasks, takes_over)).await?;
+        let bound = edge::serve(
+            (config, endpoints),
+            served,
+            (projectors, metrics),
+            (&edge_tasks, takes_over),
+        )
+        .await?;
         let addresses = Addresses {
             proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
             proxy_tls: gateway.as_ref().and_then(|(gateway, _)| gateway.local_tls_addr()),

@@ -6,6 +6,7 @@ use crate::{
     drain::Tasks,
     health::{Check, Dependency, Health},
     journal::Journal,
+    membership::Identity,
 };
 
 mod alerts;
@@ -14,18 +15,22 @@ mod configuration;
 mod keeper;
 mod outcomes;
 mod refill;
+mod service;
+mod standing;
 mod stops;
 
 pub use alerts::keep as keep_alerts;
 pub use configuration::keep as keep_configuration;
 pub use outcomes::keep as keep_outcomes;
 pub use refill::{Commits, Frames, Raised};
+pub use service::{Sources, serve};
+pub use standing::report;
 
 /// Starts the role, where this process has it.
 pub(super) fn start(
     (config, endpoints): (&Config, &Endpoints),
     journal: &Journal,
-    cluster: &Cluster,
+    (cluster, identity): (&Cluster, &Identity),
     health: &Health,
     tasks: &Tasks,
 ) {
@@ -55,6 +60,16 @@ pub(super) fn start(
     ));
     let (shown, end) = ends();
     tasks.spawn(keep_alerts(url.clone(), streams(), alerts(), shown, end));
+    let sources = Sources {
+        url: url.clone(),
+        journal: journal.clone(),
+        link: cluster.link.clone(),
+        names: cluster.names.clone(),
+        retention: config.retention,
+        node: identity.node.to_string(),
+    };
+    tasks.spawn(serve(sources.clone(), tasks.clone()));
+    tasks.spawn(report(sources, health.clone(), tasks.clone()));
     let (shown, end) = ends();
     tasks.spawn(keep_outcomes(
         (url, config.retention),

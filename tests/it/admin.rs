@@ -144,6 +144,7 @@ impl Api {
             sealing,
             token: Token::new(TOKEN, "the head of whoever wrote this test"),
             tables,
+            projectors: None,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",
             tasks: tasks.clone(),

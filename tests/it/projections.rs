@@ -6,6 +6,7 @@ mod audit;
 mod configuration;
 mod rebuild;
 mod schema;
+mod service;
 mod stops;
 
 use std::sync::Arc;
