@@ -220,6 +220,7 @@ fn record(parent: Chain, sequence: u64, event: Event) -> Whole {
         reason: None,
         at: Timestamp::default(),
         idempotency: None,
+        provenance: None,
         parts: Arc::default(),
         events: Arc::new([event]),
     };

@@ -1,6 +1,7 @@
 //! The admin API: the way in for people and tools. It changes the gateway only by appending commits.
 //!
-//! A request passes [`listener::around`](crate::listener::around), then [`auth`]. A read is answered from the state
+//! A request passes [`listener::around`](crate::listener::around), then [`attempt`], which tells the audit
+//! log of what is refused, and [`auth`]. A read is answered from the state
 //! that this process serves ([`read`]); a write becomes one transaction ([`write`]). Each resource has a file with a
 //! table of what can be done with it, from which the router and the OpenAPI document are made ([`operation`]). One
 //! place turns errors into problems ([`error`]).
@@ -12,13 +13,14 @@ use flexgate_projections::Tables;
 use tokio::sync::Semaphore;
 
 use crate::{
-    drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
-    projectors::Projectors, sealing::SealingKeys,
+    audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
+    outcomes::feed::Feed, projectors::Projectors, sealing::SealingKeys,
 };
 
 mod alerts;
 mod analytics;
 mod apply;
+mod attempt;
 mod auth;
 mod body;
 mod change;
@@ -45,6 +47,7 @@ mod place;
 mod precondition;
 mod progress;
 mod projections;
+mod provenance;
 mod read;
 mod requests;
 mod routes;
@@ -73,6 +76,10 @@ pub struct Admin {
     pub sealing: Option<Arc<SealingKeys>>,
     /// What opens it.
     pub token: Token,
+    /// Where is told what was asked and not done.
+    pub audit: Audit,
+    /// The stream that it is told on, for whoever asks what was not done.
+    pub admin_events: Option<Feed>,
     /// The tables, if there is a database.
     pub tables: Option<Tables>,
     /// Those who keep the tables, if they can be asked.
@@ -126,6 +133,7 @@ pub fn router(admin: Admin) -> Router {
         .fallback(around::no_such_path)
         .method_not_allowed_fallback(around::wrong_method)
         .layer(middleware::from_fn_with_state(shared.clone(), auth::guard))
+        .layer(middleware::from_fn_with_state(shared.clone(), attempt::watch))
         .layer(middleware::from_fn_with_state(health, around::around))
         .with_state(shared)
 }

@@ -53,6 +53,7 @@ mod observe;
 mod options;
 mod origin;
 mod passwords;
+mod policies;
 mod pool;
 mod proof;
 mod rate_fields;

@@ -44,6 +44,8 @@ pub enum Dependency {
     Outcomes,
     /// The read model of alerts, as far as this process keeps it.
     Alerts,
+    /// The part of the audit log that says what was not done, as far as this process keeps it.
+    AdminEvents,
     /// Where outcomes wait for the stream, as far as this process records any.
     Outbox,
     /// The keys that providers of tokens publish, as far as this process checks tokens.
@@ -51,7 +53,7 @@ pub enum Dependency {
 }
 
 /// How many dependencies there are.
-const CHECKS: usize = 8;
+const CHECKS: usize = 9;
 
 /// What is known of a dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]

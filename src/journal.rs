@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use flexgate_schemas::{
-    Chain, ClusterId, CommitId, Event, NodeId, Timestamp,
+    Chain, ClusterId, CommitId, Event, NodeId, Provenance, Timestamp,
     commit::{Actor, Idempotency, Source},
 };
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -118,6 +118,8 @@ pub struct Transaction {
     pub reason: Option<Box<str>>,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+    /// From where, and by which request; nothing for what FlexGate does by itself.
+    pub provenance: Option<Box<Provenance>>,
 }
 
 /// How far a transaction is. Most take milliseconds; a large change set takes seconds.

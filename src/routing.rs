@@ -30,7 +30,7 @@ use flexgate_schemas::Route;
 pub(crate) use fit::{decoded, fits, fits_decoded, parameters, values_of};
 pub use host::{HostRefusal, normalize_host};
 pub use path::{NormalPath, PathRefusal, normalize};
-pub use rewrite::{forward_path, named_segment};
+pub use rewrite::{PathChange, named_segment};
 pub use table::{Found, Table, Target};
 pub(crate) use trie::Trie;
 

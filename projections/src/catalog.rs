@@ -1,9 +1,14 @@
 //! The projections, and which tables are whose: what is made anew, compared and listed is what stands here.
 
-use crate::{alerts, config, outcomes};
+use crate::{admin_events, alerts, config, outcomes};
 
 /// All of them, in the order in which they are listed and made anew.
-pub static PROJECTIONS: [&Projection; 3] = [&config::PROJECTION, &outcomes::PROJECTION, &alerts::PROJECTION];
+pub static PROJECTIONS: [&Projection; 4] = [
+    &config::PROJECTION,
+    &admin_events::PROJECTION,
+    &outcomes::PROJECTION,
+    &alerts::PROJECTION,
+];
 
 /// A projection, for who looks at it from outside.
 #[derive(Debug)]

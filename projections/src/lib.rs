@@ -3,11 +3,13 @@
 //! A projection is a fold of a stream into tables of schema `flexgate`. Its rows and its checkpoint move in one
 //! transaction, so that a crash loses nothing and repeats nothing.
 
+mod admin_events;
 mod alerts;
 mod catalog;
 mod checkpoint;
 mod config;
 mod error;
+mod messages;
 mod migrate;
 mod outcomes;
 mod partitions;
@@ -19,11 +21,13 @@ mod status;
 mod stops;
 mod tables;
 
-pub use alerts::AlertProjector;
+pub use admin_events::AdminEvents;
+pub use alerts::{AlertProjector, AlertRows};
 pub use catalog::{PROJECTIONS, Projection};
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;
+pub use messages::{MessageProjector, Messages};
 pub use migrate::{Ran, connect, migrate, open};
 pub use outcomes::{
     Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Retried, Skew, Taken, retry,
@@ -48,6 +52,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         .into_iter()
         .chain(position::STATEMENTS)
         .chain(stops::STATEMENTS)
+        .chain(admin_events::STATEMENTS)
         .chain(alerts::STATEMENTS)
         .chain(config::statements())
         .chain(outcomes::statements())

@@ -20,7 +20,7 @@ const MIGRATE_WITHIN: Duration = Duration::from_mins(10);
 pub(crate) const SCHEMA: &str = "flexgate";
 
 /// The files in `migrations/`, in order. Forward only: one that was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "configuration",
@@ -35,6 +35,7 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     ),
     (5, "alerts", include_str!("../../migrations/0005_alerts.sql")),
     (6, "rebuilds", include_str!("../../migrations/0006_rebuilds.sql")),
+    (7, "origins", include_str!("../../migrations/0007_origins.sql")),
 ];
 
 /// Connects.

@@ -23,6 +23,8 @@ pub struct Access {
     pub deny: Vec<IpNet>,
 }
 
+crate::rare::usual!(Access);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -242,6 +242,7 @@ impl Alert {
             time: self.timestamp,
             subject: None,
             auth: None,
+            provenance: None,
         }
     }
 }

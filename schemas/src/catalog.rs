@@ -4,7 +4,7 @@ use schemars::{JsonSchema as _, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Alert, Commit, Event,
+    AdminEvent, Alert, Commit, Event, admin,
     frame::{self, Body, Text},
     node::Serving,
     parts,
@@ -79,7 +79,7 @@ pub fn asyncapi() -> Value {
     document
 }
 
-fn channels(generator: &mut SchemaGenerator) -> [Channel; 7] {
+fn channels(generator: &mut SchemaGenerator) -> [Channel; 8] {
     let json = "application/json";
     [
         Channel {
@@ -105,6 +105,14 @@ fn channels(generator: &mut SchemaGenerator) -> [Channel; 7] {
             message: "alert",
             content_type: json,
             payload: generator.subschema_for::<Alert>().to_value(),
+        },
+        Channel {
+            name: "ADMIN",
+            address: "flexgate.admin.{verb}",
+            says: "What was asked of the admin API, or by a file, and is not on CONFIG: `done`, as it is not about the configuration, `denied` to who did not prove who they are, `refused` as it could not be done, and `rejected`, a file.",
+            message: admin::MESSAGE,
+            content_type: json,
+            payload: generator.subschema_for::<AdminEvent>().to_value(),
         },
         Channel {
             name: "OUTCOMES",
@@ -156,7 +164,9 @@ fn headers() -> Value {
             "ce-subject": text("What it is about."),
             "ce-datacontenttype": text("The media type of the payload."),
             "ce-authtype": text("How who asked for it proved who they are."),
-            "ce-authid": text("Who asked for it."),
+            "ce-authid": text("Who asked for it, if they proved who they are."),
+            "ce-correlationid": text("What the request is called that asked for it."),
+            "ce-traceparent": text("The trace that the request belongs to."),
         },
     })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    Chain, ClusterId, CommitId, Event, READER_LEVEL, Timestamp,
+    Chain, ClusterId, CommitId, Event, Provenance, READER_LEVEL, Timestamp,
     event::Entity,
     parts::{PartError, PartRef},
     upcast::{self, EventError},
@@ -42,6 +42,9 @@ pub struct Commit {
     /// The caller's key for this request, so that a repetition is recognised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
+    /// From where it was asked for, and by which request; nothing for what FlexGate does by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Box<Provenance>>,
     /// Where the events are, if they are too many for the commit itself, which then has none in its written form.
     #[serde(skip_serializing_if = "<[PartRef]>::is_empty")]
     #[schemars(default)]
@@ -70,6 +73,16 @@ pub struct Actor {
     pub kind: ActorKind,
     /// Who: the name of a token, or of a process.
     pub id: Box<str>,
+}
+
+impl Actor {
+    /// FlexGate itself.
+    pub fn system() -> Self {
+        Self {
+            kind: ActorKind::System,
+            id: "flexgate".into(),
+        }
+    }
 }
 
 /// How an actor proved who it is.
@@ -181,6 +194,8 @@ struct RawCommit<'a> {
     #[serde(default)]
     idempotency: Option<Idempotency>,
     #[serde(default)]
+    provenance: Option<Box<Provenance>>,
+    #[serde(default)]
     parts: Vec<PartRef>,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
@@ -196,14 +211,12 @@ impl Commit {
             generation,
             parent,
             reader_level: event.reader_level(),
-            actor: Actor {
-                kind: ActorKind::System,
-                id: "flexgate".into(),
-            },
+            actor: Actor::system(),
             source: Source::System,
             reason: None,
             at,
             idempotency: None,
+            provenance: None,
             parts: Arc::default(),
             events: Arc::new([event]),
         }
@@ -274,6 +287,7 @@ impl Commit {
             reason: raw.reason,
             at: raw.at,
             idempotency: raw.idempotency,
+            provenance: raw.provenance,
             parts: raw.parts.into(),
             events,
         })

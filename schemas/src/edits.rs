@@ -165,6 +165,8 @@ pub struct HeaderEdits {
     pub response: Edits<EditedField>,
 }
 
+crate::rare::usual!(HeaderEdits);
+
 /// The name of a header field that an operator may edit: one that neither framing nor the gateway itself depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EditedField(FieldName);

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{Commit, Timestamp, commit::ActorKind};
+use crate::{
+    Commit, Provenance, Timestamp,
+    commit::{Actor, ActorKind},
+};
 
 /// The attributes of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +20,10 @@ pub struct Envelope {
     pub time: Timestamp,
     /// `ce-subject`: what it is about.
     pub subject: Option<String>,
-    /// `ce-authtype` and `ce-authid`: who asked for it.
-    pub auth: Option<(String, String)>,
+    /// `ce-authtype` and `ce-authid`: who asked for it, if they proved it.
+    pub auth: Option<(&'static str, Option<String>)>,
+    /// `ce-correlationid` and `ce-traceparent`: the request that asked for it.
+    pub provenance: Option<Provenance>,
 }
 
 impl Envelope {
@@ -28,17 +33,14 @@ impl Envelope {
             [event] => event.type_name(),
             _ => "io.flexgate.changeset.committed.v1",
         };
-        let auth_type = match commit.actor.kind {
-            ActorKind::Token => "app_user",
-            ActorKind::System => "system",
-        };
         Self {
             id: commit.id.to_string(),
             type_name: type_name.to_owned(),
             source: format!("/clusters/{}", commit.cluster),
             time: commit.at,
             subject: Some(commit.subject().replace('.', "/")),
-            auth: Some((auth_type.to_owned(), commit.actor.id.to_string())),
+            auth: Some(auth(Some(&commit.actor))),
+            provenance: commit.provenance.as_deref().cloned(),
         }
     }
 
@@ -57,10 +59,34 @@ impl Envelope {
         }
         if let Some((kind, id)) = &self.auth {
             headers.push(("ce-authtype", encode(kind)));
-            headers.push(("ce-authid", encode(id)));
+            headers.extend(id.iter().map(|id| ("ce-authid", encode(id))));
+        }
+        let request = self.provenance.iter();
+        for Provenance {
+            correlation_id,
+            traceparent,
+            ..
+        } in request
+        {
+            headers.extend(correlation_id.iter().map(|id| ("ce-correlationid", encode(id))));
+            headers.extend(
+                traceparent
+                    .iter()
+                    .map(|trace| ("ce-traceparent", trace.to_string())),
+            );
         }
         headers
     }
+}
+
+/// Who asked for something, in the words of the extension `authcontext`.
+pub(crate) fn auth(actor: Option<&Actor>) -> (&'static str, Option<String>) {
+    let kind = match actor.map(|actor| actor.kind) {
+        Some(ActorKind::Token) => "app_user",
+        Some(ActorKind::System) => "system",
+        None => "unauthenticated",
+    };
+    (kind, actor.map(|actor| actor.id.to_string()))
 }
 
 /// Percent-encodes what the HTTP protocol binding of CloudEvents says must be (3.1.3.2): everything but printable
@@ -81,6 +107,22 @@ fn encode(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_names_the_request_that_asked_for_it() {
+        let golden = include_bytes!("../golden/commits/provenance.json");
+        let commit = Commit::from_payload(golden.trim_ascii()).unwrap();
+        let headers = Envelope::of_commit(&commit).headers();
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        for (name, value) in [
+            ("ce-correlationid", "order-4711"),
+            ("ce-traceparent", traceparent),
+            ("ce-authtype", "app_user"),
+            ("ce-authid", "admin"),
+        ] {
+            assert!(headers.contains(&(name, value.to_owned())), "{name}: {headers:?}");
+        }
+    }
 
     #[test]
     fn values_are_percent_encoded() {

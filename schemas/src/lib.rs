@@ -7,6 +7,7 @@
 mod text;
 
 pub mod access;
+pub mod admin;
 pub mod alert;
 pub mod audit;
 pub mod auth;
@@ -35,6 +36,9 @@ pub mod outcome;
 pub mod parts;
 pub mod path;
 pub mod policy;
+pub mod provenance;
+pub mod proxies;
+pub mod rare;
 pub mod rate_limit;
 pub mod recording;
 pub mod request_id;
@@ -50,6 +54,7 @@ pub mod span;
 pub mod template;
 pub mod time;
 pub mod tokens;
+pub mod traceparent;
 pub mod transport;
 pub mod upcast;
 pub mod upstream;
@@ -60,6 +65,7 @@ pub mod variable;
 pub mod whole_regex;
 
 pub use access::Access;
+pub use admin::AdminEvent;
 pub use alert::Alert;
 pub use auth::Authentication;
 pub use authority::Authority;
@@ -77,6 +83,7 @@ pub use matchers::Matchers;
 pub use methods::Methods;
 pub use outcome::Outcome;
 pub use path::PathPattern;
+pub use provenance::Provenance;
 pub use rate_limit::{RateLimit, RateLimits};
 pub use request_id::IdKey;
 pub use rewrite::Rewrite;
@@ -90,6 +97,7 @@ pub use span::Millis;
 pub use template::PathTemplate;
 pub use time::Timestamp;
 pub use tokens::TokenProvider;
+pub use traceparent::Traceparent;
 pub use upstream::Upstream;
 pub use url::UpstreamUrl;
 pub use validation::Validation;
@@ -97,4 +105,4 @@ pub use value_template::ValueTemplate;
 pub use whole_regex::WholeRegex;
 
 /// The highest schema level this build can read. A commit that needs more freezes the node (see [`commit::ReadError`]).
-pub const READER_LEVEL: u32 = 5;
+pub const READER_LEVEL: u32 = 6;

@@ -26,6 +26,8 @@ pub struct Matchers {
     query: Vec<QueryMatcher>,
 }
 
+crate::rare::usual!(Matchers);
+
 /// Something that must be there, with such a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Written<N>", into = "Written<N>")]

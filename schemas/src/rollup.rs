@@ -130,6 +130,7 @@ impl ClosedHour {
             time: at,
             subject: Some(format!("hour/{token}")),
             auth: None,
+            provenance: None,
         }
     }
 }

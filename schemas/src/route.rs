@@ -12,6 +12,7 @@ use crate::{
     ids::IdError,
     matchers::ParameterName,
     policy::{Auth, CircuitBreaker, Retries},
+    rare::Rare,
     rate_limit::{Cost, RateLimits},
     recording::is_default,
     url::UrlError,
@@ -41,8 +42,8 @@ pub struct Route {
     #[serde(default, skip_serializing_if = "Methods::is_any")]
     pub methods: Methods,
     /// What else a request must have.
-    #[serde(default, rename = "match", skip_serializing_if = "Matchers::is_empty")]
-    pub matchers: Matchers,
+    #[serde(default, rename = "match", skip_serializing_if = "is_default")]
+    pub matchers: Rare<Matchers>,
     /// Where requests go: an upstream's name, or a URL.
     pub upstream: UpstreamRef,
     /// Forward the path without what the pattern's literal part matched: `/api/*` sends `/users` for `/api/users`.
@@ -50,7 +51,7 @@ pub struct Route {
     pub strip_path: bool,
     /// Forward this path instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rewrite: Option<Rewrite>,
+    pub rewrite: Option<Box<Rewrite>>,
     /// Forward the client's `Host` instead of the upstream's own.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preserve_host: bool,
@@ -62,19 +63,19 @@ pub struct Route {
     pub allow_encoded_slashes: bool,
     /// What happens to header fields on their way through.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub headers: HeaderEdits,
+    pub headers: Rare<HeaderEdits>,
     /// What happens to query parameters on their way to the upstream.
     #[serde(default, skip_serializing_if = "is_default")]
     pub query: Edits<ParameterName>,
     /// Which pages of other origins may read responses; overrides the settings'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// Whether responses are compressed; overrides the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compression: Option<Compression>,
+    pub compression: Option<Box<Compression>>,
     /// From where requests may come, of those that the settings let through.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub access: Access,
+    pub access: Rare<Access>,
     /// Whether the client must say who it is, and by what.
     #[serde(default, skip_serializing_if = "is_default")]
     pub auth: Auth,
@@ -86,7 +87,7 @@ pub struct Route {
     pub cost: Cost,
     /// What a request must have and be before it is sent on.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub validate: Validation,
+    pub validate: Rare<Validation>,
     /// When to stop asking the upstream; overrides the upstream's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
@@ -107,7 +108,7 @@ pub struct MatchKey {
     host: Option<HostPattern>,
     shape: PathPattern,
     methods: Methods,
-    matchers: Matchers,
+    matchers: Rare<Matchers>,
 }
 
 impl Route {
@@ -121,22 +122,22 @@ impl Route {
             host: None,
             path,
             methods: Methods::ANY,
-            matchers: Matchers::default(),
+            matchers: Rare::default(),
             upstream,
             strip_path: false,
             rewrite: None,
             preserve_host: false,
             rewrite_host: None,
             allow_encoded_slashes: false,
-            headers: HeaderEdits::default(),
+            headers: Rare::default(),
             query: Edits::default(),
             cors: None,
             compression: None,
-            access: Access::default(),
+            access: Rare::default(),
             auth: Auth::default(),
             rate_limit: None,
             cost: Cost::default(),
-            validate: Validation::default(),
+            validate: Rare::default(),
             circuit_breaker: None,
             timeout: None,
             max_body_size: None,
@@ -150,7 +151,8 @@ impl Route {
         if !is_default(&self.access) || !is_default(&self.validate) {
             return 4;
         }
-        let is_regex = matches!(self.rewrite, Some(Rewrite::Regex(_))) || self.matchers.have_regex();
+        let is_regex =
+            matches!(self.rewrite.as_deref(), Some(Rewrite::Regex(_))) || self.matchers.have_regex();
         let edits = !is_default(&self.headers) || !self.query.is_empty() || self.rewrite_host.is_some();
         let responses = self.cors.is_some() || self.compression.is_some();
         let is_new = is_regex || edits || responses || self.max_body_size.is_some();

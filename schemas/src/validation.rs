@@ -36,6 +36,8 @@ pub struct Validation {
     pub body: Option<BodyRules>,
 }
 
+crate::rare::usual!(Validation);
+
 /// What a body must be: JSON, and such JSON. It is held in memory until that is known, and then sent on as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -12,7 +12,7 @@ use std::{
 };
 
 use flexgate_schemas::{
-    Commit, Event, event,
+    AdminEvent, Commit, Event, admin, event,
     frame::{self, Body, Text},
     parts,
     rollup::{self, ClosedHour},
@@ -135,6 +135,7 @@ fn every_golden_message_of_a_stream_is_read_and_written_back_the_same() {
         match &*name {
             "outcomes.v1" => check::<Body<Text<'_>>>(&name, &json),
             "rollup.hour.v1" => check::<ClosedHour>(&name, &json),
+            name if name.starts_with("admin.") => check::<AdminEvent>(name, &json),
             other => panic!("what is {other}?"),
         }
     }
@@ -156,6 +157,7 @@ fn the_json_schemas_of_the_streams_are_those_of_the_code() {
     of(SchemaGenerator::subschema_for::<Body<Text<'_>>>, frame::TYPE);
     of(SchemaGenerator::subschema_for::<ClosedHour>, rollup::TYPE);
     of(parts::schema, parts::TYPE);
+    of(SchemaGenerator::subschema_for::<AdminEvent>, admin::MESSAGE);
 }
 
 /// Holds a schema against the file of its type.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::{
-    Shared,
+    Shared, attempt,
     change::Applied,
     error::Error,
     json,
@@ -140,12 +140,14 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
     if dry_run {
         return aside(move || asked.rehearsed(&admin)).await;
     }
+    let Asked {
+        command,
+        source,
+        places,
+    } = asked;
+    let (attempt, through) = (write.attempt.clone(), source.clone());
+    let shared = admin.clone();
     let work = async move |progress: Option<watch::Sender<Progress>>| {
-        let Asked {
-            command,
-            source,
-            places,
-        } = asked;
         let committed = write
             .transact_whole(&admin, command, source, progress)
             .await
@@ -156,10 +158,10 @@ async fn apply(State(admin): State<Shared>, request: Request) -> Result<Response
             .await)
     };
     if tells {
-        Ok(progress::told(|progress| Box::pin(work(Some(progress)))))
-    } else {
-        work(None).await
+        let refused = attempt::told_later(attempt, shared, through);
+        return Ok(progress::told(|progress| Box::pin(work(Some(progress))), refused));
     }
+    Ok(attempt::through(through, work(None).await))
 }
 
 /// Does what may take seconds where nobody else waits for the thread.

@@ -75,7 +75,12 @@ pub(super) async fn guard(State(admin): State<Shared>, request: Request, next: N
         admin.token.check(request.headers())
     };
     match checked {
-        Ok(()) => next.run(request).await,
+        Ok(()) if open => next.run(request).await,
+        Ok(()) => {
+            let mut response = next.run(request).await;
+            response.extensions_mut().insert(Token::holder());
+            response
+        }
         Err(error) => error.into_response(),
     }
 }

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use flexgate_schemas::{
-    Commit, CommitId, KeyId, Route, Settings, Timestamp, Upstream,
+    Commit, CommitId, KeyId, Provenance, Route, Settings, Timestamp, Upstream,
     commit::{Actor, Source},
     event::Entity,
 };
@@ -133,6 +133,9 @@ struct Told {
     /// Why, if they said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<Box<str>>,
+    /// From where, and by which request, if the log has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provenance: Option<Box<Provenance>>,
     /// What was changed, in order.
     changes: Vec<Change>,
 }
@@ -266,6 +269,7 @@ impl Told {
             actor: commit.actor.clone(),
             source: commit.source.clone(),
             reason: commit.reason.clone(),
+            provenance: commit.provenance.clone(),
             changes: commit.events.iter().filter_map(Change::of).collect(),
         }
     }

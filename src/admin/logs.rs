@@ -1,20 +1,23 @@
-//! `/api/logs`: who did what, the newest first. From the tables; from the log itself while those do not answer, or have not
+//! `/api/logs`: who did what, and who was refused, the newest first. From the tables; from the streams themselves while those do not answer, or have not
 //! come as far as the caller has seen.
 
 mod from_log;
+mod told;
+
+use std::net::IpAddr;
 
 use axum::{
     Json,
     extract::State,
     response::{IntoResponse as _, Response},
 };
-use flexgate_projections::{AuditChange, AuditCursor, AuditEntry, AuditFilter};
+use flexgate_projections::{AuditCursor, AuditEntry, AuditFilter};
 use flexgate_schemas::Timestamp;
 use http::{HeaderMap, HeaderValue, header};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use self::told::{Log, Told};
 use super::{
     Shared,
     error::Error,
@@ -34,7 +37,7 @@ const PAGE_SIZE_MAX: u16 = 200;
 pub(super) fn resources() -> [Resource<Shared>; 1] {
     [Resource::at(PATH, "Audit log").get(
         list,
-        Operation::new("listLogs", "Who did what, the newest first")
+        Operation::new("listLogs", "Who did what, and who was refused, the newest first")
             .details(
                 "Pages by `page`, or, so that nothing is missed while more is done, by the `Link` to the next one. From the \
                  tables in PostgreSQL; while those do not answer from the log itself, which knows neither how many entries \
@@ -71,8 +74,12 @@ struct Asked {
     since: Option<Timestamp>,
     /// Before.
     until: Option<Timestamp>,
-    /// With this text in message, actor, file or reason, in whatever case.
+    /// With this text in message, actor, file, reason or agent, in whatever case.
     text: Option<String>,
+    /// By the request with this correlation id.
+    correlation: Option<String>,
+    /// From this address.
+    address: Option<IpAddr>,
 }
 
 /// Through what something came.
@@ -92,92 +99,6 @@ enum Kind {
     Upstream,
     Settings,
     Key,
-}
-
-/// A page.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditLog")]
-struct Told {
-    /// The newest first.
-    logs: Vec<Log>,
-    /// How many there are on all pages; absent where the log itself was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    total: Option<u64>,
-    /// Which page it is; of one that a cursor has led to 1.
-    page: u32,
-    /// The most entries of a page.
-    page_size: u16,
-    /// `tables`, or `log` while those do not answer.
-    read_from: &'static str,
-    /// Where the next page begins, if there may be one.
-    #[serde(skip)]
-    next: Option<AuditCursor>,
-}
-
-/// What was done once.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AuditEntry")]
-struct Log {
-    /// Stream and sequence: the same however often the tables are made anew.
-    id: String,
-    /// When.
-    timestamp: Timestamp,
-    /// How much it matters.
-    level: String,
-    /// What, in a sentence.
-    message: String,
-    /// All of it.
-    metadata: Metadata,
-}
-
-/// All that is known of it.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(rename = "AuditMetadata")]
-struct Metadata {
-    /// Who: the name of a token, or of a process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actor: Option<String>,
-    /// How they proved who they are: `token`, or `system` for what FlexGate does by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    actor_type: Option<String>,
-    /// Through what: `api`, `file` or `system`.
-    source: String,
-    /// The configuration file that it came from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
-    /// Why, if they said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    /// The revision that it made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<i64>,
-    /// The id of the commit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    commit: Option<String>,
-    /// How many changes it made.
-    changes_total: i64,
-    /// The first 100 of them.
-    changes: Vec<Changed>,
-}
-
-/// What became of one entity.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AuditChange")]
-struct Changed {
-    /// What it is: `route`, `upstream`, `settings` or `key`.
-    kind: String,
-    /// Which.
-    id: String,
-    /// `created`, `updated` or `deleted`.
-    action: String,
-    /// All of it before, if it was there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    before: Option<Value>,
-    /// All of it afterwards, if it is still there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after: Option<Value>,
 }
 
 async fn list(
@@ -243,6 +164,8 @@ impl Asked {
             since: self.since.map(Into::into),
             until: self.until.map(Into::into),
             text: self.text.clone(),
+            correlation: self.correlation.clone(),
+            address: self.address,
         }
     }
 
@@ -316,45 +239,4 @@ async fn from_tables(
         page_size: range.size,
         read_from: "tables",
     })
-}
-
-impl From<AuditEntry> for Log {
-    fn from(entry: AuditEntry) -> Self {
-        Self {
-            id: entry.id,
-            timestamp: entry.at.into(),
-            level: entry.level,
-            message: entry.message,
-            metadata: Metadata {
-                actor: entry.actor,
-                actor_type: entry.actor_type,
-                source: entry.source,
-                file: entry.file,
-                reason: entry.reason,
-                revision: entry.revision,
-                commit: entry.commit_id,
-                changes_total: entry.total,
-                changes: entry.changes.into_iter().map(Changed::from).collect(),
-            },
-        }
-    }
-}
-
-impl From<AuditChange> for Changed {
-    fn from(change: AuditChange) -> Self {
-        let AuditChange {
-            kind,
-            id,
-            action,
-            before,
-            after,
-        } = change;
-        Self {
-            kind,
-            id,
-            action,
-            before,
-            after,
-        }
-    }
 }

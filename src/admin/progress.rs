@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use tokio::{sync::watch, time::timeout};
 
-use super::{error::Error, read::REVISION};
+use super::{attempt::ToldLater, error::Error, read::REVISION};
 use crate::{journal::Progress, problem::Problem};
 
 /// The media type of the lines.
@@ -24,6 +24,9 @@ const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// What takes long, and where it is told how far it is.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Response, Error>> + Send>>;
+
+/// Who hears of a refusal.
+type Refused = Box<dyn FnOnce(&Problem) + Send>;
 
 /// One line.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -64,6 +67,8 @@ enum Line {
 struct Lines {
     /// Nothing once the last line is out.
     work: Option<Work>,
+    /// Told if it is refused.
+    refused: Option<Refused>,
     progress: watch::Receiver<Progress>,
 }
 
@@ -85,14 +90,19 @@ pub(super) fn line(generator: &mut SchemaGenerator) -> Schema {
 }
 
 /// Answers with lines. What is worked on is worked on to its end, also if nobody reads them.
-pub(super) fn told(work: impl FnOnce(watch::Sender<Progress>) -> Work) -> Response {
+pub(super) fn told(
+    work: impl FnOnce(watch::Sender<Progress>) -> Work,
+    refused: impl FnOnce(&Problem) + Send + 'static,
+) -> Response {
     let progress = watch::Sender::new(Progress::Waiting);
     let lines = Lines {
         progress: progress.subscribe(),
         work: Some(work(progress)),
+        refused: Some(Box::new(refused)),
     };
     let body = Body::from_stream(stream::unfold(lines, Lines::next));
     let mut response = body.into_response();
+    response.extensions_mut().insert(ToldLater);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
@@ -106,7 +116,11 @@ impl Lines {
             biased;
             answered = work => {
                 self.work = None;
-                Line::last(answered).await
+                let line = Line::last(answered).await;
+                if let (Line::Failed { problem }, Some(refused)) = (&line, self.refused.take()) {
+                    refused(problem);
+                }
+                line
             }
             _ = timeout(SILENCE_MAX, self.progress.changed()) => Line::of(*self.progress.borrow_and_update()),
         };

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{
     Shared,
+    attempt::Attempt,
     auth::Token,
     body::Body,
     convergence::ConvergenceReport,
@@ -55,6 +56,7 @@ pub(super) struct Write<const LIMIT: usize = BODY_MAX> {
     wait: Option<Duration>,
     reason: Option<Box<str>>,
     pub(super) idempotency: Option<Idempotency>,
+    pub(super) attempt: Option<Attempt>,
     _held: Option<Held>,
 }
 
@@ -130,6 +132,7 @@ impl<const LIMIT: usize> Write<LIMIT> {
             wait,
             reason: how.reason,
             idempotency,
+            attempt: parts.extensions.get().cloned(),
             _held: held,
         })
     }
@@ -197,6 +200,10 @@ impl<const LIMIT: usize> Write<LIMIT> {
             source,
             reason: self.reason.clone(),
             idempotency: self.idempotency.clone(),
+            provenance: self
+                .attempt
+                .as_ref()
+                .map(|attempt| Box::new(attempt.provenance.clone())),
         }
     }
 

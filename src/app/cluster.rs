@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    audit::{self, Audit},
     config::Config,
     domain::Changed,
     drain::Tasks,
@@ -32,6 +33,7 @@ pub(super) struct Cluster {
     pub(super) link: Link,
     pub(super) names: Names,
     pub(super) alerts: Alerts,
+    pub(super) audit: Audit,
     pub(super) members: Members,
 }
 
@@ -52,6 +54,11 @@ impl Cluster {
             raised,
             control.clone(),
         ));
+        let (audit, told) = Audit::channel(identity.node.clone());
+        if config.roles.admin {
+            let streams = (link.clone(), names.clone());
+            control.spawn(audit::publish(audit.clone(), told, streams, control.clone()));
+        }
         let members = Members::new(link.clone(), names.clone());
         // Admin waits for the others; a gateway must know how many share a limit when nobody can tell it any more.
         if config.roles.admin || config.roles.gateway {
@@ -65,6 +72,7 @@ impl Cluster {
             link,
             names,
             alerts,
+            audit,
             members,
         })
     }

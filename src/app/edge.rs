@@ -6,16 +6,15 @@ use axum::Router;
 use flexgate_projections::Tables;
 use tokio::net::TcpListener;
 
-use super::{Endpoints, Error, process::VERSION};
+use super::{Endpoints, Error, cluster::Cluster, process::VERSION};
 use crate::{
     admin::{self, Admin, Metrics, Token},
     config::{AdminToken, Config},
     drain::Tasks,
     health::Health,
     journal::Journal,
-    listener,
-    membership::Members,
-    ops,
+    listener, ops,
+    outcomes::feed::Feed,
     projectors::Projectors,
 };
 
@@ -41,17 +40,12 @@ const OPS: Purpose = Purpose {
 /// Serves what the roles of this process ask for, and says where.
 pub(super) async fn serve(
     (config, endpoints): (&Config, &Endpoints),
-    (journal, members, health): (&Journal, &Members, &Health),
-    (projectors, metrics): (Projectors, Metrics),
+    (journal, cluster, health): (&Journal, &Cluster, &Health),
+    metrics: Metrics,
     (edge, takes_over): (&Tasks, bool),
 ) -> Result<SocketAddr, Error> {
     if config.roles.admin {
-        let router = admin_router(
-            (config, endpoints),
-            (journal, members, health),
-            (projectors, metrics),
-            edge,
-        )?;
+        let router = admin_router((config, endpoints), (journal, cluster, health), metrics, edge)?;
         listen(config.listen.admin, ADMIN, router, (edge, takes_over)).await
     } else {
         let router = ops::router(health.clone(), metrics);
@@ -101,18 +95,20 @@ async fn listen(
 
 fn admin_router(
     (config, endpoints): (&Config, &Endpoints),
-    (journal, members, health): (&Journal, &Members, &Health),
-    (projectors, metrics): (Projectors, Metrics),
+    (journal, cluster, health): (&Journal, &Cluster, &Health),
+    metrics: Metrics,
     edge: &Tasks,
 ) -> Result<Router, Error> {
     Ok(admin::router(Admin {
         journal: journal.clone(),
-        members: members.clone(),
+        members: cluster.members.clone(),
+        audit: cluster.audit.clone(),
+        admin_events: Some(Feed::of_admin_events(cluster.link.clone(), &cluster.names)),
         health: health.clone(),
         sealing: config.sealing.clone(),
         tables: endpoints.database.as_deref().and_then(tables),
         token: admin_token(config)?,
-        projectors: Some(projectors),
+        projectors: Some(Projectors::new(cluster.link.clone(), &cluster.names)),
         metrics,
         version: VERSION,
         tasks: edge.clone(),

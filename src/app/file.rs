@@ -3,16 +3,19 @@
 use std::time::Duration;
 
 use flexgate_schemas::{
+    Provenance,
+    admin::{Deed, PLACES_MAX, Rejection},
     alert::AlertKind,
     audit::Change,
-    commit::{Actor, ActorKind, Source},
+    commit::{Actor, Source},
 };
 use tokio::time::timeout;
 
 use super::Error;
 use crate::{
+    audit::Audit,
     config::{
-        Config, ConfigError, Finding,
+        Config, ConfigError, Finding, Place,
         file::{Loaded, Places},
     },
     domain::{ApplyFile, Command, Expect, KnownKey, Refusal},
@@ -21,7 +24,7 @@ use crate::{
 
 mod watch;
 
-pub(super) use watch::{Told, watch};
+pub(super) use watch::{Warned, watch};
 
 /// How long the log may take to be there before the file is left for later.
 const JOURNAL_DEADLINE: Duration = Duration::from_secs(30);
@@ -42,24 +45,39 @@ pub enum FileError {
     },
 }
 
+/// A file that changes nothing.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// What of it is wrong, for programs.
+    code: &'static str,
+    error: FileError,
+}
+
+/// Who hears of a file that changes nothing.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) alerts: Alerts,
+    pub(super) audit: Audit,
+}
+
 /// What became of a file.
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The configuration is as it says, but for what others have decided since.
     Applied,
     /// It changed nothing, and will not unless it is changed.
-    Refused(FileError),
+    Refused(Refused),
     /// The log could not be reached: it may be tried again.
-    Later(Option<FileError>),
+    Later(Option<Refused>),
 }
 
 /// Applies the file at start; whether it is done with. An empty configuration and a bad file end the process; with a
 /// configuration in the log that one is served on, and an alert says so.
-pub(super) async fn at_start(journal: &Journal, config: &Config, alerts: &Alerts) -> Result<bool, Error> {
+pub(super) async fn at_start(journal: &Journal, config: &Config, told: &Told) -> Result<bool, Error> {
     let (name, outcome) = match (&config.file, &config.unreadable) {
         (Some(file), _) => (file.source.name.clone(), apply(journal, file).await),
         (None, Some((source, mistakes))) => {
-            let refused = FileError::Refused(mistakes.clone());
+            let refused = Refused::of(mistakes.clone());
             let outcome = if is_there(journal).await {
                 Outcome::Refused(refused)
             } else {
@@ -69,17 +87,18 @@ pub(super) async fn at_start(journal: &Journal, config: &Config, alerts: &Alerts
         }
         (None, None) => return Ok(true),
     };
-    let (error, done) = match outcome {
+    let (refused, done) = match outcome {
         Outcome::Applied => return Ok(true),
         Outcome::Later(None) => return Ok(false),
-        Outcome::Refused(error) => (error, true),
-        Outcome::Later(Some(error)) => (error, false),
+        Outcome::Refused(refused) => (refused, true),
+        Outcome::Later(Some(refused)) => (refused, false),
     };
     let state = journal.view();
     if state.state().routes().is_empty() && state.state().upstreams().is_empty() {
-        return Err(error.into());
+        told.audit_log_of(&name, &refused);
+        return Err(refused.error.into());
     }
-    report(&name, &error, alerts);
+    report(&name, &refused, told);
     Ok(done)
 }
 
@@ -105,7 +124,10 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded) -> Outcome {
         }
         Err(TransactError::Refused(refusal)) => {
             let mistakes = mistakes(&file.places(), &refusal);
-            Outcome::Refused(FileError::Refused(ConfigError(mistakes)))
+            Outcome::Refused(Refused {
+                code: refusal.code(),
+                ..Refused::of(ConfigError(mistakes))
+            })
         }
         Err(error) => {
             let for_now = matches!(
@@ -115,14 +137,17 @@ pub(super) async fn apply(journal: &Journal, file: &Loaded) -> Outcome {
                     | TransactError::Unknown { .. }
                     | TransactError::HeldBack { .. }
             );
-            let error = FileError::NotApplied {
-                file: name,
-                error: Box::new(error),
+            let refused = Refused {
+                code: "not_applied",
+                error: FileError::NotApplied {
+                    file: name,
+                    error: Box::new(error),
+                },
             };
             if for_now {
-                Outcome::Later(Some(error))
+                Outcome::Later(Some(refused))
             } else {
-                Outcome::Refused(error)
+                Outcome::Refused(refused)
             }
         }
     }
@@ -142,13 +167,11 @@ fn transaction(file: &Loaded) -> Transaction {
         })),
         expect: Expect::Any,
         after: None,
-        actor: Actor {
-            kind: ActorKind::System,
-            id: "flexgate".into(),
-        },
+        actor: Actor::system(),
         source: Source::File(file.origin().into()),
         reason: None,
         idempotency: None,
+        provenance: None,
     }
 }
 
@@ -160,7 +183,8 @@ async fn is_there(journal: &Journal) -> bool {
 }
 
 /// Says that the file changed nothing, and why.
-fn report(name: &str, error: &FileError, alerts: &Alerts) {
+fn report(name: &str, refused: &Refused, told: &Told) {
+    let error = &refused.error;
     match error {
         FileError::Refused(ConfigError(mistakes)) => {
             for mistake in mistakes {
@@ -173,10 +197,47 @@ fn report(name: &str, error: &FileError, alerts: &Alerts) {
         }
         FileError::NotApplied { .. } => tracing::error!(file = name, %error, "the file changes nothing"),
     }
-    alerts.raise(AlertKind::ConfigRejected {
+    told.alerts.raise(AlertKind::ConfigRejected {
         file: name.to_owned(),
         reason: error.to_string(),
     });
+    told.audit_log_of(name, refused);
+}
+
+impl Refused {
+    /// A file with mistakes.
+    fn of(mistakes: ConfigError) -> Self {
+        Self {
+            code: "invalid",
+            error: FileError::Refused(mistakes),
+        }
+    }
+}
+
+impl Told {
+    fn audit_log_of(&self, name: &str, Refused { code, error }: &Refused) {
+        let mistakes = match error {
+            FileError::Refused(ConfigError(mistakes)) => mistakes.as_slice(),
+            FileError::NotApplied { .. } => &[],
+        };
+        let places = mistakes.iter().filter_map(|mistake| mistake.place.as_ref());
+        let place = |place: &Place| {
+            let (line, column) = place.line_and_column();
+            format!("{line}:{column}").into()
+        };
+        let rejection = Rejection {
+            file: name.into(),
+            code: (*code).into(),
+            mistakes: mistakes.len() as u64,
+            places: places.take(PLACES_MAX).map(place).collect(),
+        };
+        self.audit.tell(
+            Deed::Rejected(rejection),
+            Some(Actor::system()),
+            Source::File(name.into()),
+            Provenance::default(),
+        );
+    }
 }
 
 /// What a refusal says about the file that was applied, with the lines that it is about.

@@ -19,7 +19,6 @@ use crate::{
     journal::{Journal, Status},
     membership::{Identity, Members, identity::IdentityError},
     outcomes::outbox::Outbox,
-    projectors::Projectors,
     telemetry,
 };
 
@@ -35,6 +34,8 @@ const LOG_PATIENCE: Duration = Duration::from_millis(50);
 const FIRST_TABLE_PATIENCE: Duration = Duration::from_secs(3);
 /// How long the last outcomes may take to the stream, and the outbox to close.
 const SHIP_DEADLINE: Duration = Duration::from_secs(8);
+/// How long what an end is about may take to the audit log.
+const SETTLE_WITHIN: Duration = Duration::from_secs(2);
 /// How long tasks may take to end once they were told.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -123,15 +124,8 @@ impl Process {
             None
         };
         let metrics = Metrics::new(move || recorded.render());
-        let projectors = Projectors::new(cluster.link.clone(), &cluster.names);
-        let served = (&journal, &cluster.members, &health);
-        let bound = edge::serve(
-            (config, endpoints),
-            served,
-            (projectors, metrics),
-            (&edge_tasks, takes_over),
-        )
-        .await?;
+        let served = (&journal, &cluster, &health);
+        let bound = edge::serve((config, endpoints), served, metrics, (&edge_tasks, takes_over)).await?;
         let addresses = Addresses {
             proxy: gateway.as_ref().map(|(gateway, _)| gateway.local_addr()),
             proxy_tls: gateway.as_ref().and_then(|(gateway, _)| gateway.local_tls_addr()),
@@ -176,14 +170,22 @@ impl Process {
         if !config.roles.admin {
             return Ok(());
         }
-        let alerts = &self.cluster.alerts;
-        let done = file::at_start(&self.journal, config, alerts).await?;
+        let told = file::Told {
+            alerts: self.cluster.alerts.clone(),
+            audit: self.cluster.audit.clone(),
+        };
+        let done = file::at_start(&self.journal, config, &told).await;
+        if done.is_err() {
+            // The process ends with this.
+            self.cluster.audit.settle(SETTLE_WITHIN).await;
+        }
+        let done = done?;
         // The demo's upstreams are where no file can say.
         if let Some(source) = config.file_source.clone().filter(|_| !config.demo) {
-            let ends = (self.journal.clone(), alerts.clone());
+            let ends = (self.journal.clone(), told);
             let warnings = config.file.iter().flat_map(|read| &read.warnings);
-            let told = file::Told::of(warnings);
-            let watching = file::watch(source, (done, told), ends, self.control.clone());
+            let warned = file::Warned::of(warnings);
+            let watching = file::watch(source, (done, warned), ends, self.control.clone());
             self.control.spawn(watching);
         }
         Ok(())

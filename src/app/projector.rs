@@ -1,5 +1,7 @@
 //! The role `projector`: fills the tables of a database from the streams, one task per projection.
 
+use flexgate_projections::{AdminEvents, AlertRows};
+
 use super::{Endpoints, cluster::Cluster};
 use crate::{
     config::Config,
@@ -7,22 +9,23 @@ use crate::{
     health::{Check, Dependency, Health},
     journal::Journal,
     membership::Identity,
+    outcomes::feed::Feed,
 };
 
-mod alerts;
 mod closing;
 mod configuration;
 mod keeper;
+mod messages;
 mod outcomes;
 mod refill;
 mod service;
 mod standing;
 mod stops;
 
-pub use alerts::keep as keep_alerts;
 pub use configuration::keep as keep_configuration;
+pub use messages::keep as keep_messages;
 pub use outcomes::keep as keep_outcomes;
-pub use refill::{Commits, Frames, Raised};
+pub use refill::{Commits, Each, Frames, Raised, Refused};
 pub use service::{Sources, serve};
 pub use standing::report;
 
@@ -34,7 +37,12 @@ pub(super) fn start(
     health: &Health,
     tasks: &Tasks,
 ) {
-    let all = [Dependency::Projections, Dependency::Outcomes, Dependency::Alerts];
+    let all = [
+        Dependency::Projections,
+        Dependency::Outcomes,
+        Dependency::Alerts,
+        Dependency::AdminEvents,
+    ];
     let off = |reason: &str| {
         for dependency in all {
             health.report(dependency, Check::Off(reason.into()));
@@ -59,7 +67,25 @@ pub(super) fn start(
         end,
     ));
     let (shown, end) = ends();
-    tasks.spawn(keep_alerts(url.clone(), streams(), alerts(), shown, end));
+    let (link, names) = streams();
+    let stream = (url.clone(), Feed::of_alerts(link, &names));
+    tasks.spawn(keep_messages::<AlertRows>(
+        stream,
+        Dependency::Alerts,
+        alerts(),
+        shown,
+        end,
+    ));
+    let (shown, end) = ends();
+    let (link, names) = streams();
+    let stream = (url.clone(), Feed::of_admin_events(link, &names));
+    tasks.spawn(keep_messages::<AdminEvents>(
+        stream,
+        Dependency::AdminEvents,
+        alerts(),
+        shown,
+        end,
+    ));
     let sources = Sources {
         url: url.clone(),
         journal: journal.clone(),

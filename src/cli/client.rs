@@ -49,6 +49,7 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("flexgate-cli/", env!("CARGO_PKG_VERSION")));
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
 /// Above the 10 s for which a write may wait for the log, and the 5 s for which it may wait for nodes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -199,6 +200,8 @@ impl AdminClient {
         *request.headers_mut() = ask.headers;
         let host = HeaderValue::try_from(self.address.as_str()).map_err(|_| invalid(&self.address))?;
         request.headers_mut().insert(header::HOST, host);
+        // So that the audit log can tell it from other clients.
+        request.headers_mut().insert(header::USER_AGENT, AGENT);
         if let Some(token) = &self.token {
             let mut credentials = HeaderValue::try_from(format!("Bearer {}", token.expose()))
                 .map_err(|_| invalid("this token"))?;

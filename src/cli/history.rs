@@ -35,7 +35,7 @@ pub(super) fn history(run: &Invocation, options: &History) -> Result<Exit, Failu
     }
     let commits = answer.body.as_array().map(Vec::as_slice).unwrap_or_default();
     run.output.table(
-        ["REVISION", "AT", "BY", "THROUGH", "WHAT", "WHY"],
+        ["REVISION", "AT", "BY", "FROM", "THROUGH", "WHAT", "WHY"],
         commits.iter().map(|commit| {
             let source = &commit["source"];
             let through = format!("{} {}", cell(source, "type"), cell(source, "name"));
@@ -43,6 +43,7 @@ pub(super) fn history(run: &Invocation, options: &History) -> Result<Exit, Failu
                 cell(commit, "revision"),
                 cell(commit, "at"),
                 cell(&commit["actor"], "id"),
+                cell(&commit["provenance"], "address"),
                 through.trim_end().to_owned(),
                 what(commit),
                 cell(commit, "reason"),

@@ -121,13 +121,12 @@ fn retry(run: &Invocation, projection: &str, id: Option<&str>) -> Result<Exit, F
 
 pub(super) fn replay(run: &Invocation, replay: &Replay) -> Result<Exit, Failure> {
     let done = run.with_admin(async |client| {
-        let names = match &replay.projection {
-            Some(name) => vec![name.clone()],
-            None => {
-                let all = client.get(LIST).await?;
-                let all = all.body.as_array().into_iter().flatten();
-                all.map(|projection| cell(projection, "name")).collect()
-            }
+        let names = if let Some(name) = &replay.projection {
+            vec![name.clone()]
+        } else {
+            let all = client.get(LIST).await?;
+            let all = all.body.as_array().into_iter().flatten();
+            all.map(|projection| cell(projection, "name")).collect()
         };
         let mut done = Vec::new();
         for name in names {
@@ -209,7 +208,7 @@ fn show(run: &Invocation, rebuilt: &Value, verify: bool) -> Result<Exit, Failure
     }
     let result = &rebuilt["rebuild"]["result"];
     for table in result["tables"].as_array().into_iter().flatten() {
-        let (table_name, hash) = (cell(table, "table"), cell(table, "hash"));
+        let (table_name, hash) = (cell(table, "name"), cell(table, "hash"));
         let rows = cell(table, "rows");
         if table["same"] == Value::Bool(true) {
             let line = format!("{name}.{table_name}: the same, {rows} rows, {hash}");

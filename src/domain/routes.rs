@@ -109,7 +109,7 @@ impl Listed for Route {
 }
 
 fn check_rewrite(route: &Route) -> Result<(), Refusal> {
-    let missing = match &route.rewrite {
+    let missing = match route.rewrite.as_deref() {
         None => return Ok(()),
         Some(_) if route.strip_path => return Err(Refusal::StripAndRewrite),
         Some(Rewrite::Template(template)) => template.missing_in(&route.path),

@@ -99,12 +99,12 @@ pub(super) fn admit(request: Arrived) -> Result<Arrived, Refusal> {
 /// Refuses whom the route does not let through.
 pub(super) fn admit_to_route(request: Routed) -> Result<Routed, Refusal> {
     let address = request.arrived.exchange.client_address;
-    judge(request.route.access.as_deref(), address).map(|()| request)
+    judge(request.route.policies().access.as_deref(), address).map(|()| request)
 }
 
 /// Whether settings and route both let a request through.
 pub(super) fn is_admitted(exchange: &Exchange, route: &CompiledRoute) -> bool {
-    let lists = [&exchange.snapshot.access, &route.access];
+    let lists = [&exchange.snapshot.access, &route.policies().access];
     let judged = lists.map(|list| judge(list.as_deref(), exchange.client_address));
     judged.iter().all(Result::is_ok)
 }

@@ -114,7 +114,7 @@ pub(super) fn disown(mut request: Arrived) -> Result<Arrived, Refusal> {
 
 /// Lets those pass who may. A credential that was checked has done what it is for: the upstream is told whose it was instead.
 pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
-    if request.route.route.auth.mode == AuthMode::None {
+    if request.route.auth.mode == AuthMode::None {
         return Answer::Now(Ok(request));
     }
     match rule(&mut request) {
@@ -135,17 +135,16 @@ pub(super) fn authenticate(mut request: Routed) -> Answer<Routed> {
 
 fn rule(request: &mut Routed) -> Ruling {
     let arrived = &request.arrived;
-    let route = &request.route.route;
+    let (auth, route) = (request.route.auth, &request.route.route);
     let credential = wanted(&arrived.exchange).in_request(&arrived.headers, arrived.look);
     let ruling = match credential {
-        _ if credential.kind().is_some_and(|kind| !route.auth.accepts(kind)) => Denied::NotAccepted.into(),
+        _ if credential.kind().is_some_and(|kind| !auth.accepts(kind)) => Denied::NotAccepted.into(),
         Credential::None
-            if route.auth.accepts(CredentialKind::Certificate)
-                && arrived.exchange.has_known_certificate() =>
+            if auth.accepts(CredentialKind::Certificate) && arrived.exchange.has_known_certificate() =>
         {
             by_certificate(&arrived.exchange, &route.id).into()
         }
-        Credential::None if route.auth.mode == AuthMode::Optional => return Ruling::Passes,
+        Credential::None if auth.mode == AuthMode::Optional => return Ruling::Passes,
         Credential::None => Denied::NoCredential.into(),
         Credential::Several => Denied::Invalid.into(),
         Credential::Key(sent) => by_key(&arrived.exchange, &route.id, sent).into(),

@@ -6,49 +6,49 @@ use std::{
 };
 
 use flexgate_schemas::{
-    Millis, Route, Secret, Settings, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
-    compression::Compressing,
+    Millis, Route, Secret, Settings, Size, Upstream, UpstreamId, UpstreamRef, UpstreamUrl,
+    policy::Auth,
+    rate_limit::Cost,
     secret::Purpose,
     transport::{Protocol, UpstreamTls},
 };
 use http::HeaderValue;
 
 use super::{
-    access::CompiledAccess,
     balance::{self, Turns},
-    choice::Choice,
-    compress,
-    cors::CompiledCors,
-    edits::CompiledEdits,
     metrics::Series,
     origin::Origin,
-    rate_limit::CompiledLimits,
-    snapshot::{SecretMissing, Secrets, Workshop},
-    validate::CompiledValidation,
+    policies::{NO_POLICIES, Policies},
+    snapshot::{SecretMissing, Secrets, Upstreams, Workshop},
 };
-use crate::routing::Ruled;
+use crate::routing::{PathChange, Ruled};
 
-/// A route, and where its requests go.
+/// A route, and where its requests go. What every request asks of its route lies here and not in [`Route`]: among 100,000
+/// of them a request waits for each place in memory that it has to look into.
 #[derive(Debug)]
 pub(super) struct CompiledRoute {
     pub(super) route: Arc<Route>,
+    pub(super) destination: Destination,
+    /// What becomes of the path.
+    pub(super) path: PathChange,
+    /// See [`Route::allow_encoded_slashes`].
+    pub(super) allow_encoded_slashes: bool,
+    /// See [`Route::preserve_host`].
+    pub(super) preserve_host: bool,
+    /// See [`Route::auth`].
+    pub(super) auth: Auth,
+    /// See [`Route::cost`].
+    pub(super) cost: Cost,
+    /// See [`Route::max_body_size`].
+    pub(super) max_body_size: Option<Size>,
+    timeout: Option<Millis>,
+    policies: Option<Box<Policies>>,
+    /// What `chosen_series` holds, once it was asked.
+    series: OnceLock<Series>,
+    /// Chosen by the first request; the next version of the route goes on with it.
+    chosen_series: Arc<OnceLock<Series>>,
     /// The pattern of its path, as text.
     pub(super) pattern: Box<str>,
-    pub(super) destination: Destination,
-    /// From where its requests may come, if it says so.
-    pub(super) access: Option<Box<CompiledAccess>>,
-    /// What its requests must be, if it says so.
-    pub(super) validation: Option<Arc<CompiledValidation>>,
-    /// What it does to messages, if it does anything.
-    pub(super) edits: Option<Box<CompiledEdits>>,
-    /// What it says of pages of other origins.
-    pub(super) cors: Choice<CompiledCors>,
-    /// What it says of compression.
-    pub(super) compression: Choice<Compressing>,
-    /// How many requests it takes, if it says so.
-    pub(super) limits: Option<Box<CompiledLimits>>,
-    /// Chosen by the first request; the next version of the route goes on with it.
-    series: Arc<OnceLock<Series>>,
 }
 
 /// Where the requests of a route go.
@@ -108,38 +108,53 @@ pub(super) enum Authorization {
 }
 
 impl CompiledRoute {
-    /// `before` is the route's previous version, whose counters go on.
-    pub(super) fn compile(route: &Arc<Route>, before: Option<&Self>, workshop: &mut Workshop) -> Self {
+    /// `before` is the route's previous version, whose counters go on. `upstreams` are those of the same snapshot.
+    pub(super) fn compile(
+        route: &Arc<Route>,
+        before: Option<&Self>,
+        upstreams: &Upstreams,
+        workshop: &mut Workshop,
+    ) -> Self {
         let destination = match &route.upstream {
-            UpstreamRef::Named(id) => Destination::Named(id.clone()),
+            // The upstream's own copy of its name, which all of its routes share.
+            UpstreamRef::Named(id) => {
+                Destination::Named(upstreams.get_key_value(id).map_or(id, |(own, _)| own).clone())
+            }
             UpstreamRef::Url(url) => Destination::Own {
                 url: url.to_string().into(),
                 upstream: Arc::new(CompiledUpstream::of_url(url, workshop)),
             },
         };
-        let series = before
-            .map(|before| Arc::clone(&before.series))
+        let chosen_series = before
+            .map(|before| Arc::clone(&before.chosen_series))
             .unwrap_or_default();
+        let policies_before = before.map_or(&NO_POLICIES, Self::policies);
         Self {
             route: Arc::clone(route),
-            pattern: route.path.to_string().into(),
             destination,
-            access: CompiledAccess::compile(&route.access),
-            edits: CompiledEdits::compile(route),
-            validation: CompiledValidation::compile(
-                route,
-                before.and_then(|before| before.validation.as_ref()),
-            ),
-            cors: CompiledCors::compile(route.cors.as_ref()),
-            compression: compress::compile(route.compression.as_ref()),
-            limits: CompiledLimits::of_route(route.id.as_str(), route.rate_limit.as_ref(), &workshop.limiter),
-            series,
+            path: PathChange::of(route),
+            allow_encoded_slashes: route.allow_encoded_slashes,
+            preserve_host: route.preserve_host,
+            auth: route.auth,
+            cost: route.cost,
+            max_body_size: route.max_body_size,
+            timeout: route.timeout,
+            policies: Policies::compile(route, policies_before, &workshop.limiter),
+            series: OnceLock::new(),
+            chosen_series,
+            pattern: route.path.to_string().into(),
         }
+    }
+
+    /// What it says beyond where its requests go.
+    pub(super) fn policies(&self) -> &Policies {
+        self.policies.as_deref().unwrap_or(&NO_POLICIES)
     }
 
     /// Where its requests count.
     pub(super) fn series(&self) -> Series {
-        *self.series.get_or_init(Series::next)
+        let chosen = || *self.chosen_series.get_or_init(Series::next);
+        *self.series.get_or_init(chosen)
     }
 
     /// How long the response may take to begin: what the route says, else the upstream, else the settings. A client that
@@ -150,7 +165,7 @@ impl CompiledRoute {
         settings: &Settings,
         client: Option<Duration>,
     ) -> Duration {
-        let said = self.route.timeout.or(upstream.timeout).or(settings.timeout);
+        let said = self.timeout.or(upstream.timeout).or(settings.timeout);
         match (said.map(Millis::duration), client) {
             (Some(said), Some(client)) => said.min(client),
             (said, client) => said.or(client).unwrap_or(Settings::TIMEOUT.duration()),

@@ -64,7 +64,11 @@ pub(super) struct Compress {
 /// Asks whether the response is to be compressed, and how the client would like it.
 pub(super) fn compress(request: &mut Routed) -> Option<Compress> {
     let exchange = &request.arrived.exchange;
-    let how = request.route.compression.or(&exchange.snapshot.compression)?;
+    let how = request
+        .route
+        .policies()
+        .compression
+        .or(&exchange.snapshot.compression)?;
     Some(Compress {
         coding: accept_encoding::preferred(&request.arrived.headers, how.codings()),
         min_bytes: how.min_size().get(),

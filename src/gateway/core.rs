@@ -22,7 +22,6 @@ use super::{
     crowd::Crowd,
     door::{Accepted, Door, Doors},
     encoder::Encoders,
-    forwarded,
     held::Shelf,
     ids::Ids,
     judges::Judges,
@@ -239,7 +238,7 @@ impl Core {
     }
 
     fn welcome(self: &Rc<Self>, Accepted { stream, peer, entry }: Accepted) {
-        let is_trusted = || forwarded::is_trusted(peer.ip().to_canonical(), &self.snapshot().settings);
+        let is_trusted = || self.snapshot().settings.trusts(peer.ip().to_canonical());
         let Some(place) = self.crowd.admit(peer.ip(), is_trusted) else {
             count_refusal("too_many_connections");
             return; // which closes it: to answer would cost what is to be saved

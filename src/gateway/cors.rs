@@ -146,7 +146,7 @@ impl Exchange {
         let settings = &self.snapshot.cors;
         self.route
             .get()
-            .map_or(settings, |route| &route.cors)
+            .map_or(settings, |route| &route.policies().cors)
             .or(settings)
     }
 }
@@ -164,7 +164,7 @@ fn preflight(request: &Arrived) -> Option<Response<Body>> {
     if !access::is_admitted(exchange, route) {
         return None; // it is refused like any other request
     }
-    let cors = route.cors.or(&exchange.snapshot.cors)?;
+    let cors = route.policies().cors.or(&exchange.snapshot.cors)?;
     let answer = cors.answer(&request.headers, origin, asked_for);
     drop(exchange.route.set(Arc::clone(route)));
     Some(answer)

@@ -116,7 +116,7 @@ impl Afterwards for Changes {
 /// Works out the edits of both directions while the request is as it came. Those of the request are made when the fields
 /// of the client's hop are gone, so that no client can name a field of ours in its `Connection` and have it removed.
 pub(super) fn edit(request: &mut Routed) -> Option<Changes> {
-    let edits = request.route.edits.as_ref()?;
+    let edits = request.route.policies().edits.as_ref()?;
     let changes = Changes::of(&edits.request, request);
     let afterwards = Changes::of(&edits.response, request);
     let query = (!edits.query.is_empty()).then(|| edited_query(&edits.query, request));

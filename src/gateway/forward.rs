@@ -124,10 +124,14 @@ fn exchange_host(
     let authority = authority
         .transpose()
         .map_err(|_| Refusal::Host(HostRefusal::Syntax))?;
-    let rewritten = route.edits.as_ref().and_then(|edits| edits.host.as_ref());
+    let rewritten = route
+        .policies()
+        .edits
+        .as_ref()
+        .and_then(|edits| edits.host.as_ref());
     let sent = headers.insert(HOST, rewritten.unwrap_or(&target.origin.authority).clone());
     let asked_for = authority.or(sent);
-    if route.route.preserve_host
+    if route.preserve_host
         && let Some(host) = &asked_for
     {
         headers.insert(HOST, host.clone());

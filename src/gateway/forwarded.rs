@@ -1,8 +1,8 @@
 //! Who the client is, and how the upstream is told: `X-Forwarded-*`, and `Forwarded` (RFC 7239).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use flexgate_schemas::Settings;
+use flexgate_schemas::{Settings, proxies::FOR};
 use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 use super::{
@@ -10,7 +10,6 @@ use super::{
     look::{Field, Look},
 };
 
-const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -23,8 +22,8 @@ pub(super) fn client_address(
     client: &Client,
     settings: &Settings,
 ) -> IpAddr {
-    if look.has(Field::Forwarding) && is_trusted(client.address, settings) {
-        client_of(client.address, headers, settings)
+    if look.has(Field::Forwarding) {
+        settings.client_of(client.address, headers)
     } else {
         client.address
     }
@@ -39,7 +38,7 @@ pub(super) fn tell(
     host: Option<HeaderValue>,
     settings: &Settings,
 ) {
-    if !is_trusted(client.address, settings) {
+    if !settings.trusts(client.address) {
         if look.has(Field::Forwarding) {
             remove_claims(headers);
         }
@@ -89,44 +88,6 @@ fn state(headers: &mut HeaderMap, client: &Client, host: Option<HeaderValue>, fo
     }
 }
 
-pub(super) fn is_trusted(address: IpAddr, settings: &Settings) -> bool {
-    settings
-        .trusted_proxies
-        .iter()
-        .any(|network| network.contains(&address))
-}
-
-/// Walks the chain from the peer leftwards as long as it meets trusted proxies. What is no address ends the walk: the
-/// proxy that passed it on is the last one known.
-fn client_of(peer: IpAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
-    let mut client = peer;
-    let lines = headers.get_all(FOR).iter().rev();
-    let chain = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.rsplit(','));
-    for link in chain {
-        let Some(address) = address_in(link.trim()) else {
-            break;
-        };
-        client = address;
-        if !is_trusted(address, settings) {
-            break;
-        }
-    }
-    client
-}
-
-/// An address as proxies write it: bare, with a port, in brackets.
-fn address_in(text: &str) -> Option<IpAddr> {
-    let bare = || text.parse().ok();
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
-    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    bare()
-        .or_else(bracketed)
-        .or_else(with_port)
-        .map(|address: IpAddr| address.to_canonical())
-}
-
 /// One element of `Forwarded`. An IPv6 address and a host with a port are quoted, as the grammar asks.
 fn element(address: IpAddr, scheme: &str, host: Option<&HeaderValue>) -> String {
     let node = match address {
@@ -159,33 +120,6 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings() -> Settings {
-        serde_json::from_str(r#"{"trustedProxies":["10.0.0.0/8","fd00::/8"]}"#).unwrap()
-    }
-
-    #[test]
-    fn the_client_is_the_right_most_address_that_is_not_trusted() {
-        let check = |chain: &str, client: &str| {
-            let peer = "10.0.0.1".parse().unwrap();
-            let lines = chain.split('|');
-            let headers: HeaderMap = lines.map(|line| (FOR, line.parse().unwrap())).collect();
-            assert_eq!(
-                client_of(peer, &headers, &settings()),
-                client.parse::<IpAddr>().unwrap(),
-                "{chain}"
-            );
-        };
-        check("203.0.113.7", "203.0.113.7");
-        check("1.2.3.4, 203.0.113.7, 10.0.0.2", "203.0.113.7");
-        check("203.0.113.7:8080, [fd00::1]:443", "203.0.113.7");
-        check("::ffff:203.0.113.7", "203.0.113.7");
-        check("[2001:db8::1]", "2001:db8::1");
-        check("10.0.0.9", "10.0.0.9");
-        check("unknown, 10.0.0.2", "10.0.0.2");
-        check("", "10.0.0.1");
-        check("1.2.3.4|203.0.113.7, 10.0.0.3|10.0.0.2", "203.0.113.7");
-    }
 
     #[test]
     fn an_element_of_forwarded_quotes_what_is_no_token() {

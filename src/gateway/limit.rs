@@ -41,7 +41,7 @@ pub(super) fn limit_head(request: Arrived) -> Result<Arrived, Refusal> {
 pub(super) fn limit_body(request: Routed) -> Result<Routed, Refusal> {
     let exchange = &request.arrived.exchange;
     let limits = &exchange.snapshot.settings.limits;
-    let Some(max) = request.route.route.max_body_size.or(limits.max_body_size) else {
+    let Some(max) = request.route.max_body_size.or(limits.max_body_size) else {
         return Ok(request);
     };
     if request.arrived.body.size_hint().lower() > max.get() {

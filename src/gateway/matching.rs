@@ -20,10 +20,14 @@ pub(super) fn route(request: Arrived) -> Result<Routed, Refusal> {
     let route = Arc::clone(route);
     // Known from here on, so that a refusal counts as the route's.
     drop(exchange.route.set(Arc::clone(&route)));
-    if normal.encoded_slash && !route.route.allow_encoded_slashes {
+    if normal.encoded_slash && !route.allow_encoded_slashes {
         return Err(Refusal::EncodedSlash);
     }
-    let path = match routing::forward_path(&route.route, &normal.path).map_err(Refusal::Path)? {
+    let path = match route
+        .path
+        .make(&route.route, &normal.path)
+        .map_err(Refusal::Path)?
+    {
         path if *path == *exchange.uri.path() => Forwarded::AsSent,
         path => Forwarded::Changed(path.into()),
     };

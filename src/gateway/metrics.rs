@@ -152,16 +152,17 @@ impl CoreMetrics {
         // The only writer: nothing is lost between the two halves.
         self.served
             .store(self.served.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let (series, label) = match exchange.route.get() {
-            Some(route) => (route.series(), route.route.id.as_str()),
-            None => (Series::UNROUTED, ""),
-        };
+        let route = exchange.route.get();
+        let series = route.map_or(Series::UNROUTED, |route| route.series());
         let mut routes = self.routes.borrow_mut();
         let place = usize::from(series.0);
         if routes.len() <= place {
             routes.resize_with(place + 1, || None);
         }
-        let tally = routes[place].get_or_insert_with(|| Box::new(Tally::new(series.label(label))));
+        let tally = routes[place].get_or_insert_with(|| {
+            let id = route.map_or("", |route| route.route.id.as_str());
+            Box::new(Tally::new(series.label(id)))
+        });
         let class = exchange
             .status
             .get()

@@ -208,7 +208,7 @@ async fn go_on_later(
     mut told: Told,
     mut budget: Arc<Budget>,
 ) -> Result<Routed, Refusal> {
-    let cost = request.route.route.cost.get().into();
+    let cost = request.route.cost.get().into();
     loop {
         let taken = Arc::clone(&budget).wait(cost).await;
         let step = match note(&request, now, &mut told, taken) {
@@ -226,7 +226,10 @@ async fn go_on_later(
 impl Exchange {
     /// What limits a request: the settings, its route, its key.
     pub(super) fn limits(&self) -> impl Iterator<Item = &CompiledLimits> {
-        let route = self.route.get().and_then(|route| route.limits.as_deref());
+        let route = self
+            .route
+            .get()
+            .and_then(|route| route.policies().limits.as_deref());
         let key = self.key_limits.get().map(|limits| &**limits);
         self.snapshot
             .limits
@@ -246,7 +249,7 @@ fn limits(request: &Routed) -> impl Iterator<Item = &CompiledLimit> {
 /// Asks the limits that are left.
 fn go_on(request: &Routed, now: u64, told: &mut Told) -> Step {
     let exchange = &request.arrived.exchange;
-    let cost = request.route.route.cost.get().into();
+    let cost = request.route.cost.get().into();
     if told.count() == 0 {
         // What has nothing left is seen before anything is taken that would have to be put back.
         for limit in limits(request).skip(1) {
@@ -292,7 +295,7 @@ fn note(request: &Routed, now: u64, told: &mut Told, taken: Taken) -> Option<Ref
 
 fn put_back(request: &Routed, now: u64, count: usize) {
     for limit in limits(request).take(count) {
-        let cost = request.route.route.cost.get().into();
+        let cost = request.route.cost.get().into();
         limit.budget(&request.arrived.exchange, now).put_back(cost);
     }
 }

@@ -43,7 +43,7 @@ pub struct Snapshot {
     /// The commit it is the state after; zero before anything was published.
     pub revision: u64,
     pub(super) table: Table<Arc<CompiledRoute>>,
-    pub(super) upstreams: im::HashMap<UpstreamId, Arc<CompiledUpstream>>,
+    pub(super) upstreams: Upstreams,
     pub(super) settings: Arc<Settings>,
     /// All of them, as the configuration has them: a million are shared, not copied.
     pub(super) keys: Keys,
@@ -70,6 +70,9 @@ pub struct Snapshot {
     /// What the routes of the table match on.
     pub(super) matched: Matched,
 }
+
+/// Upstreams by name.
+pub(super) type Upstreams = im::HashMap<UpstreamId, Arc<CompiledUpstream>>;
 
 /// A snapshot as one core holds it. The inner count is shared by all cores, and would be fought over by every request;
 /// the outer one is the core's own.
@@ -251,7 +254,7 @@ impl Snapshot {
 
     fn set_route(&mut self, route: &Arc<Route>, before: &Snapshot, workshop: &mut Workshop) {
         let old = before.table.get(&route.id);
-        let compiled = CompiledRoute::compile(route, old.map(|old| &**old), workshop);
+        let compiled = CompiledRoute::compile(route, old.map(|old| &**old), &self.upstreams, workshop);
         self.remove_route(&route.id);
         if route.enabled {
             self.matched.add(&route.matchers);

@@ -5,6 +5,7 @@ use std::{borrow::Cow, rc::Rc, sync::Arc};
 use flexgate_schemas::{
     Route, Validation,
     media_range::{MediaRange, MediaType},
+    rare::Rare,
     validation::{BodyRules, HeldSize},
 };
 use http::{HeaderMap, HeaderValue, Method, header::CONTENT_TYPE};
@@ -48,14 +49,14 @@ impl CompiledValidation {
     /// None for a route that takes any request. `before` is what a previous version of the route had.
     pub(super) fn compile(route: &Route, before: Option<&Arc<Self>>) -> Option<Arc<Self>> {
         let rules = &route.validate;
-        if *rules == Validation::default() {
+        if *rules == Rare::default() {
             return None;
         }
-        if let Some(before) = before.filter(|before| before.rules == *rules) {
+        if let Some(before) = before.filter(|before| before.rules == **rules) {
             return Some(Arc::clone(before));
         }
         Some(Arc::new(Self {
-            rules: rules.clone(),
+            rules: Validation::clone(rules),
             accept: accept(&rules.content_types),
             body: rules.body.as_ref().map(|body| BodyCheck::compile(body, route)),
         }))
@@ -120,7 +121,7 @@ impl BodyCheck {
 
 /// Refuses requests that are not what their route takes. One whose body has to be seen waits until all of it is here.
 pub(super) fn validate(request: Routed) -> Answer<Routed> {
-    let Some(validation) = &request.route.validation else {
+    let Some(validation) = &request.route.policies().validation else {
         return Answer::Now(Ok(request));
     };
     match validation.judge(&request) {

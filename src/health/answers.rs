@@ -65,6 +65,9 @@ pub struct Checks {
     pub outcomes: Verdict,
     /// The read model of alerts, where this process keeps it.
     pub alerts: Verdict,
+    /// The part of the audit log that says what was not done, where this process keeps it.
+    #[serde(rename = "adminEvents")]
+    pub admin_events: Verdict,
     /// Where outcomes wait for the stream, where this process records any. `DOWN`: they are lost, or the stream does not get
     /// them.
     pub outbox: Verdict,
@@ -93,6 +96,9 @@ pub struct Reasons {
     /// The read model of alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alerts: Option<Box<str>>,
+    /// The part of the audit log that says what was not done.
+    #[serde(rename = "adminEvents", skip_serializing_if = "Option::is_none")]
+    pub admin_events: Option<Box<str>>,
     /// Where outcomes wait for the stream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbox: Option<Box<str>>,
@@ -111,6 +117,7 @@ impl Checks {
             projections,
             outcomes,
             alerts,
+            admin_events,
             outbox,
             tokens,
         ] = checks.each_ref().map(Check::verdict);
@@ -121,6 +128,7 @@ impl Checks {
             projections,
             outcomes,
             alerts,
+            admin_events,
             outbox,
             tokens,
         }
@@ -137,6 +145,7 @@ impl Reasons {
             projections,
             outcomes,
             alerts,
+            admin_events,
             outbox,
             tokens,
         ] = checks.map(Check::reason);
@@ -147,6 +156,7 @@ impl Reasons {
             projections,
             outcomes,
             alerts,
+            admin_events,
             outbox,
             tokens,
         }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_nats::HeaderMap;
 use chrono::Utc;
 use flexgate_schemas::{
     Alert, NodeId,
@@ -19,8 +18,6 @@ use crate::drain::Tasks;
 
 /// How many alerts wait for a connection. Beyond that new ones are only logged: the first tell more than the last.
 const WAITING_MAX: usize = 256;
-/// How long one publication may take.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before an alert is published again.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 /// How long what waits at the end may take, all together.
@@ -99,25 +96,6 @@ pub async fn publish(link: Link, names: Names, mut alerts: mpsc::Receiver<Alert>
 }
 
 async fn publish_one(link: &Link, names: &Names, alert: &Alert) -> Result<(), String> {
-    link.connected().await;
-    let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", &*alert.id);
-    for (name, value) in alert.envelope().headers() {
-        headers.insert(name, &*value);
-    }
-    let payload = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
     let subject = names.alert_subject(alert.kind.type_name());
-    let publishing = async {
-        let ack = link
-            .jetstream()
-            .publish_with_headers(subject, headers, payload.into())
-            .await;
-        ack.map_err(|error| error.to_string())?
-            .await
-            .map_err(|error| error.to_string())
-    };
-    tokio::time::timeout(PUBLISH_TIMEOUT, publishing)
-        .await
-        .map_err(|_| "no answer in time".to_owned())?
-        .map(drop)
+    link.publish(subject, &alert.envelope(), alert).await
 }

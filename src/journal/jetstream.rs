@@ -19,6 +19,7 @@ use flexgate_schemas::Timestamp;
 use super::store::{AppendError, Head, Outgoing, Record, Store, StoreError};
 
 mod link;
+mod publish;
 mod reader;
 pub mod streams;
 mod subscription;

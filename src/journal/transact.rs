@@ -12,6 +12,7 @@ use flexgate_schemas::{
     envelope::Envelope,
     event::LogFenced,
     parts::{self, PART_BYTES, Part},
+    provenance::PROVENANCE_LEVEL,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -192,15 +193,24 @@ impl<S: Store> Decider<S> {
         transaction: &Transaction,
         (events, in_parts): (Vec<Event>, bool),
     ) -> Result<Commit, TransactError> {
+        let lowest = self.readers.borrow().clone();
+        // Worth knowing, but not worth holding changes back for while nodes are upgraded.
+        let provenance = transaction.provenance.clone();
+        let provenance = provenance.filter(|_| {
+            lowest
+                .as_ref()
+                .is_none_or(|(level, _)| *level >= PROVENANCE_LEVEL)
+        });
         let levels = events.iter().map(Event::reader_level);
-        let needed = levels.chain(in_parts.then_some(PARTS_LEVEL)).max().unwrap_or(1);
-        if let Some((level, node)) = &*self.readers.borrow()
-            && *level < needed
+        let needed = levels
+            .chain(in_parts.then_some(PARTS_LEVEL))
+            .chain(provenance.is_some().then_some(PROVENANCE_LEVEL))
+            .max()
+            .unwrap_or(1);
+        if let Some((level, node)) = lowest
+            && level < needed
         {
-            return Err(TransactError::HeldBack {
-                node: node.clone(),
-                needed,
-            });
+            return Err(TransactError::HeldBack { node, needed });
         }
         let unavailable = || TransactError::Unavailable {
             reason: "its history has not begun yet".to_owned(),
@@ -216,6 +226,7 @@ impl<S: Store> Decider<S> {
             reason: transaction.reason.clone(),
             at: Utc::now().into(),
             idempotency: transaction.idempotency.clone(),
+            provenance,
             parts: Arc::default(),
             events: events.into(),
         })

@@ -19,9 +19,9 @@ use crate::{health::Health, problem::Problem};
 /// The header that names a request in answers and logs.
 const CORRELATION: HeaderName = HeaderName::from_static("x-correlation-id");
 
-/// Names the request: 1 to 128 visible ASCII characters, the client's own or made here.
-#[derive(Debug)]
-struct CorrelationId(HeaderValue);
+/// Names the request: 1 to 128 visible ASCII characters, the client's own or made here. With the request, for whoever asks.
+#[derive(Debug, Clone)]
+pub struct CorrelationId(HeaderValue);
 
 impl CorrelationId {
     fn of(headers: &HeaderMap) -> Self {
@@ -32,7 +32,8 @@ impl CorrelationId {
         Self(headers.get(CORRELATION).filter(fits).cloned().unwrap_or_else(own))
     }
 
-    fn as_str(&self) -> &str {
+    /// It, as text.
+    pub fn as_str(&self) -> &str {
         self.0.to_str().expect("only visible ASCII was let in")
     }
 }
@@ -46,8 +47,9 @@ pub fn refuse(problem: Problem) -> Response {
 }
 
 /// The outermost middleware.
-pub async fn around(State(health): State<Health>, request: Request, next: Next) -> Response {
+pub async fn around(State(health): State<Health>, mut request: Request, next: Next) -> Response {
     let correlation = CorrelationId::of(request.headers());
+    request.extensions_mut().insert(correlation.clone());
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let span = info_span!("request", %method, path, correlation = correlation.as_str());

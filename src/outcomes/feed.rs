@@ -45,6 +45,12 @@ impl Feed {
         Self { link, stream }
     }
 
+    /// What was asked and not done. The stream need not exist yet.
+    pub fn of_admin_events(link: Link, names: &Names) -> Self {
+        let stream = names.admin();
+        Self { link, stream }
+    }
+
     /// Where the stream is now.
     pub async fn extent(&self) -> Result<Extent, StoreError> {
         let asking = in_time(self.link.jetstream().get_stream(&self.stream)).await?;
@@ -69,6 +75,22 @@ impl Feed {
             }
         });
         Ok(messages.boxed())
+    }
+
+    /// What there is after one sequence and up to another, which is not beyond the last.
+    pub async fn between(&self, after: u64, last: u64) -> Result<Vec<Delivered>, StoreError> {
+        let (mut messages, mut found) = (self.after(after).await?, Vec::new());
+        // What is missing in between has been let go of; the last one of all has not.
+        while let Some(message) = in_time(messages.next()).await? {
+            let sequence = message.sequence;
+            found.extend(Some(message).filter(|_| sequence <= last));
+            if sequence >= last {
+                return Ok(found);
+            }
+        }
+        Err(StoreError::Disconnected(
+            "the connection was lost meanwhile".to_owned(),
+        ))
     }
 
     /// What is on the stream now, as the headers have it. For who counts and does not read.

@@ -346,7 +346,8 @@ impl Writer {
         };
         pen.begin(self.next);
         self.encoder.begin();
-        lock(&self.inner.ledger).begun(place, self.next, Arc::clone(pen.segment()));
+        let late = lock(&self.inner.ledger).begin(place, self.next, Arc::clone(pen.segment()));
+        drop(late); // outside of the lock
         self.pen = Some((place, pen));
         self.inner.wake_keeper();
     }

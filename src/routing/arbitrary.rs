@@ -46,7 +46,7 @@ pub(crate) fn route() -> impl Strategy<Value = Route> {
             priority: Priority::try_from(priority).unwrap(),
             host,
             methods,
-            matchers,
+            matchers: matchers.into(),
             ..Route::new(id, path.parse().unwrap(), upstream.parse().unwrap())
         },
     )

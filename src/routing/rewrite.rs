@@ -6,25 +6,51 @@ use flexgate_schemas::{PathPattern, PathTemplate, Rewrite, Route, path::Segment,
 
 use super::path::{PathRefusal, normalize};
 
-/// The path to forward for one that the route matched, both in normal form: what the route's `rewrite` makes of it,
-/// or what `stripPath` leaves of it, or the path as it is. The `*` of `OPTIONS *` stays what it is. Only what a regular
-/// expression makes of a path can be no path.
-pub fn forward_path<'p>(route: &Route, path: &'p str) -> Result<Cow<'p, str>, PathRefusal> {
-    if !path.starts_with('/') {
-        return Ok(Cow::Borrowed(path));
+/// What becomes of the paths that a route takes, as far as it can be said before there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathChange {
+    /// They go as they are.
+    None,
+    /// So many segments go, the literal ones that the pattern begins with; a pattern has 64 at most.
+    Strip(u8),
+    /// The route's `rewrite` says.
+    Rewrite,
+}
+
+impl PathChange {
+    /// What a route says.
+    pub fn of(route: &Route) -> Self {
+        if route.rewrite.is_some() {
+            return Self::Rewrite;
+        }
+        let literals =
+            (route.path.segments().iter()).take_while(|segment| matches!(segment, Segment::Literal(_)));
+        match u8::try_from(literals.count()) {
+            Ok(count) if route.strip_path => Self::Strip(count),
+            _ => Self::None,
+        }
     }
-    match &route.rewrite {
-        Some(Rewrite::Template(template)) => Ok(Cow::Owned(fill(template, &route.path, path))),
-        Some(Rewrite::Regex(rewrite)) => replace(rewrite, path, route.allow_encoded_slashes),
-        None if route.strip_path => Ok(Cow::Borrowed(strip(route, path))),
-        None => Ok(Cow::Borrowed(path)),
+
+    /// The path to forward for one that this very route matched, both in normal form. The `*` of `OPTIONS *` stays what it
+    /// is. Only what a regular expression makes of a path can be no path.
+    pub fn make<'p>(self, route: &Route, path: &'p str) -> Result<Cow<'p, str>, PathRefusal> {
+        if !path.starts_with('/') {
+            return Ok(Cow::Borrowed(path));
+        }
+        match self {
+            Self::None => Ok(Cow::Borrowed(path)),
+            Self::Strip(count) => Ok(Cow::Borrowed(strip(path, count))),
+            Self::Rewrite => match route.rewrite.as_deref() {
+                Some(Rewrite::Template(template)) => Ok(Cow::Owned(fill(template, &route.path, path))),
+                Some(Rewrite::Regex(rewrite)) => replace(rewrite, path, route.allow_encoded_slashes),
+                None => Ok(Cow::Borrowed(path)),
+            },
+        }
     }
 }
 
-fn strip<'p>(route: &Route, path: &'p str) -> &'p str {
-    let literals =
-        (route.path.segments().iter()).take_while(|segment| matches!(segment, Segment::Literal(_)));
-    match after_segments(path, literals.count()) {
+fn strip(path: &str, count: u8) -> &str {
+    match after_segments(path, count.into()) {
         "" => "/",
         rest => rest,
     }
@@ -83,6 +109,10 @@ pub fn named_segment<'p>(name: &str, pattern: &PathPattern, path: &'p str) -> Op
 mod tests {
     use super::*;
 
+    fn forward_path<'p>(route: &Route, path: &'p str) -> Result<Cow<'p, str>, PathRefusal> {
+        PathChange::of(route).make(route, path)
+    }
+
     fn route(path: &str) -> Route {
         Route::new("r".parse().unwrap(), path.parse().unwrap(), "u".parse().unwrap())
     }
@@ -116,7 +146,7 @@ mod tests {
     #[test]
     fn a_rewrite_is_filled_from_the_path() {
         let check = |pattern: &str, template: &str, path: &str, forwarded: &str| {
-            let rewrite = Some(Rewrite::Template(template.parse().unwrap()));
+            let rewrite = Some(Box::new(Rewrite::Template(template.parse().unwrap())));
             let route = Route {
                 rewrite,
                 ..route(pattern)

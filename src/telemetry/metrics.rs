@@ -44,7 +44,7 @@ enum Kind {
 use Kind::{Counter, Gauge, Histogram};
 
 /// Every metric there is. Its name ends in its unit.
-const DESCRIBED: [(Kind, &str, Unit, &str); 35] = [
+const DESCRIBED: [(Kind, &str, Unit, &str); 37] = [
     (
         Gauge,
         "flexgate_build_info",
@@ -182,6 +182,18 @@ const DESCRIBED: [(Kind, &str, Unit, &str); 35] = [
         "flexgate_alerts_total",
         Unit::Count,
         "Alerts that this process raised, by type",
+    ),
+    (
+        Counter,
+        "flexgate_admin_events_total",
+        Unit::Count,
+        "Events for the audit log of what was asked of this process and not done, by verb",
+    ),
+    (
+        Counter,
+        "flexgate_admin_events_lost_total",
+        Unit::Count,
+        "Those that did not reach the stream, because NATS took none for too long",
     ),
     (
         Counter,

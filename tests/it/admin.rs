@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use flexgate::{
     admin::{self, Admin, Metrics, Token},
+    audit::Audit,
     drain::Tasks,
     health::Health,
     journal::{
@@ -20,13 +21,17 @@ use flexgate::{
 };
 use flexgate_projections::Tables;
 use flexgate_schemas::{
-    Chain, NodeId, READER_LEVEL, Timestamp,
+    AdminEvent, Chain, NodeId, READER_LEVEL, Timestamp,
     node::{Heartbeat, NodeStatus, Position},
 };
 use http::{Method, Request, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
 
 use crate::{
     client::{Answer, Connection},
@@ -37,6 +42,7 @@ use crate::{
 mod access;
 mod alerts;
 mod analytics;
+mod attempts;
 mod bodies;
 mod conditions;
 mod configuration;
@@ -45,7 +51,7 @@ mod document;
 mod events;
 mod health;
 mod keys;
-mod logs;
+pub mod logs;
 mod nodes;
 mod outages;
 mod passwords;
@@ -71,6 +77,8 @@ struct Api {
     journal: Journal,
     members: Members,
     health: Health,
+    /// What was asked and not done.
+    told: Mutex<mpsc::Receiver<AdminEvent>>,
 }
 
 impl Api {
@@ -137,12 +145,15 @@ impl Api {
         drop(begun.expect("a history to begin").unwrap());
         let health = Health::new("1.2.3");
         health.journal_from(journal.watch());
+        let (audit, told) = Audit::channel("admin".parse().unwrap());
         let router = admin::router(Admin {
             journal: journal.clone(),
             members: members.clone(),
             health: health.clone(),
             sealing,
             token: Token::new(TOKEN, "the head of whoever wrote this test"),
+            audit,
+            admin_events: None,
             tables,
             projectors: None,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
@@ -160,6 +171,7 @@ impl Api {
             journal,
             members,
             health,
+            told: told.into(),
         }
     }
 
@@ -204,6 +216,17 @@ impl Api {
         self.call(Method::DELETE, target).send().await
     }
 
+    /// What the audit log is told of next.
+    async fn told(&self) -> AdminEvent {
+        let telling = async { self.told.lock().await.recv().await };
+        timeout(PATIENCE, telling).await.expect("an event").unwrap()
+    }
+
+    /// Whether the audit log was told nothing.
+    async fn told_nothing(&self) -> bool {
+        self.told.lock().await.is_empty()
+    }
+
     /// How many commits there are.
     fn commits(&self) -> usize {
         self.log.contents().len()
@@ -211,13 +234,18 @@ impl Api {
 
     /// Makes a node a member that serves the present revision.
     fn join(&self, node: &str) -> NodeId {
+        self.join_reading(node, READER_LEVEL)
+    }
+
+    /// The same, with a node that reads commits of this level at most.
+    fn join_reading(&self, node: &str, reader_level: u32) -> NodeId {
         let node: NodeId = node.parse().unwrap();
         let view = self.journal.view();
         self.members.heard(Heartbeat {
             node: node.clone(),
             boot: "boot".parse().unwrap(),
             version: "1.2.3".to_owned(),
-            reader_level: READER_LEVEL,
+            reader_level,
             position: Position {
                 generation: view.generation(),
                 revision: view.revision(),

@@ -206,5 +206,6 @@ pub fn transaction(command: Command) -> Transaction {
         source: Source::Api,
         reason: None,
         idempotency: None,
+        provenance: None,
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod audit;
 mod certificates;
 mod cli;
 mod client;

@@ -1,10 +1,11 @@
 //! The read models: what happened in the log is in the tables, once, whatever dies meanwhile.
 
+pub mod admin_events;
 pub mod alerts;
 mod analytics;
 mod audit;
 mod configuration;
-mod rebuild;
+pub mod rebuild;
 mod schema;
 mod service;
 mod stops;

@@ -160,6 +160,18 @@ fn imports_flow_one_way() {
         "outcomes are below them",
     );
     never(
+        "src/audit",
+        &[
+            "crate::gateway",
+            "crate::domain",
+            "crate::admin",
+            "crate::app",
+            "crate::config",
+            "sqlx",
+        ],
+        "it tells what others have decided",
+    );
+    never(
         "src/admin",
         &["crate::gateway", "crate::app", "sqlx"],
         "the admin API changes the gateway by commits alone",

@@ -22,12 +22,14 @@ const FORGET_CHANGES: &str = "DELETE FROM audit_changes WHERE history = $1 AND r
 
 const LOG: &str = "
     INSERT INTO audit_log
-        (stream, history, sequence, at, level, message, actor_type, actor, source, file, reason, revision, commit_id)
-    VALUES ('CONFIG', $1, $2, $3, 'info', $4, $5, $6, $7, $8, $9, $2, $10)
+        (stream, history, sequence, at, level, message, actor_type, actor, source, file, reason, revision, commit_id,
+        correlation, trace, address, agent)
+    VALUES ('CONFIG', $1, $2, $3, 'info', $4, $5, $6, $7, $8, $9, $2, $10, $11, $12, $13::text::inet, $14)
     ON CONFLICT (stream, history, sequence) DO UPDATE SET
         at = EXCLUDED.at, level = EXCLUDED.level, message = EXCLUDED.message, actor_type = EXCLUDED.actor_type,
         actor = EXCLUDED.actor, source = EXCLUDED.source, file = EXCLUDED.file, reason = EXCLUDED.reason,
-        revision = EXCLUDED.revision, commit_id = EXCLUDED.commit_id";
+        revision = EXCLUDED.revision, commit_id = EXCLUDED.commit_id,
+        correlation = EXCLUDED.correlation, trace = EXCLUDED.trace, address = EXCLUDED.address, agent = EXCLUDED.agent";
 
 const KEEP: &str = "
     INSERT INTO audit_commits (history, revision, payload) VALUES ($1, $2, $3)
@@ -57,6 +59,7 @@ struct Row<'a> {
 /// Writes down a commit, without its changes.
 pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
     let commit = &*recorded.commit;
+    let from = commit.provenance.as_deref().cloned().unwrap_or_default();
     let (history, revision) = (bigint(commit.generation)?, bigint(recorded.revision)?);
     sqlx::query(FORGET_CHANGES)
         .bind(history)
@@ -74,6 +77,10 @@ pub(super) async fn log(transaction: &mut PgConnection, recorded: &Recorded) -> 
         .bind(commit.source.file())
         .bind(commit.reason.as_deref())
         .bind(commit.id.to_string())
+        .bind(from.correlation_id.as_deref())
+        .bind(from.trace_id())
+        .bind(from.address.map(|address| address.to_string()))
+        .bind(from.agent.as_deref())
         .execute(&mut *transaction)
         .await?;
     sqlx::query(KEEP)

@@ -1,6 +1,6 @@
 //! Pages of the audit log, the newest first.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,9 @@ macro_rules! matching {
         AND ($5::bigint IS NULL OR l.revision = $5)
         AND ($6::timestamptz IS NULL OR l.at >= $6)
         AND ($7::timestamptz IS NULL OR l.at < $7)
-        AND ($8::text IS NULL OR strpos(lower(concat_ws(' ', l.message, l.actor, l.file, l.reason)), lower($8)) > 0)"
+        AND ($8::text IS NULL OR strpos(lower(concat_ws(' ', l.message, l.actor, l.file, l.reason, l.agent)), lower($8)) > 0)
+        AND ($9::text IS NULL OR l.correlation = $9)
+        AND ($10::text IS NULL OR l.address = $10::inet)"
     };
 }
 
@@ -37,11 +39,11 @@ const TOTAL: &str = concat!("SELECT count(*) FROM flexgate.audit_log l WHERE ", 
 const PAGE: &str = concat!(
     "
     SELECT l.stream, l.history, l.sequence, l.id, l.at, l.level, l.message, l.actor_type, l.actor, l.source, l.file,
-        l.reason, l.revision, l.commit_id, c.total, c.changes
+        l.reason, l.revision, l.commit_id, l.correlation, l.trace, host(l.address) AS address, l.agent, l.method, l.path, l.status, l.code, l.times, c.total, c.changes
     FROM flexgate.audit_log l, LATERAL (
         SELECT count(*) AS total, coalesce(jsonb_agg(jsonb_build_object(
             'kind', kind, 'id', entity, 'action', action, 'before', before, 'after', after) ORDER BY ordinal)
-            FILTER (WHERE place <= $15), '[]') AS changes
+            FILTER (WHERE place <= $17), '[]') AS changes
         FROM (
             SELECT *, row_number() OVER (ORDER BY ordinal) AS place FROM flexgate.audit_changes
             WHERE l.stream = 'CONFIG' AND history = l.history AND revision = l.sequence
@@ -50,9 +52,9 @@ const PAGE: &str = concat!(
     WHERE ",
     matching!(),
     "
-        AND ($9::timestamptz IS NULL OR (l.at, l.stream, l.history, l.sequence) < ($9, $10::text, $11::bigint, $12::bigint))
+        AND ($11::timestamptz IS NULL OR (l.at, l.stream, l.history, l.sequence) < ($11, $12::text, $13::bigint, $14::bigint))
     ORDER BY l.at DESC, l.stream DESC, l.history DESC, l.sequence DESC
-    LIMIT $13 OFFSET $14"
+    LIMIT $15 OFFSET $16"
 );
 
 /// Which entries of the audit log. The default is all of them.
@@ -72,8 +74,12 @@ pub struct AuditFilter {
     pub since: Option<DateTime<Utc>>,
     /// Before.
     pub until: Option<DateTime<Utc>>,
-    /// With this in message, actor, file or reason, in whatever case.
+    /// With this in message, actor, file, reason or agent, in whatever case.
     pub text: Option<String>,
+    /// By the request that is called so.
+    pub correlation: Option<String>,
+    /// From there.
+    pub address: Option<IpAddr>,
 }
 
 /// A part of the audit log.
@@ -111,8 +117,26 @@ pub struct AuditEntry {
     pub reason: Option<String>,
     /// The revision that it made.
     pub revision: Option<i64>,
-    /// The id of the commit.
+    /// The id of the commit, or of the event.
     pub commit_id: Option<String>,
+    /// What the request is called that asked for it.
+    pub correlation: Option<String>,
+    /// The id of the trace that it belongs to.
+    pub trace: Option<String>,
+    /// From where it came.
+    pub address: Option<String>,
+    /// The program that sent it, as it calls itself.
+    pub agent: Option<String>,
+    /// The method of a request that was refused.
+    pub method: Option<String>,
+    /// Its path.
+    pub path: Option<String>,
+    /// The status of the answer.
+    pub status: Option<i32>,
+    /// Why it was not done.
+    pub code: Option<String>,
+    /// How many requests this stands for.
+    pub times: Option<i64>,
     /// How many changes it made.
     pub total: i64,
     /// The first of them.
@@ -134,13 +158,15 @@ pub struct AuditChange {
     pub after: Option<Value>,
 }
 
-/// Where a page ended. Written as `<microseconds>.<stream>.<history>.<sequence>`.
+/// Where a page ended. Written as `<microseconds>.<stream>.<history>.<sequence>`, and `.<rest>` if that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditCursor {
     at: DateTime<Utc>,
     stream: String,
     history: i64,
     sequence: i64,
+    /// Where the streams are read: the last sequence of the other one that comes after it.
+    rest: Option<u64>,
 }
 
 impl FromRow<'_, PgRow> for AuditEntry {
@@ -161,6 +187,15 @@ impl FromRow<'_, PgRow> for AuditEntry {
             reason: row.try_get("reason")?,
             revision: row.try_get("revision")?,
             commit_id: row.try_get("commit_id")?,
+            correlation: row.try_get("correlation")?,
+            trace: row.try_get("trace")?,
+            address: row.try_get("address")?,
+            agent: row.try_get("agent")?,
+            method: row.try_get("method")?,
+            path: row.try_get("path")?,
+            status: row.try_get("status")?,
+            code: row.try_get("code")?,
+            times: row.try_get("times")?,
             total: row.try_get("total")?,
             changes,
         })
@@ -175,6 +210,7 @@ impl AuditEntry {
             stream: self.stream.clone(),
             history: self.history,
             sequence: self.sequence,
+            rest: None,
         }
     }
 }
@@ -187,19 +223,58 @@ impl AuditCursor {
             stream: "CONFIG".to_owned(),
             history: generation.cast_signed(),
             sequence: revision.cast_signed(),
+            rest: None,
         }
     }
 
-    /// The last revision of the log that comes on the next page at the earliest.
-    pub fn revision_before(&self) -> u64 {
-        self.sequence.saturating_sub(1).max(0).unsigned_abs()
+    /// At an event of ADMIN, which was created then.
+    pub fn of_event(at: DateTime<Utc>, created: DateTime<Utc>, sequence: u64) -> Self {
+        Self {
+            at,
+            stream: "ADMIN".to_owned(),
+            history: created.timestamp_micros(),
+            sequence: sequence.cast_signed(),
+            rest: None,
+        }
+    }
+
+    /// When that happened.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    /// What entries are in the order of.
+    pub fn key(&self) -> (DateTime<Utc>, &str, i64, i64) {
+        (self.at, &self.stream, self.history, self.sequence)
+    }
+
+    /// The same place, with the last sequence of the other stream that comes after it.
+    #[must_use]
+    pub fn with_rest(self, rest: u64) -> Self {
+        let rest = Some(rest);
+        Self { rest, ..self }
+    }
+
+    /// The last sequence of the other stream that comes after it, if that is known.
+    pub fn rest(&self) -> Option<u64> {
+        self.rest
+    }
+
+    /// The last sequence of a stream that comes on the next page at the earliest, if that is known.
+    pub fn next_of(&self, stream: &str) -> Option<u64> {
+        if self.stream == stream {
+            Some(self.sequence.saturating_sub(1).max(0).unsigned_abs())
+        } else {
+            self.rest
+        }
     }
 }
 
 impl fmt::Display for AuditCursor {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.at.timestamp_micros();
-        write!(out, "{micros}.{}.{}.{}", self.stream, self.history, self.sequence)
+        write!(out, "{micros}.{}.{}.{}", self.stream, self.history, self.sequence)?;
+        self.rest.map_or(Ok(()), |rest| write!(out, ".{rest}"))
     }
 }
 
@@ -213,6 +288,10 @@ impl FromStr for AuditCursor {
                 stream: parts.next()?.to_owned(),
                 history: parts.next()?.parse().ok()?,
                 sequence: parts.next()?.parse().ok()?,
+                rest: parts
+                    .next()
+                    .map(|rest| rest.parse().ok())
+                    .map_or(Some(None), |rest| rest.map(Some))?,
             };
             parts.next().is_none().then_some(cursor)
         };
@@ -241,6 +320,8 @@ impl Tables {
                     .bind(filter.since)
                     .bind(filter.until)
                     .bind(&filter.text)
+                    .bind(&filter.correlation)
+                    .bind(filter.address.map(|address| address.to_string()))
             };
         }
         // As of one moment: the page, and how many there are.
@@ -275,7 +356,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_as_it_was_written_and_nothing_else_is_one() {
-        for text in ["1767225600000000.CONFIG.1.42", "-1.ADMIN.0.1"] {
+        for text in ["1767225600000000.CONFIG.1.42", "-1.ADMIN.0.1", "5.ADMIN.7.1.42"] {
             assert_eq!(text.parse::<AuditCursor>().unwrap().to_string(), text);
         }
         for text in [
@@ -283,6 +364,7 @@ mod tests {
             "1",
             "1.CONFIG.1",
             "1.CONFIG.1.42.",
+            "1.CONFIG.1.42.5.6",
             "x.CONFIG.1.42",
             "1.CONFIG.1.99999999999999999999",
         ] {

@@ -52,6 +52,7 @@ fn headers(run: &Run, rows: u32, (from, to): (i64, i64)) -> Vec<(String, String)
         time: time(to),
         subject: None,
         auth: None,
+        provenance: None,
     };
     let own = [
         ("Nats-Msg-Id", run.to_string()),

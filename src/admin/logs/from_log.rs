@@ -1,50 +1,55 @@
-//! The audit log from the log itself, for when the tables do not answer.
+//! The audit log from the streams themselves, for when the tables do not answer: CONFIG has what was done, ADMIN what was
+//! not. Both are read backwards, and told in one order.
+
+mod found;
+mod tail;
 
 use flexgate_projections::{AuditCursor, AuditFilter};
-use flexgate_schemas::{audit::Change, commit::Recorded};
 
+use self::tail::Tail;
 use super::{
-    super::{Shared, error::Error, past},
-    Changed, Log, Metadata, Range, Told,
+    super::{Shared, error::Error},
+    Range,
+    told::Told,
 };
 
-/// How many commits are read at once.
-const WINDOW: u64 = 500;
-/// How many are looked at for one page. The next page goes on where this one has come to.
-const LOOKED_AT_MAX: u64 = 10_000;
-/// The most changes of one commit that are told.
-const CHANGES_MAX: usize = 100;
+/// How many entries are looked at for one page. The next page goes on where this one has come to.
+const LOOKED_AT_MAX: usize = 10_000;
 
 /// The newest that match, without those of earlier pages.
 pub(super) async fn page(admin: &Shared, filter: &AuditFilter, range: &Range) -> Result<Told, Error> {
-    let mut last = match &range.after {
-        Some(cursor) => cursor.revision_before(),
-        None => admin.journal.view().revision(),
-    };
+    let after = range.after.as_ref();
+    let mut commits = Tail::of_commits(admin, after);
+    let mut events = Tail::of_events(admin, after).await?;
+    // After a page of the tables it is not known up to where both streams were told, but by the order of what they have.
+    let told_before = after.filter(|after| after.rest().is_none());
     let (mut skip, mut logs, mut next) = (range.offset(), Vec::new(), None);
-    let least = last.saturating_sub(LOOKED_AT_MAX);
-    while last > least && logs.len() < range.size.into() {
-        let first = last.saturating_sub(WINDOW).max(least);
-        let mut window = Vec::new();
-        let mut commits = past::commits(admin, first, last).await?;
-        while let Some(recorded) = commits.next().await? {
-            window.push(recorded);
+    for _ in 0..LOOKED_AT_MAX {
+        if logs.len() == usize::from(range.size) {
+            break;
         }
-        for recorded in window.iter().rev() {
-            next = Some(cursor(recorded));
-            if !matches(filter, recorded) {
-                continue;
-            }
-            if skip > 0 {
-                skip -= 1;
-                continue;
-            }
-            logs.push(told(recorded));
-            if logs.len() == usize::from(range.size) {
-                break;
-            }
+        let (commit, event) = (commits.newest().await?, events.newest().await?);
+        let is_commit = commit.as_ref().map(AuditCursor::key) > event.as_ref().map(AuditCursor::key);
+        let (from, other) = if is_commit {
+            (&mut commits, &events)
+        } else {
+            (&mut events, &commits)
+        };
+        let Some(found) = from.take() else {
+            next = None;
+            break;
+        };
+        let place = found.place();
+        let is_told = told_before.is_some_and(|before| place.key() >= before.key());
+        next = Some(place.with_rest(other.rest()));
+        if is_told || !found.matches(filter) {
+            continue;
         }
-        last = first;
+        if skip > 0 {
+            skip -= 1;
+            continue;
+        }
+        logs.push(found.told());
     }
     Ok(Told {
         logs,
@@ -52,91 +57,6 @@ pub(super) async fn page(admin: &Shared, filter: &AuditFilter, range: &Range) ->
         page: range.page,
         page_size: range.size,
         read_from: "log",
-        next: next.filter(|next| next.revision_before() > 0),
+        next,
     })
-}
-
-fn cursor(recorded: &Recorded) -> AuditCursor {
-    AuditCursor::of_commit(
-        recorded.commit.at.into(),
-        recorded.commit.generation,
-        recorded.revision,
-    )
-}
-
-fn matches(filter: &AuditFilter, recorded: &Recorded) -> bool {
-    let commit = &recorded.commit;
-    let about = |event| {
-        Change::of(event).is_some_and(|change| {
-            filter
-                .kind
-                .as_deref()
-                .is_none_or(|asked| asked == change.entity.kind())
-                && filter
-                    .entity
-                    .as_deref()
-                    .is_none_or(|asked| asked == change.entity.id())
-        })
-    };
-    let says = |text: &String| {
-        let message = commit.message();
-        let texts = [
-            Some(&*message),
-            Some(&*commit.actor.id),
-            commit.source.file(),
-            commit.reason.as_deref(),
-        ];
-        let all = texts.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        all.to_lowercase().contains(&text.to_lowercase())
-    };
-    filter
-        .actor
-        .as_deref()
-        .is_none_or(|asked| asked == &*commit.actor.id)
-        && filter
-            .source
-            .as_deref()
-            .is_none_or(|asked| asked == commit.source.kind())
-        && (filter.kind.is_none() && filter.entity.is_none() || commit.events.iter().any(about))
-        && filter.revision.is_none_or(|asked| asked == recorded.revision)
-        && filter.since.is_none_or(|since| commit.at >= since.into())
-        && filter.until.is_none_or(|until| commit.at < until.into())
-        && filter.text.as_ref().is_none_or(says)
-}
-
-fn told(recorded: &Recorded) -> Log {
-    let commit = &recorded.commit;
-    let changes: Vec<_> = commit.events.iter().filter_map(Change::of).collect();
-    Log {
-        id: format!("CONFIG-{}", recorded.revision),
-        timestamp: commit.at,
-        level: "info".to_owned(),
-        message: commit.message(),
-        metadata: Metadata {
-            actor: Some(commit.actor.id.to_string()),
-            actor_type: Some(commit.actor.kind.as_str().to_owned()),
-            source: commit.source.kind().to_owned(),
-            file: commit.source.file().map(str::to_owned),
-            reason: commit.reason.as_deref().map(str::to_owned),
-            revision: i64::try_from(recorded.revision).ok(),
-            commit: Some(commit.id.to_string()),
-            changes_total: i64::try_from(changes.len()).unwrap_or(i64::MAX),
-            changes: changes.into_iter().take(CHANGES_MAX).map(Changed::from).collect(),
-        },
-    }
-}
-
-impl From<Change<'_>> for Changed {
-    fn from(change: Change<'_>) -> Self {
-        let after = change.after.map(|after| {
-            serde_json::to_value(after).expect("an entity has string keys and finite numbers only")
-        });
-        Self {
-            kind: change.entity.kind().to_owned(),
-            id: change.entity.id(),
-            action: change.action.as_str().to_owned(),
-            before: None,
-            after,
-        }
-    }
 }

@@ -110,7 +110,7 @@ struct Compared {
 #[schemars(rename = "ComparedTable")]
 struct Table {
     /// Its name.
-    table: String,
+    name: String,
     /// Whether nothing differs.
     same: bool,
     /// How many rows there are.
@@ -211,7 +211,7 @@ impl From<Comparison> for Compared {
         let same = comparison.is_same();
         let tables = comparison.tables.into_iter().map(|table| Table {
             same: table.is_same(),
-            table: table.table,
+            name: table.table,
             rows: table.live.rows,
             hash: table.live.hash,
             rebuilt_rows: table.rebuilt.rows,

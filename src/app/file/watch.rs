@@ -5,14 +5,14 @@ use std::{path::Path, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{Outcome, apply, report};
+use super::{Outcome, Refused, Told, apply, report};
 use crate::{
     config::{
         Finding,
         file::{FileSource, Mark},
     },
     drain::Tasks,
-    journal::{Journal, alerts::Alerts},
+    journal::Journal,
 };
 
 /// The pause between two looks.
@@ -23,8 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// was read at start needs nothing more.
 pub(in crate::app) async fn watch(
     source: FileSource,
-    (done, mut told): (bool, Told),
-    (journal, alerts): (Journal, Alerts),
+    (done, mut warned): (bool, Warned),
+    (journal, told): (Journal, Told),
     tasks: Tasks,
 ) {
     let mut known = done.then_some(source.mark);
@@ -39,51 +39,51 @@ pub(in crate::app) async fn watch(
         if settling.replace(found) != Some(found) {
             continue;
         }
-        let applying = again(&source, &journal, &mut told);
+        let applying = again(&source, &journal, &mut warned);
         let Some(outcome) = tasks.unless_stopped(applying).await else {
             return;
         };
-        let error = match outcome {
+        let refused = match outcome {
             Outcome::Applied => {
                 known = Some(found);
                 continue;
             }
-            Outcome::Refused(error) => {
+            Outcome::Refused(refused) => {
                 known = Some(found);
-                Some(error)
+                Some(refused)
             }
-            Outcome::Later(error) => error,
+            Outcome::Later(refused) => refused,
         };
         // What is tried again is reported once.
-        if let Some(error) = error
+        if let Some(refused) = refused
             && reported != Some(found)
         {
-            report(&source.path.display().to_string(), &error, &alerts);
+            report(&source.path.display().to_string(), &refused, &told);
             reported = Some(found);
         }
     }
 }
 
-async fn again(source: &FileSource, journal: &Journal, told: &mut Told) -> Outcome {
+async fn again(source: &FileSource, journal: &Journal, warned: &mut Warned) -> Outcome {
     let reader = source.clone();
     let read = tokio::task::spawn_blocking(move || reader.read()).await;
     match read {
         Ok(Ok(loaded)) => {
-            for warning in told.news(&loaded.warnings) {
+            for warning in warned.news(&loaded.warnings) {
                 tracing::warn!(file = loaded.source.name, "{warning}");
             }
             apply(journal, &loaded).await
         }
-        Ok(Err(mistakes)) => Outcome::Refused(super::FileError::Refused(mistakes)),
+        Ok(Err(mistakes)) => Outcome::Refused(Refused::of(mistakes)),
         Err(_panicked) => Outcome::Later(None),
     }
 }
 
 /// The warnings that were said of the file as it was read last: each is said once, for as long as it holds.
 #[derive(Debug, Default)]
-pub(in crate::app) struct Told(Vec<String>);
+pub(in crate::app) struct Warned(Vec<String>);
 
-impl Told {
+impl Warned {
     /// Those of a file that somebody else has said.
     pub(in crate::app) fn of<'w>(warnings: impl IntoIterator<Item = &'w Finding>) -> Self {
         Self(
@@ -119,10 +119,10 @@ mod tests {
     fn a_warning_is_said_when_it_is_new() {
         let warnings =
             |texts: &[&str]| -> Vec<Finding> { texts.iter().copied().map(Finding::warning).collect() };
-        let mut told = Told::of(&warnings(&["a"]));
+        let mut warned = Warned::of(&warnings(&["a"]));
         let mut check = |found: &[&str], news: &[&str]| {
             let found = warnings(found);
-            let said: Vec<_> = told.news(&found).iter().map(|said| &*said.message).collect();
+            let said: Vec<_> = warned.news(&found).iter().map(|said| &*said.message).collect();
             assert_eq!(said, news);
         };
         check(&["a"], &[]);

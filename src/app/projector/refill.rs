@@ -1,10 +1,11 @@
 //! Where projections that are made anew get their messages from: the streams that the projectors follow, up to a place.
 
-use std::{sync::Mutex, time::Duration};
+use std::{marker::PhantomData, sync::Mutex, time::Duration};
 
 use chrono::{DateTime, Utc};
 use flexgate_projections::{
-    AlertProjector, Building, ConfigProjector, Error, Live, OutcomeProjector, Refill, Retention,
+    AdminEvents, AlertRows, Building, ConfigProjector, Error, Live, MessageProjector, Messages,
+    OutcomeProjector, Refill, Retention,
 };
 use flexgate_schemas::frame::Delivered;
 use futures_util::stream::{self, Stream, StreamExt as _};
@@ -41,12 +42,18 @@ pub struct Frames {
     extent: Option<Extent>,
 }
 
-/// ALERTS, for what somebody should hear of.
+/// A stream whose messages become rows one by one.
 #[derive(Debug)]
-pub struct Raised {
+pub struct Each<P> {
     feed: Feed,
     extent: Option<Extent>,
+    _projection: PhantomData<P>,
 }
+
+/// ALERTS, for what somebody should hear of.
+pub type Raised = Each<AlertRows>;
+/// ADMIN, for what was asked and not done.
+pub type Refused = Each<AdminEvents>;
 
 impl Commits {
     /// The log that a process follows.
@@ -176,14 +183,28 @@ impl Refill for Frames {
 impl Raised {
     /// The stream of a cluster.
     pub fn new(link: Link, names: &Names) -> Self {
+        Self::of(Feed::of_alerts(link, names))
+    }
+}
+
+impl Refused {
+    /// The stream of a cluster.
+    pub fn new(link: Link, names: &Names) -> Self {
+        Self::of(Feed::of_admin_events(link, names))
+    }
+}
+
+impl<P> Each<P> {
+    fn of(feed: Feed) -> Self {
         Self {
-            feed: Feed::of_alerts(link, names),
+            feed,
             extent: None,
+            _projection: PhantomData,
         }
     }
 }
 
-impl Refill for Raised {
+impl<P: Messages> Refill for Each<P> {
     async fn end(&mut self) -> Result<u64, Error> {
         let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
         Ok(end(self.extent.insert(extent)))
@@ -201,7 +222,7 @@ impl Refill for Raised {
     ) -> Result<Option<u64>, Error> {
         for _ in 0..TRIES {
             let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
-            let mut projector = AlertProjector::take_over(building.connect().await?).await?;
+            let mut projector = MessageProjector::<P>::take_over(building.connect().await?).await?;
             let after = projector.position().sequence;
             if after >= until || extent.waiting(after) == 0 {
                 return Ok(None);
@@ -213,7 +234,8 @@ impl Refill for Raised {
                 .await?;
         }
         Err(Error::Stream(format!(
-            "the alerts could not be read up to {until}"
+            "the stream of {} could not be read up to {until}",
+            P::NAME
         )))
     }
 }

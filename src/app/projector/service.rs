@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::refill::{Commits, Frames, Raised};
+use super::refill::{Commits, Frames, Raised, Refused};
 use crate::{
     drain::Tasks,
     journal::{
@@ -171,6 +171,7 @@ async fn make(sources: Sources, projection: &'static Projection, rebuild: Rebuil
                 let mut frames = Frames::new(link, names, sources.retention);
                 run(rebuild, &mut frames, asked.verify, &progress).await
             }
+            "admin_events" => run(rebuild, &mut Refused::new(link, &names), asked.verify, &progress).await,
             "alerts" => run(rebuild, &mut Raised::new(link, &names), asked.verify, &progress).await,
             other => Err(Error::Stream(format!(
                 "nothing is known of where {other} comes from"

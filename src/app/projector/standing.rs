@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
-    refill::{Commits, Frames, Raised},
+    refill::{Commits, Frames, Raised, Refused},
     service::Sources,
 };
 use crate::{
@@ -31,6 +31,9 @@ pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
         Frames::new(link.clone(), names.clone(), sources.retention),
         |checks| checks.outcomes,
     );
+    let mut refused = Watched::new("admin_events", Refused::new(link.clone(), &names), |checks| {
+        checks.admin_events
+    });
     let mut raised = Watched::new("alerts", Raised::new(link, &names), |checks| checks.alerts);
     let reporting = async {
         let mut clock = interval(EVERY);
@@ -46,6 +49,7 @@ pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
                 };
                 commits.report(&mut connection, &checks, &sources.node).await?;
                 frames.report(&mut connection, &checks, &sources.node).await?;
+                refused.report(&mut connection, &checks, &sources.node).await?;
                 raised.report(&mut connection, &checks, &sources.node).await?;
                 Ok::<PgConnection, Error>(connection)
             };

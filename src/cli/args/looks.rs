@@ -29,6 +29,8 @@ pub(in crate::cli) enum StreamName {
     Config,
     /// Alerts.
     Alerts,
+    /// What was asked and not done.
+    Admin,
     /// Frames of outcomes.
     Outcomes,
     /// Closed hours.

@@ -73,6 +73,7 @@ async fn print(
     let stream = match options.stream {
         StreamName::Config => names.config(),
         StreamName::Alerts => names.alerts(),
+        StreamName::Admin => names.admin(),
         StreamName::Outcomes => names.outcomes(),
         StreamName::Rollups => names.rollups(),
         StreamName::Deadletter => names.dead_letters(),

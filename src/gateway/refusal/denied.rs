@@ -79,7 +79,7 @@ pub(super) fn challenge(headers: &mut HeaderMap, denied: Denied, exchange: &Exch
         }
     };
     let route = exchange.route.get();
-    let auth = route.map(|route| route.route.auth).unwrap_or_default();
+    let auth = route.map(|route| route.auth).unwrap_or_default();
     let snapshot = &exchange.snapshot;
     let has_bearers = auth.accepts(CredentialKind::ApiKey) || auth.accepts(CredentialKind::Jwt);
     let has_signers = auth.accepts(CredentialKind::Signature) && !snapshot.signers.is_empty();

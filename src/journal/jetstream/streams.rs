@@ -72,6 +72,11 @@ impl Names {
         format!("{}_ROLLUPS", self.streams)
     }
 
+    /// The stream of what was asked of the admin API and not done.
+    pub fn admin(&self) -> String {
+        format!("{}_ADMIN", self.streams)
+    }
+
     /// The stream of what projections could not apply.
     pub fn dead_letters(&self) -> String {
         format!("{}_DEADLETTER", self.streams)
@@ -100,6 +105,11 @@ impl Names {
     /// The subject of a closed hour, written `yyyymmddhh`; `*` for all hours.
     pub fn rollup_subject(&self, hour: &str) -> String {
         format!("{}.rollup.hour.{hour}", self.subjects)
+    }
+
+    /// The subject of what was asked and not done, by how that ended; `*` for all of it.
+    pub fn admin_subject(&self, verb: &str) -> String {
+        format!("{}.admin.{verb}", self.subjects)
     }
 
     /// The subject of what a projection could not apply; `*` for all projections.
@@ -174,6 +184,17 @@ impl Names {
                 400,
                 64,
             ),
+            Config {
+                // Whoever is denied often pushes out those who were denied before, and nothing else.
+                max_messages_per_subject: 100_000,
+                ..expiring(
+                    self.admin(),
+                    "What was asked of the admin API and not done",
+                    self.admin_subject("*"),
+                    400,
+                    256, // as many on each of its subjects
+                )
+            },
             expiring(
                 self.dead_letters(),
                 "What a projection could not apply, with the reason",

@@ -59,8 +59,8 @@ impl Keeper {
         for core in missing {
             match try_make(inner, core) {
                 Ok(pen) => {
-                    let superfluous = lock(&inner.ledger).put_spare(core, pen);
-                    drop(superfluous);
+                    let late = lock(&inner.ledger).put_spare(core, pen);
+                    drop(late); // outside of the lock
                 }
                 Err(error) => failed = Some(error),
             }

@@ -50,6 +50,8 @@ pub(super) struct Ledger {
     spares: Vec<Option<Pen>>,
     /// The number of each core's next file.
     next_numbers: Vec<u64>,
+    /// The number of the file that each core began last.
+    begun: Vec<Option<u64>>,
     /// Files that are not needed any more, and are to be deleted.
     done: Vec<Place>,
     /// How many files there are, with those that are being made or deleted.
@@ -73,6 +75,7 @@ impl Ledger {
             entries: BTreeMap::new(),
             spares: (0..cores).map(|_| None).collect(),
             next_numbers: vec![0; cores.into()],
+            begun: vec![None; cores.into()],
             done: Vec::new(),
             files: 0,
             files_max,
@@ -104,9 +107,20 @@ impl Ledger {
             .collect()
     }
 
-    /// Puts a file by for a core. One that is there already is given back.
+    /// Puts a file by for a core, which has none. It is given back, and its file deleted, if it comes too late: files are
+    /// shipped by their numbers, and the core has made itself one with a higher number meanwhile.
     pub(super) fn put_spare(&mut self, core: u16, pen: Pen) -> Option<Pen> {
-        self.spares[usize::from(core)].replace(pen)
+        let number = pen.segment().header().number;
+        let spare = &mut self.spares[usize::from(core)];
+        if self.begun[usize::from(core)].is_none_or(|begun| begun < number) {
+            return spare.replace(pen);
+        }
+        self.done.push(Place {
+            origin: Place::OWN,
+            core,
+            number,
+        });
+        Some(pen)
     }
 
     /// The file that was made ahead for a core.
@@ -114,8 +128,8 @@ impl Ledger {
         self.spares.get_mut(usize::from(core))?.take()
     }
 
-    /// A core begins to write a file.
-    pub(super) fn begun(&mut self, place: Place, first: u64, segment: Arc<Segment>) {
+    /// A core begins to write a file. Gives back what was put by for it in vain, see [`Ledger::put_spare`].
+    pub(super) fn begin(&mut self, place: Place, first: u64, segment: Arc<Segment>) -> Option<Pen> {
         let entry = Entry {
             made_at: segment.header().made_at,
             first,
@@ -125,6 +139,9 @@ impl Ledger {
             map: Some(segment),
         };
         self.entries.insert(place, entry);
+        self.begun[usize::from(place.core)] = Some(place.number);
+        let spare = self.take_spare(place.core)?;
+        self.put_spare(place.core, spare)
     }
 
     /// A file of an earlier start.

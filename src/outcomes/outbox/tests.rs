@@ -95,6 +95,22 @@ fn what_is_appended_waits_in_order_over_as_many_files_as_it_takes() {
 }
 
 #[test]
+fn a_file_that_is_made_ahead_too_late_is_not_written_behind_a_later_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let outbox = Outbox::open(options(folder.path(), "b1")).unwrap();
+    let late = |outbox: &Outbox| {
+        spare_is_made(outbox);
+        lock(&outbox.0.ledger).take_spare(0).unwrap()
+    };
+    let before = late(&outbox);
+    let mut writer = outbox.writer(0).unwrap();
+    append(&mut writer, 0..1);
+    assert!(lock(&outbox.0.ledger).put_spare(0, before).is_some());
+    append(&mut writer, 1..150_000);
+    assert_eq!(waiting(&outbox), numbered(0..150_000));
+}
+
+#[test]
 fn who_begins_in_the_middle_of_a_file_reads_what_follows() {
     let folder = tempfile::tempdir().unwrap();
     let outbox = Outbox::open(options(folder.path(), "b1")).unwrap();

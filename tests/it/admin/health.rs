@@ -55,11 +55,11 @@ async fn a_dead_server_is_told_and_does_not_make_a_process_unready() {
     let readiness = api.get("/health/ready").await.is(200).json();
     assert_eq!(
         readiness["checks"],
-        json!({ "database": "DOWN", "redis": "OFF", "jetstream": "UP", "projections": "OFF", "outcomes": "OFF", "alerts": "OFF", "outbox": "OFF", "tokens": "OFF" })
+        json!({ "database": "DOWN", "redis": "OFF", "jetstream": "UP", "projections": "OFF", "outcomes": "OFF", "alerts": "OFF", "adminEvents": "OFF", "outbox": "OFF", "tokens": "OFF" })
     );
     assert_eq!(
         readiness["reasons"],
-        json!({ "database": "connection refused", "redis": "not configured", "projections": "not configured", "outcomes": "not configured", "alerts": "not configured", "outbox": "not configured", "tokens": "not configured" })
+        json!({ "database": "connection refused", "redis": "not configured", "projections": "not configured", "outcomes": "not configured", "alerts": "not configured", "adminEvents": "not configured", "outbox": "not configured", "tokens": "not configured" })
     );
 }
 

@@ -1,6 +1,7 @@
 //! `/api/logs`: who did what, from the tables, and from the log itself while those do not answer.
 
 use flexgate::{app::projector, health::Health, journal::alerts::Alerts};
+use flexgate_schemas::provenance::PROVENANCE_LEVEL;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -64,6 +65,70 @@ async fn what_was_done_is_told_with_who_why_and_what_it_was_before() {
 }
 
 #[tokio::test]
+async fn what_was_done_is_told_with_from_where_and_by_which_request() {
+    let api = shop(&Postgres::database().await).await;
+    let trusting = json!({ "trustedProxies": ["127.0.0.1"] });
+    api.put("/api/settings", trusting).await.is(200);
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let call = api.call(Method::DELETE, "/api/routes/orders");
+    call.header("x-correlation-id", "order-4711")
+        .header("traceparent", &format!("00-{trace}-b7ad6b7169203331-01"))
+        .header("x-forwarded-for", "203.0.113.7")
+        .header("user-agent", "curl/8.5.0")
+        .send()
+        .await
+        .is(204);
+    let alone = Api::over(api.log.clone()).await;
+    for api in [&api, &alone] {
+        for filter in ["?correlation=order-4711", "?address=203.0.113.7", "?text=CURL"] {
+            let page = ask(api, filter).await.is(200).json();
+            assert_eq!(page["logs"].as_array().map(Vec::len), Some(1), "{filter}: {page}");
+            let metadata = &page["logs"][0]["metadata"];
+            let told = ["correlation", "trace", "address", "agent"].map(|name| &metadata[name]);
+            let expected = ["order-4711", trace, "203.0.113.7", "curl/8.5.0"].map(|text| json!(text));
+            assert_eq!(told, expected.each_ref(), "{filter}");
+        }
+    }
+    let history = api.get("/api/config/history?limit=1").await.json();
+    assert_eq!(history[0]["provenance"]["address"], "203.0.113.7");
+}
+
+#[tokio::test]
+async fn what_an_untrusted_peer_says_of_itself_is_not_believed() {
+    let api = Api::with_backend().await;
+    let call = api.call(Method::DELETE, "/api/upstreams/backend");
+    call.header("x-forwarded-for", "203.0.113.7")
+        .header("traceparent", "00-what-else")
+        .header("x-correlation-id", "two words")
+        .send()
+        .await
+        .is(204);
+    let page = api.get("/api/logs?pageSize=1").await.json();
+    let metadata = &page["logs"][0]["metadata"];
+    assert_eq!(
+        (&metadata["address"], metadata.get("trace"), metadata.get("agent")),
+        (&json!("127.0.0.1"), None, None)
+    );
+    assert!(metadata["correlation"].as_str().unwrap().len() > 30, "{page}");
+}
+
+#[tokio::test]
+async fn changes_are_not_held_back_for_a_node_that_cannot_read_where_they_come_from() {
+    let api = Api::with_backend().await;
+    let provenance = async || {
+        let history = api.get("/api/config/history?limit=1").await.json();
+        history[0].get("provenance").cloned()
+    };
+    assert!(provenance().await.is_some());
+    api.join_reading("old", PROVENANCE_LEVEL - 1);
+    api.put("/api/settings", json!({ "timeout": "7s" })).await.is(200);
+    assert_eq!(provenance().await, None);
+    api.join("old"); // upgraded
+    api.put("/api/settings", json!({ "timeout": "8s" })).await.is(200);
+    assert!(provenance().await.is_some());
+}
+
+#[tokio::test]
 async fn tables_and_log_tell_the_same() {
     let api = shop(&Postgres::database().await).await;
     let alone = Api::over(api.log.clone()).await;
@@ -78,6 +143,8 @@ async fn tables_and_log_tell_the_same() {
         "?source=system",
         "?source=api&text=ORDERS",
         "?text=nobody%20needs",
+        "?correlation=nothing",
+        "?address=127.0.0.1",
         "?revision=3",
         "?since=2020-01-01T00:00:00.000Z",
         "?until=2020-01-01T00:00:00.000Z",
@@ -196,7 +263,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 /// What both ways know.
-fn told(page: &Value) -> Vec<Value> {
+pub fn told(page: &Value) -> Vec<Value> {
     let mut logs = page["logs"].as_array().unwrap().clone();
     for log in &mut logs {
         for change in log["metadata"]["changes"].as_array_mut().unwrap() {

@@ -55,6 +55,6 @@ async fn the_status_counts_what_there_is() {
     );
     assert_eq!(
         status["checks"],
-        json!({ "database": "OFF", "redis": "OFF", "jetstream": "OFF", "projections": "OFF", "outcomes": "OFF", "alerts": "OFF", "outbox": "OFF", "tokens": "OFF" })
+        json!({ "database": "OFF", "redis": "OFF", "jetstream": "OFF", "projections": "OFF", "outcomes": "OFF", "alerts": "OFF", "adminEvents": "OFF", "outbox": "OFF", "tokens": "OFF" })
     );
 }

@@ -3,12 +3,14 @@
 use flexgate::{
     app::projector,
     drain::Tasks,
-    health::Health,
+    health::{Dependency, Health},
     journal::{
         alerts::{self, Alerts},
         jetstream::Names,
     },
+    outcomes::feed::Feed,
 };
+use flexgate_projections::AlertRows;
 use tokio::time::timeout;
 
 use super::Cluster;
@@ -46,9 +48,9 @@ async fn a_node_that_comes_and_goes_is_in_its_history_whether_or_not_a_projector
         raised,
         tasks.clone(),
     ));
-    tasks.spawn(projector::keep_alerts(
-        database.url.clone(),
-        (link, names),
+    tasks.spawn(projector::keep_messages::<AlertRows>(
+        (database.url.clone(), Feed::of_alerts(link, &names)),
+        Dependency::Alerts,
         raising,
         Health::new("test"),
         tasks.clone(),

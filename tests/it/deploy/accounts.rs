@@ -76,6 +76,15 @@ impl User {
     }
 }
 
+/// What each may publish.
+const THEIRS: [(&str, &str); 5] = [
+    ("gateway", "flexgate.alert.test"),
+    ("gateway", "flexgate.metrics.node"),
+    ("projector", "flexgate.deadletter.outcomes"),
+    ("admin", "flexgate.alert.test"),
+    ("admin", "flexgate.admin.refused"),
+];
+
 #[tokio::test]
 async fn nobody_may_do_what_is_not_theirs() {
     let nats = Nats::start().await;
@@ -94,6 +103,7 @@ async fn nobody_may_do_what_is_not_theirs() {
                 "flexgate.config.route.a",
                 "flexgate.rollup.hour.2026010100",
                 "flexgate.deadletter.outcomes",
+                "flexgate.admin.refused",
                 "$JS.API.CONSUMER.CREATE.FLEXGATE_OUTCOMES",
                 "$JS.API.STREAM.MSG.GET.FLEXGATE_OUTCOMES",
                 "_INBOX.admin.answer",
@@ -104,6 +114,7 @@ async fn nobody_may_do_what_is_not_theirs() {
             &[
                 "flexgate.config.route.a",
                 "flexgate.outcome.node",
+                "flexgate.admin.refused",
                 "flexgate.serving.node",
                 "$KV.FLEXGATE_NODES.node",
                 "_INBOX.gateway.answer",
@@ -137,12 +148,7 @@ async fn nobody_may_do_what_is_not_theirs() {
             );
         }
     }
-    for (name, subject) in [
-        ("gateway", "flexgate.alert.test"),
-        ("gateway", "flexgate.metrics.node"),
-        ("projector", "flexgate.deadletter.outcomes"),
-        ("admin", "flexgate.alert.test"),
-    ] {
+    for (name, subject) in THEIRS {
         let objections = User::log_in(&nats, name).await.publishes(subject).await;
         assert_eq!(objections, "", "{name} {subject}");
     }

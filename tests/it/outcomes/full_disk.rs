@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::symlink, process::Command};
 
 use flexgate::journal::jetstream::{Link, Names};
+use futures_util::TryStreamExt as _;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tokio::time::{sleep, timeout};
 
@@ -47,7 +48,7 @@ async fn a_gateway_whose_disk_is_full_serves_and_says_what_it_loses() {
     let health = settings.health().await;
     assert_eq!(health["status"], "UP", "it serves all the same: {health}");
     assert_eq!(settings.metric("flexgate_outcomes_lost_total").await, 30);
-    assert_eq!(alerts(&link, &names).await, 1);
+    assert_eq!(overflows(&link, &names).await, 1);
     let overflowed = r#"flexgate_alerts_total{type="outbox.overflowed"}"#;
     assert_eq!(settings.metric(overflowed).await, 1);
 
@@ -123,13 +124,14 @@ async fn leave_room_in_the_log(url: &str) {
     connection.close().await.unwrap();
 }
 
-/// How many alerts are on their stream, as soon as there are any.
-async fn alerts(link: &Link, names: &Names) -> u64 {
+/// How many alerts say that the outbox overflowed, as soon as there are any.
+async fn overflows(link: &Link, names: &Names) -> usize {
+    let subject = names.alert_subject("outbox.overflowed");
+    let stream = link.jetstream().get_stream(names.alerts()).await.unwrap();
     let raised = async {
         loop {
-            let stream = link.jetstream().get_stream(names.alerts()).await.unwrap();
-            let count = stream.cached_info().state.messages;
-            if count > 0 {
+            let mut counts = stream.info_with_subjects(&subject).await.unwrap();
+            if let Some((_, count)) = counts.try_next().await.unwrap() {
                 return count;
             }
             sleep(LOOK_AGAIN).await;

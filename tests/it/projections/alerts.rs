@@ -1,7 +1,7 @@
 //! Alerts in the tables: each once, whatever it says.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flexgate_projections::{AlertProjector, Error, connect};
+use flexgate_projections::{AlertRows, Error, MessageProjector, connect};
 use flexgate_schemas::frame::{Delivered, Sealed};
 use futures_util::stream;
 use serde_json::{Value, json};
@@ -32,7 +32,8 @@ pub fn on_stream_since(time: DateTime<Utc>, first: u64, alerts: &[(&str, &str, V
     each.collect()
 }
 
-fn message(sequence: u64, payload: Vec<u8>) -> Delivered {
+/// A message of a stream.
+pub fn message(sequence: u64, payload: Vec<u8>) -> Delivered {
     Delivered {
         sequence,
         stored_at: created().into(),
@@ -45,7 +46,7 @@ fn message(sequence: u64, payload: Vec<u8>) -> Delivered {
 
 /// A projector takes over and applies these, of a stream that was made so many seconds after the others'.
 pub async fn project(url: &str, later: i64, messages: Vec<Delivered>) -> Result<(), Error> {
-    let mut projector = AlertProjector::take_over(connect(url).await.unwrap()).await?;
+    let mut projector = MessageProjector::<AlertRows>::take_over(connect(url).await.unwrap()).await?;
     let stream_created = created() + TimeDelta::seconds(later);
     projector
         .run(stream_created, stream::iter(messages), |_| {})

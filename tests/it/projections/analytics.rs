@@ -5,7 +5,8 @@ use std::{fs, process::Command};
 use chrono::{Days, NaiveTime, Utc};
 use flexgate::{domain, journal::Transaction};
 use flexgate_schemas::{
-    Outcome, Route,
+    Outcome, Route, Timestamp,
+    admin::{Call, Deed},
     commit::{Actor, ActorKind},
     key::{KeyTerms, SecretHash},
 };
@@ -13,7 +14,7 @@ use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 
 use super::{
-    Cluster, SEQUENCE,
+    Cluster, SEQUENCE, admin_events,
     alerts::{on_stream_since, project},
     query,
 };
@@ -111,6 +112,7 @@ fn ask(sql: &str, url: &str) -> String {
 async fn shop() -> String {
     let database = Database::new().await;
     configure(&database.url).await;
+    refuse(&database.url).await;
     let mut core = Core::of_boot("b1");
     for days_ago in 2..=4 {
         let day = Utc::now()
@@ -256,6 +258,22 @@ fn with_status(outcome: &Outcome<'static>, status: u16) -> Outcome<'static> {
         status: Some(status),
         ..*outcome
     }
+}
+
+/// Alice tried something else before, and somebody had no token.
+async fn refuse(url: &str) {
+    let now = Timestamp::from(Utc::now());
+    let in_use = Call::new(("DELETE", "/api/upstreams/orders"), 409, Some("upstream_in_use"));
+    let unknown = Call {
+        times: 40,
+        ..Call::new(("POST", "/api/routes"), 401, Some("wrong_token"))
+    };
+    let events = [
+        (Some("alice"), now, Deed::Refused(in_use)),
+        (None, now, Deed::Denied(unknown)),
+    ];
+    let messages = admin_events::on_stream(1, &events);
+    admin_events::project(url, 0, messages).await.unwrap();
 }
 
 /// Four routes and a key by a pipeline, and a change by alice: revisions 2 to 7.

@@ -8,7 +8,7 @@ use flexgate::{
 };
 use flexgate_projections::{ConfigProjector, connect};
 use flexgate_schemas::{
-    Commit, Event, Upstream,
+    Commit, Event, Provenance, Upstream,
     commit::{Actor, ActorKind, Recorded, Source},
     key::{KeyTerms, SecretHash},
 };
@@ -60,11 +60,18 @@ async fn each_change_is_told_with_what_was_before_and_after_it() {
 }
 
 #[tokio::test]
-async fn a_commit_is_told_with_who_asked_for_it_through_what_and_why() {
+async fn a_commit_is_told_with_who_asked_for_it_from_where_and_why() {
     let (cluster, url) = (Cluster::begin().await, Postgres::database().await);
     let projector = cluster.project_into(&url);
     let upstream: Upstream =
         serde_json::from_value(json!({ "name": "pay", "targets": [{ "url": "http://x" }] })).unwrap();
+    let provenance: Provenance = serde_json::from_value(json!({
+        "correlationId": "order-4711",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "address": "2001:db8::7",
+        "agent": "curl/8.5.0",
+    }))
+    .unwrap();
     let transaction = Transaction {
         command: Command::CreateUpstream(upstream),
         actor: Actor {
@@ -73,6 +80,7 @@ async fn a_commit_is_told_with_who_asked_for_it_through_what_and_why() {
         },
         source: Source::File("proxy.yml".into()),
         reason: Some("ticket 42".into()),
+        provenance: Some(Box::new(provenance)),
         ..fixtures::transaction(Command::DeleteRoute("a".parse().unwrap()))
     };
     let committed = cluster.journal.transact(transaction).await.unwrap();
@@ -85,6 +93,9 @@ async fn a_commit_is_told_with_who_asked_for_it_through_what_and_why() {
             "level": "info", "message": "Upstream \"pay\" created",
             "actor_type": "token", "actor": "deploy-bot", "source": "file", "file": "proxy.yml",
             "reason": "ticket 42", "commit_id": committed.commit.unwrap().as_str(),
+            "correlation": "order-4711", "trace": "0af7651916cd43dd8448eb211c80319c",
+            "address": "2001:db8::7", "agent": "curl/8.5.0",
+            "method": null, "path": null, "status": null, "code": null, "times": null,
         })
     );
     projector.stop().await;

@@ -1,7 +1,7 @@
 //! The configuration is made anew from the log, and what earlier histories did stays known.
 
 use flexgate::{app::projector::Commits, domain::Command, health::Verdict, journal::memory::MemoryLog};
-use flexgate_projections::{Begun, Comparison, Phase, Progress, Projection, Rebuild, connect};
+use flexgate_projections::{Begun, Comparison, Phase, Progress, Projection, Rebuild, Refill, connect};
 use tokio::sync::watch;
 
 use super::{Cluster, execute, query, route};
@@ -130,7 +130,17 @@ async fn tables_of_a_log_that_was_rewound_are_made_from_the_one_that_is_there() 
 }
 
 async fn rebuild(cluster: &Cluster, url: &str, verify: bool) -> Option<Comparison> {
-    let projection = Projection::named("config").unwrap();
+    let mut commits = Commits::new(cluster.journal.clone());
+    rebuild_from(&mut commits, ("config", url), verify).await
+}
+
+/// Makes a projection anew; to verify, only to compare.
+pub async fn rebuild_from(
+    stream: &mut impl Refill,
+    (projection, url): (&str, &str),
+    verify: bool,
+) -> Option<Comparison> {
+    let projection = Projection::named(projection).unwrap();
     let Begun::Here(rebuild) = Rebuild::begin(url, projection).await.unwrap() else {
         panic!("nobody else is at it");
     };
@@ -139,6 +149,5 @@ async fn rebuild(cluster: &Cluster, url: &str, verify: bool) -> Option<Compariso
         done: 0,
         total: 0,
     });
-    let mut commits = Commits::new(cluster.journal.clone());
-    rebuild.run(&mut commits, verify, &progress).await.unwrap()
+    rebuild.run(stream, verify, &progress).await.unwrap()
 }

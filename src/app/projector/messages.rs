@@ -1,8 +1,8 @@
-//! Keeps the read model of alerts, from the stream that everybody raises them on.
+//! Keeps the read models that are made of the messages of a stream, one after the other.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, marker::PhantomData};
 
-use flexgate_projections::{AlertProjector, Error, connect};
+use flexgate_projections::{Error, MessageProjector, Messages, connect};
 
 use super::{
     keeper::{self, ASK_EVERY, Project, READ_AGAIN, Shown},
@@ -11,49 +11,56 @@ use super::{
 use crate::{
     drain::Tasks,
     health::{Dependency, Health},
-    journal::{
-        alerts::Alerts,
-        jetstream::{Link, Names},
-        store::StoreError,
-    },
+    journal::{alerts::Alerts, store::StoreError},
     outcomes::feed::Feed,
 };
 
-/// Keeps the read model of alerts in a database until the tasks are stopped.
-pub async fn keep(url: String, (link, names): (Link, Names), alerts: Alerts, health: Health, tasks: Tasks) {
-    let shown = Shown::new(Dependency::Alerts, health);
-    let stops = Stops::new(AlertProjector::NAME, url.clone(), alerts);
-    let feed = Feed::of_alerts(link, &names);
-    Box::pin(keeper::keep(Raised { url, feed }, shown, stops, tasks)).await; // large: connections are made in it
+/// Keeps the read model of a stream in a database until the tasks are stopped.
+pub async fn keep<P: Messages>(
+    (url, feed): (String, Feed),
+    dependency: Dependency,
+    alerts: Alerts,
+    health: Health,
+    tasks: Tasks,
+) {
+    let shown = Shown::new(dependency, health);
+    let stops = Stops::new(P::NAME, url.clone(), alerts);
+    let projection = Kept::<P> {
+        url,
+        feed,
+        _projection: PhantomData,
+    };
+    Box::pin(keeper::keep(projection, shown, stops, tasks)).await; // large: connections are made in it
 }
 
-struct Raised {
+struct Kept<P> {
     url: String,
     feed: Feed,
+    _projection: PhantomData<P>,
 }
 
-impl Project for Raised {
+impl<P: Messages> Project for Kept<P> {
     async fn project(&mut self, shown: &mut Shown) -> Result<Infallible, Error> {
         let mut connection = connect(&self.url).await?;
-        while !AlertProjector::may_act(&mut connection).await? {
+        while !MessageProjector::<P>::may_act(&mut connection).await? {
             shown.waits();
             tokio::time::sleep(ASK_EVERY).await;
         }
-        let mut projector = AlertProjector::take_over(connection).await?;
+        let mut projector = MessageProjector::take_over(connection).await?;
         loop {
             if let Err(error) = self.read(&mut projector, shown).await? {
-                tracing::debug!(%error, "the alerts cannot be read now");
+                tracing::debug!(%error, projection = P::NAME, "the stream cannot be read now");
             }
             tokio::time::sleep(READ_AGAIN).await;
         }
     }
 }
 
-impl Raised {
+impl<P: Messages> Kept<P> {
     /// Projects until the stream breaks, or the database.
     async fn read(
         &self,
-        projector: &mut AlertProjector,
+        projector: &mut MessageProjector<P>,
         shown: &mut Shown,
     ) -> Result<Result<(), StoreError>, Error> {
         let extent = match self.feed.extent().await {
