@@ -1,4 +1,5 @@
-//! What was asked and not done: from whoever refuses it to the stream ADMIN. What was done is in the log itself.
+//! What was asked and is no commit, from whoever answers it to the stream ADMIN: refusals above all, and what is done that is
+//! not about the configuration.
 //!
 //! Telling it costs an answer nothing that it would have to wait for: the event goes into a queue ([`Audit::tell`]), and a
 //! task takes it to the stream ([`publish`]). Whoever does not prove who they are cannot fill either ([`tally`]).
@@ -31,7 +32,7 @@ use self::tally::Tally;
 /// How many events wait for the stream. Full, because NATS does not answer: what comes then is lost, counted and logged.
 const WAITING_MAX: usize = 1024;
 
-/// A handle that tells what was not done. Clones share it.
+/// A handle that tells what was asked. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Audit(Arc<Shared>);
 
@@ -57,7 +58,7 @@ impl Audit {
         (Self(Arc::new(shared)), events)
     }
 
-    /// Tells of something that was not done just now. Never waits, never fails.
+    /// Tells of something that was asked just now. Never waits, never fails.
     pub fn tell(&self, deed: Deed, actor: Option<Actor>, source: Source, provenance: Provenance) {
         let event = AdminEvent {
             id: Uuid::now_v7().to_string().into(),
@@ -95,10 +96,7 @@ impl Audit {
     /// One event will never be on the stream.
     fn lost(&self, verb: &'static str) {
         counter!("flexgate_admin_events_lost_total").increment(1);
-        tracing::warn!(
-            verb,
-            "something that was not done is not in the audit log: NATS takes nothing"
-        );
+        tracing::warn!(verb, "a refusal is not in the audit log: NATS takes nothing");
         self.settled_one();
     }
 

@@ -72,7 +72,7 @@ impl Names {
         format!("{}_ROLLUPS", self.streams)
     }
 
-    /// The stream of what was asked of the admin API and not done.
+    /// The stream of what was asked of the admin API and is no commit: refusals, mostly.
     pub fn admin(&self) -> String {
         format!("{}_ADMIN", self.streams)
     }
@@ -189,7 +189,7 @@ impl Names {
                 max_messages_per_subject: 100_000,
                 ..expiring(
                     self.admin(),
-                    "What was asked of the admin API and not done",
+                    "What was asked of the admin API and is no commit",
                     self.admin_subject("*"),
                     400,
                     256, // as many on each of its subjects
