@@ -137,7 +137,7 @@ async fn everything_is_made_anew_and_compared_while_it_is_kept() {
     let outcomes = &outcomes.unwrap()["rebuild"];
     assert_eq!(
         (&outcomes["phase"], &outcomes["actor"]),
-        (&json!("done"), &json!("FLEXGATE_ADMIN_TOKEN"))
+        (&json!("done"), &json!("admin"))
     );
 
     // Nothing is doubled by doing it twice, nor by what comes afterwards.
