@@ -92,20 +92,27 @@ impl Serialize for Methods {
     }
 }
 
+/// One of a list, so that a mistake in it is found where it stands.
+struct Listed(Method);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let found = KNOWN
+            .iter()
+            .find(|method| method.as_str().eq_ignore_ascii_case(&name));
+        found.cloned().map(Self).ok_or_else(|| {
+            de::Error::custom(format_args!(
+                "{name:?} is no method a route can list; leave `methods` out to take any"
+            ))
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Methods {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let names = Vec::<String>::deserialize(deserializer)?;
-        let known = |name: String| {
-            let found = KNOWN
-                .iter()
-                .find(|method| method.as_str().eq_ignore_ascii_case(&name));
-            found.cloned().ok_or_else(|| {
-                de::Error::custom(format_args!(
-                    "{name:?} is no method a route can list; leave `methods` out to take any"
-                ))
-            })
-        };
-        names.into_iter().map(known).collect()
+        let listed = Vec::<Listed>::deserialize(deserializer)?;
+        Ok(listed.into_iter().map(|Listed(method)| method).collect())
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    args::{Apply, Diff, Extent},
+    args::{Apply, Called, Diff, Extent},
     client::{Answer, Ask},
     difference,
     entity::cell,
@@ -44,8 +44,7 @@ struct Plan {
 const PLAN: u32 = 1;
 
 pub(super) fn diff(run: &Invocation, options: &Diff) -> Result<Exit, Failure> {
-    let loaded = Loaded::read(&options.file, &run.sources().all())?;
-    run.output.findings(&loaded.warnings);
+    let loaded = read(run, &options.file, &options.called)?;
     let body = body(&loaded);
     let planned = rehearse(run, &loaded, &body, options.extent)?;
     if let Some(path) = &options.plan {
@@ -74,8 +73,7 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
     if let Some(plan) = plan(&options.file)? {
         return apply_plan(run, options, &plan);
     }
-    let loaded = Loaded::read(&options.file, &run.sources().all())?;
-    run.output.findings(&loaded.warnings);
+    let loaded = read(run, &options.file, &options.called)?;
     let body = body(&loaded);
     if options.dry_run {
         let planned = rehearse(run, &loaded, &body, options.extent)?;
@@ -93,10 +91,17 @@ pub(super) fn apply(run: &Invocation, options: &Apply) -> Result<Exit, Failure> 
     applied(run, &options.file, &answer)
 }
 
+fn read(run: &Invocation, file: &Path, called: &Called) -> Result<Loaded, Failure> {
+    let mut loaded = Loaded::read(file, &run.sources().all())?;
+    run.output.findings(&loaded.warnings);
+    loaded.name = called.name.clone().or(loaded.name);
+    Ok(loaded)
+}
+
 fn apply_plan(run: &Invocation, options: &Apply, plan: &Plan) -> Result<Exit, Failure> {
-    if options.dry_run || options.extent.prune || options.extent.force {
-        let message =
-            "a plan says itself how it is applied: `--dry-run`, `--prune` and `--force` go with `diff`";
+    let extent = options.extent;
+    if options.dry_run || extent.prune || extent.force || options.called.name.is_some() {
+        let message = "a plan says itself how it is applied: `--dry-run`, `--name`, `--prune` and `--force` go with `diff`";
         return Err(Failure::new(Exit::Usage, message));
     }
     let extent = Extent {

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use flexgate_schemas::FileName;
 
 use crate::config::Layer;
 
@@ -216,6 +217,8 @@ pub(super) struct Check {
 pub(super) struct Diff {
     /// The file
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) called: Called,
     /// Write what would be done to this file; `apply PLAN` does it, if nothing else has happened until then
     #[arg(long, value_name = "PLAN")]
     pub(super) plan: Option<PathBuf>,
@@ -227,6 +230,8 @@ pub(super) struct Diff {
 pub(super) struct Apply {
     /// The file, or a plan of `diff`
     pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) called: Called,
     /// Only show what would be changed: 5 if it would be refused
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -248,6 +253,14 @@ pub(super) struct History {
     /// How many commits
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub(super) limit: u16,
+}
+
+/// By what a file is known again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Called {
+    /// By what the file is known again, instead of the name that it gives itself, or has
+    #[arg(long, value_name = "NAME")]
+    pub(super) name: Option<FileName>,
 }
 
 /// How far a file goes.

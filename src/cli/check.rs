@@ -116,7 +116,9 @@ fn surprises(loaded: &Loaded, warnings: &[Warning]) -> Vec<Finding> {
 /// What a warning is about: an entity, and a field of it.
 fn subject(warning: &Warning) -> (Entity, &'static str) {
     match warning {
-        Warning::Shadowed { route, .. } => (Entity::Route(route.clone()), "path"),
+        Warning::Shadowed { route, .. } | Warning::TakenLiterally { route, .. } => {
+            (Entity::Route(route.clone()), "path")
+        }
         Warning::NotActedOn { entity, policy } => (entity.clone(), policy),
         Warning::Prohibited {
             entity: entity @ Entity::Route(_),

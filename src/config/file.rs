@@ -109,6 +109,9 @@ impl Loaded {
             let mistake = Finding::mistake("this is not UTF-8").with_help("save the file as UTF-8");
             ConfigError(vec![mistake.at(&source, at..at + '\u{fffd}'.len_utf8())])
         })?;
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        let exported = if is_json { export::of_api(&text) } else { None };
+        let text = exported.transpose().map_err(wrong)?.unwrap_or(text);
         Self::parse(&name, &text, variables)
     }
 

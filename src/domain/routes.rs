@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use flexgate_schemas::{
-    Event, Rewrite, Route, RouteId, UpstreamId, UpstreamRef,
+    Event, PathPattern, Rewrite, Route, RouteId, UpstreamId, UpstreamRef,
     event::{Entity, RouteDeleted},
+    path::Segment,
     validation,
 };
 use serde_json::{Map, Value};
@@ -71,12 +72,42 @@ impl Managed for Route {
             entity: Self::entity(&self.id),
             policy,
         });
+        let literal = taken_literally(&self.path);
+        let taken_literally = literal.map(|(segment, instead)| Warning::TakenLiterally {
+            route: self.id.clone(),
+            segment,
+            instead,
+        });
         shadowed
             .into_iter()
+            .chain(taken_literally)
             .chain(not_acted_on)
             .chain(destinations::warnings(self, after.guard()))
             .collect()
     }
+}
+
+/// The first segment that other gateways would take for a name, as it is written there, and how that is written here.
+fn taken_literally(path: &PathPattern) -> Option<(String, String)> {
+    let literal = |segment: &Segment| match segment {
+        Segment::Literal(text) => in_brackets(text),
+        Segment::Named(_) => None,
+    };
+    path.segments().iter().find_map(literal)
+}
+
+/// What stands in brackets, which are escaped in the normal form of a path.
+fn in_brackets(text: &str) -> Option<(String, String)> {
+    [("%7B", "%7D", '{', '}'), ("%3C", "%3E", '<', '>')]
+        .into_iter()
+        .find_map(|(before, after, opening, closing)| {
+            let inner = text.strip_prefix(before)?.strip_suffix(after)?;
+            // Those of some have an expression after the name.
+            let is_of_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            let name: String = inner.chars().take_while(is_of_name).collect();
+            let name = if name.is_empty() { "name".to_owned() } else { name };
+            Some((format!("{opening}{inner}{closing}"), format!(":{name}")))
+        })
 }
 
 impl Listed for Route {

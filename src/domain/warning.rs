@@ -21,6 +21,18 @@ pub enum Warning {
         /// The one that leaves it nothing.
         by: RouteId,
     },
+    /// A path with a segment in the syntax of other gateways, which is none here.
+    #[error(
+        "route {route:?} takes only paths that have `{segment}` in them as it is written; a segment with any text is written `{instead}`"
+    )]
+    TakenLiterally {
+        /// The route.
+        route: RouteId,
+        /// The segment as people write it, such as `{id}`.
+        segment: String,
+        /// What was probably meant, such as `:id`.
+        instead: String,
+    },
     /// A policy that this build keeps but does nothing about. Requests pass without it.
     #[error("`{policy}` of {entity} is stored, but this version does not act on it yet")]
     NotActedOn {
@@ -90,6 +102,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Shadowed { .. } => "route_shadowed",
+            Self::TakenLiterally { .. } => "path_taken_literally",
             Self::NotActedOn { .. } => "policy_not_acted_on",
             Self::Prohibited { .. } => "destination_prohibited",
             Self::KeepsFrom { .. } => "keeps_requests_from",

@@ -1,19 +1,19 @@
 //! The program as scripts see it: its words, and its exit codes.
 
 use std::{
-    fs::{self, Permissions},
-    io::Write,
-    net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    fs,
+    os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
 };
 
-use flexgate::{devstack::free_port, journal::jetstream::Names, sealing::SealingKeys};
-use flexgate_schemas::{Secret, secret::Purpose};
+use flexgate::{devstack::free_port, journal::jetstream::Names};
 
 use crate::fixtures::{self, Nats};
 
+mod doctor;
+mod logs;
+mod secrets;
 mod shown;
 
 /// Runs the program in a folder, with nothing in its environment.
@@ -95,6 +95,19 @@ fn a_valid_file_is_said_to_be_valid_with_what_nothing_acts_on_yet() {
 }
 
 #[test]
+fn a_path_in_the_syntax_of_others_is_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "routes:\n  - path: /users/{id}\n    upstream: http://users\n";
+    fs::write(folder.path().join("proxy.yml"), text).unwrap();
+    let (stdout, stderr) = check(folder.path(), "check proxy.yml", 0);
+    assert!(stdout.contains("1 route, 1 warning"), "{stdout}");
+    assert!(
+        stderr.contains("proxy.yml:2:11") && stderr.contains("is written") && stderr.contains("`:id`"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn every_option_is_shown_with_its_value_and_where_that_comes_from_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let file = "proxy: {host: 0.0.0.0}\nrateLimit: {redis: {url: 'redis://me:hunter2@cache:6379'}}\nlogging: {level: debug}\n";
@@ -171,23 +184,6 @@ fn a_beginning_is_written_once_and_is_valid() {
     assert_eq!(fs::read_to_string(here.join("proxy.yml")).unwrap(), "# mine\n");
 }
 
-#[test]
-fn the_last_lines_of_a_log_are_shown_and_where_there_is_none_that_is_explained() {
-    let folder = tempfile::tempdir().unwrap();
-    let (_, stderr) = check(folder.path(), "logs", 6);
-    assert!(
-        stderr.contains(".flexgate/log/flexgate.log") && stderr.contains("next: "),
-        "{stderr}"
-    );
-    let logs = folder.path().join(".flexgate/log");
-    fs::create_dir_all(&logs).unwrap();
-    let lines: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
-    fs::write(logs.join("flexgate.log"), lines.join("\n")).unwrap();
-    fs::write(logs.join("nats.log"), "of nats\n").unwrap();
-    assert_eq!(check(folder.path(), "logs -n 2", 0).0, "line 98\nline 99\n");
-    assert_eq!(check(folder.path(), "logs nats", 0).0, "of nats\n");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_lies_on_a_stream_is_shown_from_a_sequence_from_a_time_and_at_the_end() {
     let nats = Nats::shared_url().await;
@@ -239,49 +235,6 @@ async fn what_lies_on_a_stream_is_shown_from_a_sequence_from_a_time_and_at_the_e
     let (stdout, _) = check(folder.path(), "events show --stream config", 0);
     assert_eq!(stdout, "");
     check(folder.path(), "events show --from yesterday", 2);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_mends_what_is_safe_to_mend_and_says_so() {
-    let nats = Nats::shared_url().await;
-    let folder = tempfile::tempdir().unwrap();
-    let dotenv = format!(
-        "FLEXGATE_STREAM_PREFIX={}\nNATS_URL={nats}\nFLEXGATE_DATA_DIR=data\nFLEXGATE_PROXY_ADDR={}\nFLEXGATE_ADMIN_ADDR={}\n",
-        fixtures::prefix().to_uppercase(),
-        free_port().unwrap(),
-        free_port().unwrap()
-    );
-    fs::write(folder.path().join(".env"), dotenv).unwrap();
-    let (stdout, _) = check(folder.path(), "doctor", 0);
-    assert!(
-        stdout.contains("WARN  streams") && stdout.contains("_CONFIG is not there"),
-        "{stdout}"
-    );
-
-    let (stdout, stderr) = check(folder.path(), "doctor --fix", 0);
-    assert!(
-        stderr.contains("mended: the data folder data is made"),
-        "{stderr}"
-    );
-    assert!(stderr.contains("mended: these streams are made"), "{stderr}");
-    assert!(
-        !stdout.contains("is not there\n") && stdout.contains("_ROLLUPS has 0 messages"),
-        "{stdout}"
-    );
-    assert!(
-        stdout.contains("OK    clock") && stdout.contains("disk "),
-        "{stdout}"
-    );
-
-    let token = folder.path().join("data/admin-token");
-    fs::write(&token, "correct-horse-battery\n").unwrap();
-    fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
-    check(folder.path(), "doctor", 1);
-    let (_, stderr) = check(folder.path(), "doctor --fix", 0);
-    assert!(stderr.contains("is closed to others"), "{stderr}");
-    assert_eq!(fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
-    let (_, stderr) = check(folder.path(), "doctor --fix", 0);
-    assert!(!stderr.contains("mended"), "{stderr}");
 }
 
 #[test]
@@ -405,101 +358,4 @@ fn settings_in_a_dotenv_file_count_and_mistakes_in_them_are_named() {
     let (_, stderr) = check(folder.path(), "status", 3);
     assert!(stderr.contains("FLEXGATE_ADMIN_ADDR in .env, line 1"), "{stderr}");
     assert!(stderr.contains(".env, line 3"), "{stderr}");
-}
-
-#[test]
-fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    fs::create_dir(&data).unwrap();
-    fs::write(data.join("admin-token"), "correct-horse-battery\n").unwrap();
-    fs::set_permissions(data.join("admin-token"), Permissions::from_mode(0o644)).unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
-    let dotenv = format!(
-        "FLEXGATE_DATA_DIR=data\nFLEXGATE_PROXY_ADDR={port}\nFLEXGATE_ADMIN_ADDR={}\n",
-        free_port().unwrap()
-    );
-    fs::write(folder.path().join(".env"), &dotenv).unwrap();
-    let (stdout, _) = check(folder.path(), "doctor", 1);
-    assert!(
-        stdout.contains("FAIL  admin token") && stdout.contains("chmod 600 data/admin-token"),
-        "{stdout}"
-    );
-    assert!(
-        stdout.contains(&format!("FAIL  proxy port  127.0.0.1:{port} is taken")),
-        "{stdout}"
-    );
-    assert!(stdout.contains("OK    data folder"), "{stdout}");
-    assert!(!stdout.contains("horse"), "{stdout}");
-
-    let unreachable = format!(
-        "{dotenv}NATS_URL=nats://me:hunter2@127.0.0.1:{}\n",
-        free_port().unwrap()
-    );
-    fs::write(folder.path().join(".env"), unreachable).unwrap();
-    let (stdout, _) = check(folder.path(), "doctor", 4);
-    assert!(
-        stdout.contains("FAIL  NATS        nats://***@127.0.0.1"),
-        "{stdout}"
-    );
-    assert!(!stdout.contains("hunter2"), "{stdout}");
-}
-
-#[test]
-fn a_secret_is_sealed_with_the_key_of_the_environment_and_never_shown() {
-    let folder = tempfile::tempdir().unwrap();
-    let (key, _) = check(folder.path(), "secrets key", 0);
-    let seal = |key: Option<&str>, words: &str| {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_flexgate"))
-            .args(words.split_whitespace())
-            .current_dir(folder.path())
-            .env_clear()
-            .envs(key.map(|key| ("FLEXGATE_SECRET_KEY", key)))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = program.stdin.take().unwrap();
-        stdin.write_all(b"Bearer hunter2\n").unwrap();
-        drop(stdin);
-        let done = program.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (done.status.code(), text(done.stdout), text(done.stderr))
-    };
-    let keys = SealingKeys::read(&key).unwrap();
-    for (words, purpose) in [
-        ("secrets seal", Purpose::Upstream),
-        ("secrets seal --for tokens", Purpose::Tokens),
-        ("secrets seal --for signing:k1", Purpose::Signing("k1")),
-    ] {
-        let (code, stdout, stderr) = seal(Some(key.trim()), words);
-        assert_eq!((code, &*stderr), (Some(0), ""));
-        let Ok(Secret::Sealed(sealed)) = stdout.trim().parse() else {
-            panic!("{stdout}");
-        };
-        assert_eq!(keys.open(&sealed, purpose).unwrap(), "Bearer hunter2");
-    }
-    let (code, stdout, stderr) = seal(None, "secrets seal");
-    assert_eq!((code, &*stdout), (Some(3), ""));
-    assert!(stderr.contains("flexgate secrets key"), "{stderr}");
-}
-
-#[test]
-fn a_key_for_secrets_that_is_none_stops_a_start() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("key"), "aGVsbG8=").unwrap();
-    fs::set_permissions(folder.path().join("key"), Permissions::from_mode(0o600)).unwrap();
-    fs::write(folder.path().join(".env"), "FLEXGATE_SECRET_KEY_FILE=key\n").unwrap();
-    let (_, stderr) = check(
-        folder.path(),
-        "serve --role gateway --nats-url nats://127.0.0.1:1",
-        3,
-    );
-    assert!(
-        stderr.contains("key: a key has 32 bytes, this one has 5"),
-        "{stderr}"
-    );
-    assert!(!stderr.contains("aGVsbG8"), "{stderr}");
 }

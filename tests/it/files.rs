@@ -1,6 +1,7 @@
 //! The configuration file of a running process: who wins, and what happens when it changes.
 
 mod editing;
+mod examples;
 
 use std::{fs, path::Path};
 

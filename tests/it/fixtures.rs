@@ -132,13 +132,22 @@ impl Postgres {
 
     /// A migrated database that no other test uses, on the server that all tests share.
     pub async fn database() -> String {
+        Self::database_like("flexgate").await
+    }
+
+    /// The same, without a table.
+    pub async fn empty_database() -> String {
+        Self::database_like("template1").await
+    }
+
+    async fn database_like(model: &str) -> String {
         static SHARED: OnceCell<Postgres> = OnceCell::const_new();
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let template = SHARED.get_or_init(Self::with_template).await.server.url();
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let server = template.parse::<PgConnectOptions>().unwrap().database("postgres");
         let mut connection = PgConnection::connect_with(&server).await.unwrap();
-        let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE flexgate"));
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE {model}"));
         connection.execute(create).await.unwrap();
         template.replace("/flexgate?", &format!("/{name}?"))
     }

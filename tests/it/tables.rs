@@ -63,12 +63,7 @@ async fn execute(url: &str, sql: String) {
 
 #[tokio::test]
 async fn migrations_run_once() {
-    let beside = Postgres::database().await;
-    let name = format!("unmigrated_{}", std::process::id());
-    execute(&beside, format!("CREATE DATABASE {name}")).await;
-    let (server, rest) = beside.rsplit_once('/').unwrap();
-    let query = rest.split_once('?').unwrap().1;
-    let shell = Shell::with(vec![("DATABASE_URL", format!("{server}/{name}?{query}"))]);
+    let shell = Shell::with(vec![("DATABASE_URL", Postgres::empty_database().await)]);
 
     let (_, stderr) = shell.check(&["sql", "-c", "SELECT * FROM requests"], 1);
     assert!(stderr.contains("\"requests\" does not exist"), "{stderr}");

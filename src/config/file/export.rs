@@ -1,6 +1,7 @@
 //! Writing a configuration as a file that says the same.
 
 use flexgate_schemas::{KeyId, Route, Settings, Upstream};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::interpolate;
@@ -49,6 +50,39 @@ pub fn yaml<'a>(
     let mut file = Value::Object(file);
     interpolate::escape(&mut file);
     remark.to_owned() + &serde_saphyr::to_string(&file).expect("a tree of JSON can be written as YAML")
+}
+
+/// A configuration as the admin API exports it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Exported {
+    upstreams: Vec<Upstream>,
+    routes: Vec<Route>,
+    #[serde(default)]
+    settings: Settings,
+    #[serde(default)]
+    withheld_keys: Vec<KeyId>,
+}
+
+/// A configuration that the admin API has exported as JSON, as the text of a file; none if it is no such export. What no
+/// section of a file is called tells them apart.
+pub(super) fn of_api(text: &str) -> Option<Result<String, String>> {
+    let top: Map<String, Value> = serde_json::from_str(text).ok()?;
+    if !["settings", "withheldKeys"]
+        .iter()
+        .any(|key| top.contains_key(*key))
+    {
+        return None;
+    }
+    let exported = serde_json::from_str(text).map(|exported: Exported| {
+        yaml(
+            exported.upstreams.iter(),
+            exported.routes.iter(),
+            &exported.settings,
+            exported.withheld_keys.into_iter(),
+        )
+    });
+    Some(exported.map_err(|error| format!("this looks like an export, but {error}")))
 }
 
 /// Where in a file that is which a JSON Pointer into what is applied names: the settings are several sections of it, and

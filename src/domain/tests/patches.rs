@@ -84,7 +84,7 @@ fn a_patch_that_makes_nonsense_is_refused_where_it_does() {
         assert_eq!(refusal.pointer(), Some(expected), "{refusal}");
     };
     check(json!({ "priority": 1_000_001 }), "/priority");
-    check(json!({ "methods": ["GET", "FETCH"] }), "/methods");
+    check(json!({ "methods": ["GET", "FETCH"] }), "/methods/1");
     check(
         json!({ "match": { "headers": [{ "name": "a" }, { "name": "b c" }] } }),
         "/match/headers/1/name",

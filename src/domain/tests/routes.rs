@@ -282,6 +282,27 @@ fn a_route_that_can_never_match_is_made_with_a_warning() {
 }
 
 #[test]
+fn a_path_in_the_syntax_of_others_is_warned_of() {
+    let warned = |path: &str| {
+        let command = Command::CreateRoute(route("users", json!({ "path": path })));
+        warnings(&when(&given_backend(), command).unwrap())
+    };
+    let says = |segment: &str, instead: &str| {
+        vec![format!(
+            "route \"users\" takes only paths that have `{segment}` in them as it is written; a segment with any text is written `{instead}`"
+        )]
+    };
+    assert_eq!(warned("/users/{id}"), says("{id}", ":id"));
+    assert_eq!(warned("/users/{userId}/orders/{id}"), says("{userId}", ":userId"));
+    assert_eq!(warned("/users/<id>/*"), says("<id>", ":id"));
+    assert_eq!(warned("/users/{id:int}"), says("{id:int}", ":id"));
+    assert_eq!(warned("/users/{}"), says("{}", ":name"));
+    for path in ["/users/:id", "/users/{", "/a{b}c", "/users/*"] {
+        assert_eq!(warned(path), [] as [String; 0], "{path}");
+    }
+}
+
+#[test]
 fn a_policy_that_is_only_stored_yet_is_warned_of() {
     let fields = json!({ "retries": 2, "circuitBreaker": {} });
     let decision = when(&given_backend(), Command::CreateRoute(route("users", fields))).unwrap();

@@ -102,3 +102,14 @@ expect 7 flexgate diff proxy.yml --plan plan.json
 expect 0 flexgate apply plan.json
 expect 5 flexgate apply plan.json
 says "flexgate diff FILE --plan PLAN"
+
+# An export in JSON is a file like any other, and what it is called can be said beside it.
+expect 0 flexgate keys create --name "mobile app"
+flexgate export -o json >export.json
+grep -qF withheldKeys export.json
+expect 0 flexgate check export.json
+expect 0 flexgate apply export.json --name proxy.yml
+expect 0 flexgate diff export.json --name proxy.yml
+says "no differences"
+expect 2 flexgate apply plan.json --name proxy.yml
+expect 2 flexgate apply export.json --name a/b

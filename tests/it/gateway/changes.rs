@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use flexgate::domain::Changed;
 use flexgate_schemas::{Event, event::RouteDeleted};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+    sync::Notify,
+};
 
-use super::{Node, assert_refused, route, route_with, settings, upstream};
-use crate::upstream::Upstream;
+use super::{Node, answers::FullQueue, assert_refused, route, route_with, settings, upstream};
+use crate::{upstream::Upstream, wire::read_head};
 
 #[tokio::test]
 async fn the_next_request_follows_an_edit_and_the_one_under_way_does_not() {
@@ -85,6 +89,39 @@ async fn settings_of_everything_hold_from_the_next_request_on() {
     assert_eq!(node.get("/").await.status(), 403);
     node.change(&[settings("{}")]);
     assert_eq!(node.get("/").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_longer_time_to_connect_holds_from_the_next_request_on() {
+    let full = FullQueue::new();
+    let mut node = Node::start(&[route("all", "/*", &format!("http://{}", full.addr))]);
+    node.change(&[settings(r#"{"connectTimeout":30}"#)]);
+    assert_refused(
+        &node.get("/").await,
+        504,
+        "upstream_connect_timeout",
+        "connection_timeout",
+    );
+    node.change(&[settings(r#"{"connectTimeout":60000}"#)]);
+    // The handshake is answered when it is tried again, a second later.
+    let listener = std::net::TcpListener::from(full.socket.try_clone().unwrap());
+    listener.set_nonblocking(true).unwrap();
+    let listener = TcpListener::from_std(listener).unwrap();
+    let serving = async {
+        let mut queued = Vec::new();
+        for _ in 0..full.length {
+            queued.push(listener.accept().await.unwrap());
+        }
+        let mut stream = BufReader::new(listener.accept().await.unwrap().0);
+        read_head(&mut stream).await.unwrap();
+        let answer = b"HTTP/1.1 200 Fine\r\ncontent-length: 0\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        response = node.get("/") => assert_eq!(response.status(), 200),
+        () = serving => {}
+    }
 }
 
 #[tokio::test]
