@@ -8,6 +8,9 @@
     reason = "a bench prints, stops where something is wrong, counts no further than a float does, and has no other task to block"
 )]
 
+#[path = "memory/own.rs"]
+mod memory;
+
 use std::{
     hint::black_box,
     time::{Duration, Instant},
@@ -23,6 +26,8 @@ use flexgate_schemas::{
     key::{KeyTerms, SecretHash, secret},
 };
 use mimalloc::MiMalloc;
+
+use memory::{most_resident, resident};
 
 /// The one of the program.
 #[global_allocator]
@@ -75,7 +80,7 @@ fn main() {
     );
     std::thread::sleep(Duration::from_secs(1));
     weigh("after a snapshot", before, fold.state.keys().len());
-    println!("  at most it was {:.1} MB", status("VmHWM:") as f64 / 1e6);
+    println!("  at most it was {:.1} MB", most_resident() as f64 / 1e6);
     drop(fold);
     std::thread::sleep(Duration::from_secs(1));
     let before = resident();
@@ -84,7 +89,7 @@ fn main() {
     println!("it is read in {:.1} s", started.elapsed().as_secs_f64());
     std::thread::sleep(Duration::from_secs(1));
     weigh("from a snapshot", before, loaded.state.keys().len());
-    println!("  at most it was {:.1} MB", status("VmHWM:") as f64 / 1e6);
+    println!("  at most it was {:.1} MB", most_resident() as f64 / 1e6);
 }
 
 fn folded(count: u64) -> ConfigState {
@@ -135,14 +140,4 @@ fn weigh(what: &str, before: u64, keys: usize) {
         now as f64 / 1e6,
         now.saturating_sub(before) as f64 / keys as f64
     );
-}
-
-fn resident() -> u64 {
-    status("VmRSS:")
-}
-
-fn status(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -9,6 +9,9 @@
     reason = "a bench prints, stops where something is wrong, counts no further than a float does, and has no other task to block"
 )]
 
+#[path = "memory/own.rs"]
+mod memory;
+
 use std::{
     hint::black_box,
     sync::Arc,
@@ -30,6 +33,8 @@ use flexgate_schemas::{
 use http::{HeaderMap, Method};
 use mimalloc::MiMalloc;
 use uuid::Uuid;
+
+use memory::{most_resident, resident};
 
 /// The one of the program.
 #[global_allocator]
@@ -93,7 +98,7 @@ fn main() {
         started.elapsed().as_secs_f64()
     );
     weigh("from a snapshot", before, 100_000);
-    println!("at most it was {:.1} MB", status("VmHWM:") as f64 / 1e6);
+    println!("at most it was {:.1} MB", most_resident() as f64 / 1e6);
 }
 
 /// What a gateway has of the configuration: the fold and what is made of it.
@@ -248,14 +253,4 @@ fn weigh(what: &str, before: u64, routes: usize) {
         now as f64 / 1e6,
         now.saturating_sub(before) as f64 / routes as f64
     );
-}
-
-fn resident() -> u64 {
-    status("VmRSS:")
-}
-
-fn status(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     audit::Audit, drain::Tasks, health::Health, journal::Journal, listener::around, membership::Members,
-    outcomes::feed::Feed, sealing::SealingKeys,
+    outcomes::feed::Feed, projectors::Projectors, sealing::SealingKeys,
 };
 
 mod alerts;
@@ -46,6 +46,7 @@ mod past;
 mod place;
 mod precondition;
 mod progress;
+mod projections;
 mod provenance;
 mod read;
 mod requests;
@@ -81,6 +82,8 @@ pub struct Admin {
     pub admin_events: Option<Feed>,
     /// The tables, if there is a database.
     pub tables: Option<Tables>,
+    /// Those who keep the tables, if they can be asked.
+    pub projectors: Option<Projectors>,
     /// What `/metrics` answers.
     pub metrics: Metrics,
     /// The version of the program.
@@ -148,6 +151,7 @@ fn resources() -> Vec<Resource<Shared>> {
     all.extend(analytics::resources());
     all.extend(requests::resources());
     all.extend(alerts::resources());
+    all.extend(projections::resources());
     all.extend(nodes::resources());
     all.extend(status::resources());
     all.extend(events::resources());

@@ -24,6 +24,7 @@ mod options;
 mod output;
 mod problem;
 mod progress;
+mod projections;
 mod requests;
 mod routes;
 mod schema;
@@ -93,6 +94,8 @@ fn dispatch(command: &Command, invocation: &Invocation) -> Result<Exit, Failure>
         Command::Streams(verb) => start::streams(invocation, verb),
         Command::Migrate(_) => migrate::migrate(invocation),
         Command::Sql(options) => sql::run(invocation, options),
+        Command::Projections(verb) => projections::run(invocation, verb),
+        Command::Replay(options) => projections::replay(invocation, options),
         Command::Verify(verb) => verify::run(invocation, verb),
         Command::Doctor { fix, .. } => doctor::examine(invocation, *fix),
         Command::Config { effective, .. } => options::show(invocation, *effective),

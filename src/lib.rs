@@ -22,6 +22,7 @@ pub mod ops;
 pub mod outcomes;
 pub mod password;
 pub mod problem;
+pub mod projectors;
 pub mod routing;
 pub mod sealing;
 pub mod telemetry;

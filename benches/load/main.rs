@@ -1,7 +1,7 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx, `... -- everything`
 //! only one that everything is asked of;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
-//! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
+//! `... -- rebuild` whether making a projection anew delays requests, `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
 //! `... -- routes` what a hundred thousand routes cost, `... -- limits` what a limit costs, and what it costs while Redis dies.
 
 #![expect(
@@ -21,6 +21,7 @@ mod lag;
 mod limits;
 mod nginx;
 mod projector;
+mod rebuild;
 mod routes;
 mod side_by_side;
 mod turn;
@@ -42,6 +43,8 @@ fn main() {
         runtime.block_on(edits::run());
     } else if asked("projector") {
         runtime.block_on(projector::run());
+    } else if asked("rebuild") {
+        runtime.block_on(rebuild::run());
     } else if asked("routes") {
         // Which has a runtime of its own.
         drop(runtime);

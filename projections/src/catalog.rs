@@ -68,6 +68,11 @@ impl Projection {
         PROJECTIONS.into_iter().find(|projection| projection.name == name)
     }
 
+    /// Whether it puts aside what it cannot apply, and goes on.
+    pub fn puts_aside(&self) -> bool {
+        self.tables.iter().any(|table| table.name == "dead_letter")
+    }
+
     /// Where it is made anew. A schema of its own, so that two projections do not meet.
     pub(crate) fn building(&self) -> String {
         format!("flexgate_rebuild_{}", self.name)

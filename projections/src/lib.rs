@@ -29,7 +29,9 @@ pub use config::ConfigProjector;
 pub use error::Error;
 pub use messages::{MessageProjector, Messages};
 pub use migrate::{Ran, connect, migrate, open};
-pub use outcomes::{Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Skew, Taken};
+pub use outcomes::{
+    Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Retried, Skew, Taken, retry,
+};
 pub use position::Position;
 pub use rebuild::{
     Begun, Building, Compared, Comparison, Difference, Live, Phase, Progress, Rebuild, Refill, Side, Whose,
@@ -42,6 +44,7 @@ pub use tables::{
     AuditPage, Counted, Had, Interval, Most, Point, RequestCursor, RequestEntry, RequestFilter, RequestPage,
     Share, Span, Tables,
 };
+pub use tables::{DeadLetterEntry, ProjectionEntry};
 
 /// Every statement that this package sends. A test has a migrated database prepare each of them.
 pub fn statements() -> impl Iterator<Item = &'static str> {

@@ -9,7 +9,9 @@ mod batch;
 pub(crate) mod carrying;
 mod closing;
 mod dead;
+mod listed;
 mod restoring;
+pub(crate) mod retrying;
 mod rollups;
 mod rows;
 mod seen;
@@ -33,49 +35,19 @@ use tokio::{
 };
 
 use self::batch::{Batch, Fold};
+pub(crate) use self::listed::PROJECTION;
 pub use self::{
     accounts::{Accounts, Counts, Taken},
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
+    retrying::{Retried, retry},
 };
-use crate::{
-    Error, Position, Retention,
-    catalog::{Kind, Projection, Settling, Table},
-    checkpoint,
-    migrate::late,
-    partitions::Partitions,
-    retention,
-};
+use crate::{Error, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
 
 /// Never changes: the position is kept under it.
 const NAME: &str = "outcomes";
 /// One more whenever the same frames make other rows.
 const VERSION: i32 = 1;
-
-/// All of its tables outlive what the stream has: [`carrying`] says what becomes of that.
-pub(crate) static PROJECTION: Projection = Projection {
-    name: NAME,
-    about: "what became of every request, as rows and as counts",
-    stream: "OUTCOMES",
-    version: VERSION,
-    tables: &[
-        Table::whole("requests", &["at", "id"]).kind(Kind::Partitions),
-        Table::whole("rollup_hourly", &["hour", "route"]),
-        Table::whole("rollup_daily", &["day", "route"]),
-        Table::whole("rollup_weekly", &["week", "route"]),
-        Table::whole(
-            "status_hourly",
-            &["hour", "route", "upstream", "status_class", "refused"],
-        ),
-        Table::whole("usage_hourly", &["hour", "api_key"]),
-        Table::whole("dead_letter", &["stream_created", "sequence"])
-            .own("l.projection = 'outcomes'")
-            .beside(&["noticed_at"]),
-        Table::whole("outcome_sources", &["node", "boot", "core"]).kind(Kind::Memory),
-        Table::whole("rollup_closed", &["hour"]).kind(Kind::Memory),
-    ],
-    settling: Settling::Outcomes,
-};
 
 /// How long a batch waits for more frames: most of how late a row is.
 const LINGER: Duration = Duration::from_millis(200);
@@ -102,6 +74,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
         .chain(closing::STATEMENTS)
         .chain(restoring::STATEMENTS)
         .chain(dead::STATEMENTS)
+        .chain(retrying::STATEMENTS)
 }
 
 /// The projector that acts: of several, the one that holds the lock. Should two ever believe that they do, only the

@@ -3,6 +3,7 @@
 mod alerts;
 mod analytics;
 mod audit;
+mod projections;
 mod requests;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep};
 pub use alerts::{AlertCursor, AlertEntry, AlertFilter};
 pub use analytics::{Aspect, Counted, Had, Interval, Most, Point, Share, Span};
 pub use audit::{AuditChange, AuditCursor, AuditEntry, AuditFilter, AuditPage};
+pub use projections::{DeadLetterEntry, ProjectionEntry};
 pub use requests::{RequestCursor, RequestEntry, RequestFilter, RequestPage};
 
 use crate::Error;
@@ -24,6 +26,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static str> {
     [SEQUENCE]
         .into_iter()
         .chain(audit::STATEMENTS)
+        .chain(projections::STATEMENTS)
         .chain(alerts::STATEMENTS)
         .chain(requests::STATEMENTS)
         .chain(analytics::statements())

@@ -79,7 +79,7 @@ pub fn asyncapi() -> Value {
     document
 }
 
-fn channels(generator: &mut SchemaGenerator) -> [Channel; 7] {
+fn channels(generator: &mut SchemaGenerator) -> [Channel; 8] {
     let json = "application/json";
     [
         Channel {
@@ -129,6 +129,14 @@ fn channels(generator: &mut SchemaGenerator) -> [Channel; 7] {
             message: rollup::TYPE,
             content_type: json,
             payload: generator.subschema_for::<ClosedHour>().to_value(),
+        },
+        Channel {
+            name: "DEADLETTER",
+            address: "flexgate.deadletter.{projection}",
+            says: "What a projection could not apply and went past: the message as it was, with its own headers, and beside them `Flexgate-Error`, why, and `Flexgate-Sequence`, where it is in its stream. The table `dead_letter` has all of them; this is news.",
+            message: "deadletter",
+            content_type: "application/octet-stream",
+            payload: json!({ "description": "The payload of the message, as it was: of OUTCOMES a frame." }),
         },
         Channel {
             name: "serving",

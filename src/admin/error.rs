@@ -11,6 +11,7 @@ use crate::{
     listener::around::refuse,
     membership::ForgetError,
     problem::{FieldError, Problem},
+    projectors::AskError,
 };
 
 /// Why a request is not answered as it hoped.
@@ -110,6 +111,15 @@ pub(super) enum Error {
     /// The database does not answer.
     #[error("the tables cannot be asked now: {0}")]
     Tables(&'static str),
+    /// The projection is being made anew already.
+    #[error("{0}")]
+    Rebuilding(String),
+    /// Who keeps the tables does not answer.
+    #[error(transparent)]
+    Projectors(#[from] AskError),
+    /// Who keeps the tables cannot do it.
+    #[error("the projector cannot do that now: {0}")]
+    Projector(String),
     /// No member has this id.
     #[error("no member has the id {0:?}")]
     NoNode(NodeId),
@@ -178,6 +188,10 @@ impl Error {
             }
             Self::Transact(TransactError::KeyReused) => (S::UNPROCESSABLE_ENTITY, "key_reused"),
             Self::Transact(TransactError::Contended { .. }) => (S::SERVICE_UNAVAILABLE, "contended"),
+            Self::Rebuilding(_) => (S::CONFLICT, "rebuilding"),
+            Self::Projectors(AskError::Nobody) => (S::SERVICE_UNAVAILABLE, "no_projector"),
+            Self::Projectors(AskError::Late) => (S::SERVICE_UNAVAILABLE, "projector_silent"),
+            Self::Projector(_) => (S::CONFLICT, "projector_refused"),
             Self::NoDatabase => (S::SERVICE_UNAVAILABLE, "no_database"),
             Self::Tables(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable"),
             Self::NoLog(_)

@@ -15,6 +15,7 @@ use crate::{
     journal::Journal,
     listener, ops,
     outcomes::feed::Feed,
+    projectors::Projectors,
 };
 
 /// The pause before a port is tried again that a draining process still has.
@@ -107,6 +108,7 @@ fn admin_router(
         sealing: config.sealing.clone(),
         tables: endpoints.database.as_deref().and_then(tables),
         token: admin_token(config)?,
+        projectors: Some(Projectors::new(cluster.link.clone(), &cluster.names)),
         metrics,
         version: VERSION,
         tasks: edge.clone(),

@@ -104,7 +104,13 @@ impl Process {
             .await;
         let health = health(&journal);
         checks::watch(&health, endpoints, &cluster.link, &control);
-        projector::start((config, endpoints), &journal, &cluster, &health, &control);
+        projector::start(
+            (config, endpoints),
+            &journal,
+            (&cluster, &identity),
+            &health,
+            &control,
+        );
 
         let gateway = if roles.gateway {
             wait_for_a_table(&journal).await;

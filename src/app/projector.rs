@@ -8,6 +8,7 @@ use crate::{
     drain::Tasks,
     health::{Check, Dependency, Health},
     journal::Journal,
+    membership::Identity,
     outcomes::feed::Feed,
 };
 
@@ -17,18 +18,22 @@ mod keeper;
 mod messages;
 mod outcomes;
 mod refill;
+mod service;
+mod standing;
 mod stops;
 
 pub use configuration::keep as keep_configuration;
 pub use messages::keep as keep_messages;
 pub use outcomes::keep as keep_outcomes;
 pub use refill::{Commits, Each, Frames, Raised, Refused};
+pub use service::{Sources, serve};
+pub use standing::report;
 
 /// Starts the role, where this process has it.
 pub(super) fn start(
     (config, endpoints): (&Config, &Endpoints),
     journal: &Journal,
-    cluster: &Cluster,
+    (cluster, identity): (&Cluster, &Identity),
     health: &Health,
     tasks: &Tasks,
 ) {
@@ -81,6 +86,16 @@ pub(super) fn start(
         shown,
         end,
     ));
+    let sources = Sources {
+        url: url.clone(),
+        journal: journal.clone(),
+        link: cluster.link.clone(),
+        names: cluster.names.clone(),
+        retention: config.retention,
+        node: identity.node.to_string(),
+    };
+    tasks.spawn(serve(sources.clone(), tasks.clone()));
+    tasks.spawn(report(sources, health.clone(), tasks.clone()));
     let (shown, end) = ends();
     tasks.spawn(keep_outcomes(
         (url, config.retention),

@@ -11,6 +11,7 @@
 mod entities;
 mod looks;
 mod node;
+mod projections;
 mod requests;
 mod secrets;
 mod tables;
@@ -26,6 +27,7 @@ use crate::config::Layer;
 pub(super) use entities::{Data, KeyChange, KeyVerb, RouteChange, RouteVerb, UpstreamChange, UpstreamVerb};
 pub(super) use looks::{LogOf, Logs, SchemaOf, Shown, StreamName};
 pub(super) use node::{Serve, Up};
+pub(super) use projections::{ProjectionVerb, Replay};
 pub(super) use requests::Requests;
 pub(super) use secrets::{Sealing, SecretVerb};
 pub(super) use tables::{DatabaseAt, ServersAt, Sql, VerifyVerb};
@@ -139,6 +141,11 @@ pub(super) enum Command {
     Migrate(DatabaseAt),
     /// Open psql on the tables, or run one query
     Sql(Sql),
+    /// How the read models are, and what they could not apply
+    #[command(subcommand, visible_alias = "projection")]
+    Projections(ProjectionVerb),
+    /// Make a read model anew from its streams, beside the tables that are read, and swap them; or compare them
+    Replay(Replay),
     /// Hold what is kept against each other
     #[command(subcommand)]
     Verify(VerifyVerb),

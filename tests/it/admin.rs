@@ -155,6 +155,7 @@ impl Api {
             audit,
             admin_events: None,
             tables,
+            projectors: None,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",
             tasks: tasks.clone(),

@@ -7,6 +7,7 @@ mod basic;
 mod bodies;
 mod changes;
 mod compression;
+mod connecting;
 mod cors;
 mod drain;
 mod early;

@@ -7,6 +7,7 @@ mod audit;
 mod configuration;
 pub mod rebuild;
 mod schema;
+mod service;
 mod stops;
 
 use std::sync::Arc;

@@ -98,6 +98,12 @@ pub(super) async fn keep(mut projection: impl Project, mut shown: Shown, mut sto
                 Err(error) = projection.project(&mut shown) => error,
                 never = watching => match never {},
             };
+            if matches!(error, Error::Fenced) {
+                // The tables are as they should be, and somebody else's work: they were made anew, or mended.
+                tracing::info!(projection = ?shown.dependency, "the read models were changed by another: once more");
+                tokio::time::sleep(PAUSE_MIN).await;
+                continue;
+            }
             Box::pin(stops.note(&error)).await;
             if shown.check == Some(Check::Up) {
                 pause = PAUSE_MIN;

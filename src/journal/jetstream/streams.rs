@@ -117,6 +117,11 @@ impl Names {
         format!("{}.deadletter.{projection}", self.subjects)
     }
 
+    /// The core subject on which those who keep projections are asked for something.
+    pub fn projection_subject(&self) -> String {
+        format!("{}.projection", self.subjects)
+    }
+
     /// The core subject on which a node says what it serves; `*` for all nodes.
     pub fn serving_subject(&self, node: &str) -> String {
         format!("{}.serving.{node}", self.subjects)

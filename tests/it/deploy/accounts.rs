@@ -1,5 +1,10 @@
 //! `deploy/nats/accounts.conf`: what each user may not do, asked of the servers themselves.
 
+use flexgate::{
+    journal::jetstream::{Link, Names},
+    projectors,
+};
+use futures_util::StreamExt as _;
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::{
@@ -9,7 +14,11 @@ use tokio::{
 };
 
 use super::topology::{Nats, created, knows, password};
-use crate::{client, fixtures::PATIENCE, upstream::Upstream};
+use crate::{
+    client,
+    fixtures::{LOOK_AGAIN, PATIENCE},
+    upstream::Upstream,
+};
 
 /// A user's connection, as bare as it can be: an objection of the server belongs to what was sent last.
 struct User(BufReader<TcpStream>);
@@ -193,4 +202,49 @@ async fn nobody_has_the_server_write_the_configuration_for_them() {
     assert_eq!(client::get(gateway.proxy, "/b").await.status, StatusCode::OK);
     let status = api.call(Method::GET, "/api/status", None).await.json();
     assert_eq!(status["journal"]["status"], "following", "{status}");
+}
+
+#[tokio::test]
+async fn the_projector_is_asked_by_the_admin_api_and_nobody_else() {
+    let nats = Nats::start().await;
+    let names = Names::new("FLEXGATE").unwrap();
+    let projector = Link::open(&nats.url("projector"), "test").await.unwrap();
+    projector.connected().await;
+    let client = projector.client();
+    let mut questions = client
+        .queue_subscribe(names.projection_subject(), "projectors".to_owned())
+        .await
+        .unwrap();
+    client.flush().await.unwrap();
+    let answering = async {
+        let question = questions.next().await.unwrap();
+        let answer = serde_json::to_vec(&projectors::Answer::Busy).unwrap();
+        client
+            .publish(question.reply.unwrap(), answer.into())
+            .await
+            .unwrap();
+        client.flush().await.unwrap();
+    };
+    let admin = Link::open(&nats.url("admin"), "test").await.unwrap();
+    admin.connected().await;
+    let ask = projectors::Ask::Retry {
+        projection: "outcomes".to_owned(),
+        id: None,
+    };
+    let asking = projectors::Projectors::new(admin, &names);
+    // Until the other servers have heard that somebody listens, nobody does.
+    let asked = async {
+        loop {
+            match asking.ask(&ask).await {
+                Err(projectors::AskError::Nobody) => tokio::time::sleep(LOOK_AGAIN).await,
+                said => return said,
+            }
+        }
+    };
+    let both = timeout(PATIENCE, async { tokio::join!(answering, asked) });
+    let ((), answer) = both.await.expect("an answer");
+    assert_eq!(answer.unwrap(), projectors::Answer::Busy);
+    let mut gateway = User::log_in(&nats, "gateway").await;
+    let objections = gateway.publishes("flexgate.projection").await;
+    assert!(objections.contains("Permissions Violation"), "{objections}");
 }

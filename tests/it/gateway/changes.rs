@@ -10,7 +10,7 @@ use tokio::{
     sync::Notify,
 };
 
-use super::{Node, answers::FullQueue, assert_refused, route, route_with, settings, upstream};
+use super::{Node, assert_refused, connecting::FullQueue, route, route_with, settings, upstream};
 use crate::{upstream::Upstream, wire::read_head};
 
 #[tokio::test]

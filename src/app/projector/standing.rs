@@ -1,0 +1,115 @@
+//! Says how far the projections are that this process keeps, every other second, in a table that the admin API reads.
+
+use std::time::Duration;
+
+use flexgate_projections::{Error, Refill, Standing, connect, position};
+use sqlx::PgConnection;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use super::{
+    refill::{Commits, Frames, Raised, Refused},
+    service::Sources,
+};
+use crate::{
+    drain::Tasks,
+    health::{Checks, Health, Verdict},
+};
+
+/// How often.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long one report may take.
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// Reports until the tasks are stopped.
+pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
+    let (link, names) = (sources.link.clone(), sources.names.clone());
+    let mut commits = Watched::new("config", Commits::new(sources.journal.clone()), |checks| {
+        checks.projections
+    });
+    let mut frames = Watched::new(
+        "outcomes",
+        Frames::new(link.clone(), names.clone(), sources.retention),
+        |checks| checks.outcomes,
+    );
+    let mut refused = Watched::new("admin_events", Refused::new(link.clone(), &names), |checks| {
+        checks.admin_events
+    });
+    let mut raised = Watched::new("alerts", Raised::new(link, &names), |checks| checks.alerts);
+    let reporting = async {
+        let mut clock = interval(EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut held = None;
+        loop {
+            clock.tick().await;
+            let checks = health.readiness().checks;
+            let reporting = async {
+                let mut connection = match held.take() {
+                    Some(connection) => connection,
+                    None => connect(&sources.url).await?,
+                };
+                commits.report(&mut connection, &checks, &sources.node).await?;
+                frames.report(&mut connection, &checks, &sources.node).await?;
+                refused.report(&mut connection, &checks, &sources.node).await?;
+                raised.report(&mut connection, &checks, &sources.node).await?;
+                Ok::<PgConnection, Error>(connection)
+            };
+            held = timeout(WITHIN, reporting).await.ok().and_then(Result::ok);
+        }
+    };
+    tasks.unless_stopped(Box::pin(reporting)).await;
+}
+
+/// A projection, with what was known of it a moment ago.
+struct Watched<R> {
+    projection: &'static str,
+    stream: R,
+    check: fn(&Checks) -> Verdict,
+    last: Option<(u64, Instant)>,
+    /// When it had applied everything.
+    caught_up: Instant,
+}
+
+impl<R: Refill> Watched<R> {
+    fn new(projection: &'static str, stream: R, check: fn(&Checks) -> Verdict) -> Self {
+        Self {
+            projection,
+            stream,
+            check,
+            last: None,
+            caught_up: Instant::now(),
+        }
+    }
+
+    /// Only of one that this process keeps, or would keep if nothing were in the way.
+    async fn report(
+        &mut self,
+        connection: &mut PgConnection,
+        checks: &Checks,
+        node: &str,
+    ) -> Result<(), Error> {
+        if (self.check)(checks) == Verdict::Off {
+            self.last = None;
+            return Ok(());
+        }
+        let Some(at) = position(connection, self.projection).await? else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        let end = self.stream.end().await.ok();
+        let waiting = end.map(|end| end.saturating_sub(at));
+        if waiting == Some(0) {
+            self.caught_up = now;
+        }
+        let per_second = self.last.map_or(0.0, |(before, then)| {
+            let seconds = (now - then).as_secs_f64().max(0.001);
+            f64::from(u32::try_from(at.saturating_sub(before)).unwrap_or(u32::MAX)) / seconds
+        });
+        self.last = Some((at, now));
+        let standing = Standing {
+            waiting,
+            lag_seconds: waiting.map(|_| (now - self.caught_up).as_secs_f64()),
+            per_second,
+        };
+        standing.report(connection, self.projection, node).await
+    }
+}
