@@ -10,6 +10,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Call, Running};
+use crate::outcomes::frames::{Core, frame, publish};
 
 /// What the audit log has of a call that works.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +31,9 @@ type Endpoint = (
     (&'static str, &'static str, &'static str),
 );
 
-/// In an order in which they work. `{key}` is the id of the key that was made, `silent` a node that is lost.
-const ENDPOINTS: [Endpoint; 21] = [
+/// In an order in which they work. `{key}` is the id of the key that was made, `{letter}` that of a dead letter, `silent` a
+/// node that is lost.
+const ENDPOINTS: [Endpoint; 24] = [
     (
         "put",
         "/api/settings",
@@ -210,6 +212,24 @@ const ENDPOINTS: [Endpoint; 21] = [
         ("/api/nodes/silent", "", Event),
         ("/api/nodes/nobody", "", "not_found"),
     ),
+    (
+        "post",
+        "/api/projections/{name}/dead-letters/{id}/retry",
+        ("/api/projections/outcomes/dead-letters/{letter}/retry", "", Event),
+        ("/api/projections/nothing/dead-letters/1/retry", "", "not_found"),
+    ),
+    (
+        "post",
+        "/api/projections/{name}/dead-letters/retry",
+        ("/api/projections/outcomes/dead-letters/retry", "", Event),
+        ("/api/projections/nothing/dead-letters/retry", "", "not_found"),
+    ),
+    (
+        "post",
+        "/api/projections/{name}/rebuild",
+        ("/api/projections/alerts/rebuild", "", Event),
+        ("/api/projections/nothing/rebuild", "", "not_found"),
+    ),
 ];
 
 fn json_of(body: &str) -> Value {
@@ -231,10 +251,11 @@ async fn every_endpoint_that_changes_something_is_found_in_the_audit_log_whateve
         "an endpoint that changes something is listed here, with what the audit log has of it"
     );
     running.becomes_lost("silent").await;
+    let letter = running.dead_letter().await;
     // Whoever comes without a token comes from another address each time, so that each is told by itself.
     let mut key = String::new();
     for (number, (method, path, works, fails)) in ENDPOINTS.into_iter().enumerate() {
-        let named = |target: &str| target.replace("{key}", &key);
+        let named = |target: &str| target.replace("{key}", &key).replace("{letter}", &letter);
         let (target, body, has) = works;
         let call = Call::new(method, &named(target), format!("works-{number}"));
         let answer = running.send(&call, json_of(body)).await;
@@ -353,6 +374,20 @@ impl Running {
         };
         let heartbeat = serde_json::to_vec(&heartbeat).unwrap();
         bucket.unwrap().put(node, heartbeat.into()).await.unwrap();
+    }
+
+    /// The id of a frame that no projector can read.
+    async fn dead_letter(&self) -> String {
+        let mut broken = frame(&mut Core::of_boot("b1"), 1);
+        broken.payload = b"no frame".to_vec();
+        publish(&self.link, &self.names, broken).await;
+        let mut letters = Value::Null;
+        self.until("a dead letter", async || {
+            letters = self.read("/api/projections/outcomes/dead-letters").await;
+            letters[0].is_object()
+        })
+        .await;
+        letters[0]["id"].as_str().unwrap().to_owned()
     }
 
     async fn becomes_lost(&self, node: &str) {
