@@ -18,6 +18,7 @@ mod seen;
 mod sources;
 mod sums;
 mod symbols;
+mod writing;
 
 use std::{
     pin::{Pin, pin},
@@ -290,7 +291,7 @@ impl OutcomeProjector {
     }
 
     /// All of the batch, or nothing. Returns what was put aside.
-    async fn transact(&mut self, to: Position, batch: Batch) -> Result<Vec<Dead>, Error> {
+    async fn transact(&mut self, to: Position, mut batch: Batch) -> Result<Vec<Dead>, Error> {
         let refused = |error| Error::of_event(to.sequence, error);
         let (hours, per_second) = (batch.rows.hours(), batch.rows.per_second());
         self.partitions
@@ -301,22 +302,13 @@ impl OutcomeProjector {
         self.position
             .advance(&to, (NAME, self.epoch), &mut transaction)
             .await?;
-        rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
-        rollups::note_first(&mut transaction, to.stream_created, &batch)
-            .await
-            .map_err(refused)?;
-        sources::put(&mut transaction, &batch.sources)
+        writing::write(&mut transaction, to.stream_created, &mut batch)
             .await
             .map_err(refused)?;
         for dead in &batch.dead {
             dead::put(&mut transaction, to.stream_created, dead)
                 .await
                 .map_err(refused)?;
-        }
-        if batch.rows.count() > 0 {
-            let mut copy = transaction.copy_in_raw(rows::COPY).await?;
-            copy.send(batch.rows.finish()).await?;
-            copy.finish().await.map_err(refused)?;
         }
         transaction.commit().await?;
         Ok(batch.dead)

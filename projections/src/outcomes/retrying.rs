@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{
     APPLY_WITHIN, NAME, VERSION,
     batch::{Batch, Fold},
-    restoring, rollups, rows, sources,
+    restoring, sources, writing,
 };
 use crate::{Error, Position, checkpoint::bigint, connect, migrate::late, partitions::Partitions};
 
@@ -140,23 +140,13 @@ async fn apply(
         .ensure(connection, &hours, 0)
         .await?;
     let sequence = message.sequence;
-    let refused = |error| Error::of_event(sequence, error);
     let mut transaction = connection.begin().await?;
     // The row that this changes is the one that whoever projects changes first.
     Position::take(&mut transaction, NAME, VERSION).await?;
-    let batch = fold(&mut transaction, created, message).await?;
-    rollups::merge(&mut transaction, &batch).await.map_err(refused)?;
-    rollups::note_first(&mut transaction, Some(created), &batch)
+    let mut batch = fold(&mut transaction, created, message).await?;
+    writing::write(&mut transaction, Some(created), &mut batch)
         .await
-        .map_err(refused)?;
-    sources::put(&mut transaction, &batch.sources)
-        .await
-        .map_err(refused)?;
-    if batch.rows.count() > 0 {
-        let mut copy = transaction.copy_in_raw(rows::COPY).await?;
-        copy.send(batch.rows.finish()).await?;
-        copy.finish().await.map_err(refused)?;
-    }
+        .map_err(|error| Error::of_event(sequence, error))?;
     sqlx::query(BURY)
         .bind(NAME)
         .bind(created)
