@@ -130,6 +130,11 @@ impl Partition {
         self.time(self.hours)
     }
 
+    /// When each of its hours begins.
+    pub(crate) fn each_hour(self) -> Vec<DateTime<Utc>> {
+        (0..self.hours).map(|hours| self.time(hours)).collect()
+    }
+
     fn time(self, hours: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::hours(self.begin + hours)
     }

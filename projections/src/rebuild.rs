@@ -42,8 +42,8 @@ const STANDSTILL_MAX: Duration = Duration::from_secs(30);
 /// The pause before it is looked again where they are.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Held while a projection is made anew.
-const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flexgate rebuild ' || $1, 0))";
+/// Held while a projection is made anew, and while its dead letters are applied.
+pub(crate) const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flexgate rebuild ' || $1, 0))";
 
 /// A projection that was never kept gets its row, so that there is one to be held.
 const REGISTER: &str = "
@@ -314,6 +314,9 @@ impl Rebuild {
             building
                 .execute("SET timezone = 'UTC'; SET work_mem = '64MB'")
                 .await?;
+            if projection.settling == Settling::Outcomes {
+                carrying::late_rows(&mut building, &mut held).await?;
+            }
             building::carry_over(&mut building, projection).await?;
             if projection.settling == Settling::Outcomes {
                 carrying::counts(&mut building, &mut held).await?;

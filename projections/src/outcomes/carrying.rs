@@ -61,10 +61,20 @@ const CARRY_ROWS: &str = "
         SELECT FROM requests b WHERE b.id = l.id AND b.at >= $1 AND b.at < $1 + interval '1 hour')";
 
 const REPLACE: &str = "INSERT INTO replaced (partition) VALUES ($1)";
+const REPLACED: &str = "SELECT partition FROM replaced";
+
+/// Of a row that was carried over and read again, one is enough.
+const ONCE: &str = "
+    DELETE FROM requests one USING requests other, carried_over c
+    WHERE c.relation = 'requests' AND one.at >= c.begins_at AND one.at < c.ends_at
+        AND other.at = one.at AND other.id = one.id AND other.tableoid = one.tableoid AND other.ctid < one.ctid";
 
 const MARK: &str = "
     INSERT INTO carried_over (projection, relation, begins_at, ends_at) VALUES ('outcomes', 'requests', $1, $2)
     ON CONFLICT (projection, relation, begins_at) DO UPDATE SET ends_at = EXCLUDED.ends_at";
+
+const UNMARK: &str =
+    "DELETE FROM carried_over WHERE relation = 'requests' AND begins_at = $1 AND ends_at = $2";
 
 /// Takes from sums what was read of spans that are carried over.
 macro_rules! subtract {
@@ -234,20 +244,61 @@ pub(crate) async fn rows(
             mark(building, partition.begin(), partition.end()).await?;
             continue;
         }
-        sqlx::query(REPLACE)
-            .bind(partition.to_string())
+        replace(building, &mut partitions, partition, unread).await?;
+    }
+    Ok(())
+}
+
+/// What was read since, with the projector held, may belong to a partition that was to stay, or be a row that had just been
+/// carried over.
+pub(crate) async fn late_rows(building: &mut PgConnection, live: &mut PgConnection) -> Result<(), Error> {
+    let mut partitions = Partitions::load(building).await?;
+    // Each that is made anew may bring others in its way.
+    while let Some(partition) = in_the_way(building, live, &partitions).await? {
+        sqlx::query(UNMARK)
+            .bind(partition.begin())
+            .bind(partition.end())
             .execute(&mut *building)
             .await?;
-        let carried: Vec<DateTime<Utc>> = sqlx::query_scalar(HOURS_TO_CARRY)
-            .bind(unread)
-            .fetch_all(&mut *building)
-            .await?;
-        for hour in carried {
-            let number = hour.timestamp().div_euclid(3600);
-            partitions.ensure(building, &[number].into(), 0).await?;
-            sqlx::query(CARRY_ROWS).bind(hour).execute(&mut *building).await?;
-            mark(building, hour, hour + chrono::TimeDelta::hours(1)).await?;
-        }
+        replace(building, &mut partitions, partition, partition.each_hour()).await?;
+    }
+    building.execute(ONCE).await?;
+    Ok(())
+}
+
+/// A partition that would stay, if it had room beside those that were made anew.
+async fn in_the_way(
+    building: &mut PgConnection,
+    live: &mut PgConnection,
+    anew: &Partitions,
+) -> Result<Option<Partition>, Error> {
+    let replaced: Vec<String> = sqlx::query_scalar(REPLACED).fetch_all(building).await?;
+    let mut live = sizes_of(live, "requests").await?.into_iter();
+    let found = live
+        .find(|(partition, _)| anew.any_overlaps(*partition) && !replaced.contains(&partition.to_string()));
+    Ok(found.map(|(partition, _)| partition))
+}
+
+/// A partition is to go: what it has of these hours, and was not read again, is carried over.
+async fn replace(
+    building: &mut PgConnection,
+    partitions: &mut Partitions,
+    partition: Partition,
+    unread: Vec<DateTime<Utc>>,
+) -> Result<(), Error> {
+    sqlx::query(REPLACE)
+        .bind(partition.to_string())
+        .execute(&mut *building)
+        .await?;
+    let carried: Vec<DateTime<Utc>> = sqlx::query_scalar(HOURS_TO_CARRY)
+        .bind(unread)
+        .fetch_all(&mut *building)
+        .await?;
+    for hour in carried {
+        let number = hour.timestamp().div_euclid(3600);
+        partitions.ensure(building, &[number].into(), 0).await?;
+        sqlx::query(CARRY_ROWS).bind(hour).execute(&mut *building).await?;
+        mark(building, hour, hour + chrono::TimeDelta::hours(1)).await?;
     }
     Ok(())
 }

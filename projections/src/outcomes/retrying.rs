@@ -13,7 +13,9 @@ use super::{
     batch::{Batch, Fold},
     restoring, sources, writing,
 };
-use crate::{Error, Position, checkpoint::bigint, connect, migrate::late, partitions::Partitions};
+use crate::{
+    Error, Position, checkpoint::bigint, connect, migrate::late, partitions::Partitions, rebuild::LOCK,
+};
 
 pub(super) const STATEMENTS: [&str; 3] = [LETTERS, BURY, STILL];
 
@@ -55,6 +57,15 @@ pub async fn retry(url: &str, which: Option<&str>) -> Result<Retried, Error> {
         which.map(|id| place(id).ok_or_else(|| Error::Stream(format!("no dead letter has the id {id:?}"))));
     let which = which.transpose()?;
     let mut connection = connect(url).await?;
+    let is_ours: bool = sqlx::query_scalar(LOCK)
+        .bind(NAME)
+        .fetch_one(&mut connection)
+        .await?;
+    if !is_ours {
+        return Err(Error::Stream(
+            "outcomes are being made anew, or their dead letters are being applied: try again when that is done".to_owned(),
+        ));
+    }
     let letters: Vec<Letter> = sqlx::query_as(LETTERS)
         .bind(NAME)
         .bind(which.map(|(created, _)| created))

@@ -63,8 +63,11 @@ const MARK_STALE: &str = "
 
 /// Only of hours that begin with this: what came before them they know.
 const NOTE_FIRST: &str = "
-    UPDATE rollup_closed SET first_created = $2, first_sequence = $3
-    WHERE hour = ANY($1) AND first_sequence IS NULL";
+    UPDATE rollup_closed SET
+        first_created = CASE WHEN first_sequence IS NULL THEN $2 ELSE first_created END,
+        first_sequence = CASE WHEN first_sequence IS NULL OR first_created = $2 THEN $3 ELSE 0 END
+    WHERE hour = ANY($1)
+        AND (first_sequence IS NULL OR first_sequence > CASE WHEN first_created = $2 THEN $3 ELSE 0 END)";
 
 /// What is kept of a span of time, by its beginning and the route.
 type Spans<'b> = BTreeMap<(DateTime<Utc>, Option<&'b str>), Sums>;

@@ -159,6 +159,42 @@ async fn what_the_stream_has_let_go_of_is_carried_over_and_marked() {
 }
 
 #[tokio::test]
+async fn frames_that_come_while_rows_are_carried_over_cost_no_row_and_none_is_there_twice() {
+    let (database, whole) = (Database::new().await, Database::new().await);
+    let mut late = Core::of_boot("b2");
+    let mut days_ago = |days: i64, micros: u64| {
+        let at = now() - days * 86_400_000_000 - 3_600_000_000;
+        let outcomes = late.numbered(&[Outcome {
+            at,
+            micros,
+            ..plain()
+        }]);
+        late.seal(&outcomes)
+    };
+    // Of the oldest day the stream has nothing any more, of the other one, half.
+    let before = [days_ago(3, 1), days_ago(0, 2), days_ago(0, 3)];
+    let meanwhile = [days_ago(3, 4), days_ago(0, 5)];
+    let frames = [&before[..], &meanwhile].concat();
+    database.apply(before.to_vec()).await;
+    whole.apply(frames.clone()).await;
+    let mut kept = Meanwhile {
+        kept: Kept::of(&frames, 2),
+        fills: 0,
+        database: &database,
+    };
+    let progress = watch::Sender::new(Progress {
+        phase: Phase::Reading,
+        done: 0,
+        total: 0,
+    });
+    let rebuild = database.begin().await;
+    rebuild.run(&mut kept, false, &progress).await.unwrap();
+    assert_eq!(database.contents().await, whole.contents().await);
+    let compared = database.verified(Kept::of(&frames, 2)).await;
+    assert!(compared.is_same(), "{compared:?}");
+}
+
+#[tokio::test]
 async fn closed_hours_are_counted_from_their_own_stream() {
     for gone in [0, 5, 11] {
         let (database, stream) = (Database::new().await, stream_of_ones_own().await);
@@ -344,6 +380,38 @@ impl Refill for Endless {
     ) -> Result<Option<u64>, Error> {
         self.0.fill(building, until, at).await?;
         std::future::pending().await
+    }
+}
+
+/// The last two frames come when everything before them was read, and are applied to the tables that are read.
+struct Meanwhile<'d> {
+    kept: Kept,
+    fills: usize,
+    database: &'d Database,
+}
+
+impl Refill for Meanwhile<'_> {
+    async fn end(&mut self) -> Result<u64, Error> {
+        self.kept.end().await.map(|end| end - 2)
+    }
+
+    fn goal(&self, live: &Live) -> Option<u64> {
+        self.kept.goal(live)
+    }
+
+    async fn fill(
+        &mut self,
+        building: &Building,
+        until: u64,
+        at: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<u64>, Error> {
+        let read = self.kept.fill(building, until, at).await;
+        self.fills += 1;
+        if self.fills == 2 {
+            let late = self.kept.frames.clone();
+            self.database.project(late, false).await?;
+        }
+        read
     }
 }
 
