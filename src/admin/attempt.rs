@@ -56,13 +56,18 @@ impl Attempt {
     }
 
     /// It was refused; to nobody, if they did not prove who they are.
-    pub(super) fn refused(self, admin: &Shared, actor: Option<Actor>, source: Source, problem: &Problem) {
-        let status = problem.status;
+    fn refused(
+        self,
+        admin: &Shared,
+        (actor, source): (Option<Actor>, Source),
+        status: StatusCode,
+        code: Option<&str>,
+    ) {
         // Failures of ours are no refusals; what became of the call is in the log, or nothing did.
         if !status.is_client_error() {
             return;
         }
-        let call = self.call(status, Some(problem.code));
+        let call = self.call(status, code);
         let deed = match &actor {
             Some(_) if status != StatusCode::FORBIDDEN => Deed::Refused(call),
             _ => Deed::Denied(call),
@@ -91,7 +96,12 @@ pub(super) fn told_later(
 ) -> impl FnOnce(&Problem) + Send + 'static {
     move |problem| {
         if let Some(attempt) = attempt {
-            attempt.refused(&admin, Some(Token::holder()), source, problem);
+            attempt.refused(
+                &admin,
+                (Some(Token::holder()), source),
+                problem.status,
+                Some(problem.code),
+            );
         }
     }
 }
@@ -117,12 +127,14 @@ pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, nex
     let Some(attempt) = attempt.filter(|_| told.get::<ToldLater>().is_none()) else {
         return response;
     };
-    let actor = told.get::<Actor>().cloned();
-    if let Some(problem) = told.get::<Problem>() {
+    let (actor, status) = (told.get::<Actor>().cloned(), response.status());
+    if !status.is_success() {
         let source = told.get::<Source>().cloned().unwrap_or(Source::Api);
-        attempt.refused(&admin, actor, source, problem);
+        // What axum itself refuses, such as a path that is not UTF-8, has no code.
+        let code = told.get::<Problem>().map(|problem| problem.code);
+        attempt.refused(&admin, (actor, source), status, code);
     } else if !attempt.is_rehearsal && !response.headers().contains_key(REVISION) {
-        attempt.done(&admin, actor, response.status());
+        attempt.done(&admin, actor, status);
     }
     response
 }

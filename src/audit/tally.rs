@@ -12,7 +12,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 /// How many of them are told one by one.
 const ONE_BY_ONE: u32 = 10;
 /// How many addresses are told apart. All further ones count as one, whose address is not told.
-const ADDRESSES_MAX: usize = 128;
+/// Together with [`ONE_BY_ONE`] this leaves most of the queue to those who prove who they are.
+const ADDRESSES_MAX: usize = 32;
 
 /// Who called in vain in the last minute.
 #[derive(Debug, Default)]

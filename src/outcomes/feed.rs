@@ -146,6 +146,11 @@ impl Extent {
         self.state.last_sequence
     }
 
+    /// The sequence of the first message that is still there; 0 if there was never one.
+    pub fn first_sequence(&self) -> u64 {
+        self.state.first_sequence
+    }
+
     /// When the oldest message that is still there was stored.
     pub fn oldest(&self) -> DateTime<Utc> {
         self.state.first_timestamp

@@ -57,22 +57,20 @@ pub async fn retry(url: &str, which: Option<&str>) -> Result<Retried, Error> {
         which.map(|id| place(id).ok_or_else(|| Error::Stream(format!("no dead letter has the id {id:?}"))));
     let which = which.transpose()?;
     let mut connection = connect(url).await?;
-    let is_ours: bool = sqlx::query_scalar(LOCK)
-        .bind(NAME)
-        .fetch_one(&mut connection)
-        .await?;
+    let locking = sqlx::query_scalar(LOCK).bind(NAME).fetch_one(&mut connection);
+    let is_ours: bool = timeout(APPLY_WITHIN, locking).await.map_err(late)??;
     if !is_ours {
         return Err(Error::Stream(
             "outcomes are being made anew, or their dead letters are being applied: try again when that is done".to_owned(),
         ));
     }
-    let letters: Vec<Letter> = sqlx::query_as(LETTERS)
+    let looking = sqlx::query_as(LETTERS)
         .bind(NAME)
         .bind(which.map(|(created, _)| created))
         .bind(which.map(|(_, sequence)| sequence))
         .bind(LETTERS_MAX)
-        .fetch_all(&mut connection)
-        .await?;
+        .fetch_all(&mut connection);
+    let letters: Vec<Letter> = timeout(APPLY_WITHIN, looking).await.map_err(late)??;
     if let (Some((created, sequence)), true) = (which, letters.is_empty()) {
         let id = id(created, sequence);
         return Err(Error::Stream(format!("no dead letter has the id {id:?}")));

@@ -19,6 +19,10 @@ pub(super) const STATEMENTS: [&str; 1] = [SLICE];
 
 /// How far back the first slice goes.
 const SLICE_MIN: TimeDelta = TimeDelta::seconds(1);
+/// The longest one: behind quiet hours there may be a busy one, which has to be read within the time of a statement.
+const SLICE_MAX: TimeDelta = TimeDelta::hours(1);
+/// Nothing is recorded that is further ahead than this.
+const AHEAD_MAX: TimeDelta = TimeDelta::days(1);
 /// Slices that are found as fast as this grow fourfold, and those that take four times as long are halved.
 const FAST: Duration = Duration::from_millis(250);
 /// After how long a page ends with what was found until then.
@@ -148,6 +152,7 @@ impl Tables {
         after: Option<RequestCursor>,
         limit: u16,
     ) -> Result<RequestPage, Error> {
+        let until = until.min(Utc::now() + AHEAD_MAX);
         let (since, until) = filter.narrowed(since, until);
         let begin = RequestCursor { at: until, id: None };
         let mut place = after.filter(|after| after.at <= until).unwrap_or(begin);
@@ -173,7 +178,7 @@ impl Tables {
                 });
             }
             slice = match asked.elapsed() {
-                took if took <= FAST => slice.checked_mul(4).unwrap_or(slice),
+                took if took <= FAST => SLICE_MAX.min(slice * 4),
                 took if took >= 4 * FAST => SLICE_MIN.max(slice / 2),
                 _ => slice,
             };

@@ -47,10 +47,9 @@ pub struct Sources {
     pub node: String,
 }
 
-/// Answers until the tasks are stopped. Begins by dropping what processes that were killed have left.
+/// Answers until the tasks are stopped, and drops what processes that were killed have left.
 pub async fn serve(sources: Sources, tasks: Tasks) {
-    let serving = async {
-        clean_up(&sources.url).await;
+    let answering = async {
         loop {
             sources.link.connected().await;
             let client = sources.link.client();
@@ -66,6 +65,7 @@ pub async fn serve(sources: Sources, tasks: Tasks) {
             sleep(AGAIN).await;
         }
     };
+    let serving = async { tokio::join!(clean_up(&sources.url), answering) };
     tasks.unless_stopped(Box::pin(serving)).await;
 }
 

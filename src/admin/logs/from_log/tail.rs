@@ -20,6 +20,8 @@ pub(super) struct Tail<'a> {
     window: Vec<Found>,
     /// The last sequence that was not read.
     unread: u64,
+    /// The last sequence that the stream has let go of.
+    gone: u64,
 }
 
 enum Stream<'a> {
@@ -34,34 +36,39 @@ impl<'a> Tail<'a> {
     /// What was done, but for what comes before a place in both streams.
     pub(super) fn of_commits(admin: &'a Shared, after: Option<&AuditCursor>) -> Self {
         let newest = admin.journal.view().revision();
-        Self::of(Stream::Commits(admin), "CONFIG", newest, after)
+        Self::of(Stream::Commits(admin), "CONFIG", (0, newest), after)
     }
 
     /// What was not done.
     pub(super) async fn of_events(admin: &'a Shared, after: Option<&AuditCursor>) -> Result<Self, Error> {
-        let (stream, newest) = match &admin.admin_events {
+        let (stream, (gone, newest)) = match &admin.admin_events {
             Some(feed) => {
                 let extent = feed.extent().await.map_err(Error::NoLog)?;
-                (Stream::Events(feed, extent.created), extent.last_sequence())
+                let gone = extent.first_sequence().saturating_sub(1);
+                (
+                    Stream::Events(feed, extent.created),
+                    (gone, extent.last_sequence()),
+                )
             }
-            None => (Stream::Empty, 0),
+            None => (Stream::Empty, (0, 0)),
         };
-        Ok(Self::of(stream, "ADMIN", newest, after))
+        Ok(Self::of(stream, "ADMIN", (gone, newest), after))
     }
 
-    fn of(stream: Stream<'a>, name: &str, newest: u64, after: Option<&AuditCursor>) -> Self {
+    fn of(stream: Stream<'a>, name: &str, (gone, newest): (u64, u64), after: Option<&AuditCursor>) -> Self {
         let unread = after.and_then(|after| after.next_of(name));
         Self {
             stream,
             window: Vec::new(),
             unread: unread.map_or(newest, |unread| unread.min(newest)),
+            gone,
         }
     }
 
     /// Where the newest of what is still to be told has its place, if there is any.
     pub(super) async fn newest(&mut self) -> Result<Option<AuditCursor>, Error> {
-        while self.window.is_empty() && self.unread > 0 {
-            let (after, last) = (self.unread.saturating_sub(WINDOW), self.unread);
+        while self.window.is_empty() && self.unread > self.gone {
+            let (after, last) = (self.unread.saturating_sub(WINDOW).max(self.gone), self.unread);
             self.window = self.stream.between(after, last).await?;
             self.unread = after;
         }
