@@ -127,12 +127,17 @@ pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, nex
     let Some(attempt) = attempt.filter(|_| told.get::<ToldLater>().is_none()) else {
         return response;
     };
-    let (actor, status) = (told.get::<Actor>().cloned(), response.status());
+    let (actor, problem) = (told.get::<Actor>().cloned(), told.get::<Problem>());
+    // A problem is written further out. What axum itself refuses, such as a path that is not UTF-8, is none.
+    let status = problem.map_or(response.status(), |problem| problem.status);
     if !status.is_success() {
         let source = told.get::<Source>().cloned().unwrap_or(Source::Api);
-        // What axum itself refuses, such as a path that is not UTF-8, has no code.
-        let code = told.get::<Problem>().map(|problem| problem.code);
-        attempt.refused(&admin, (actor, source), status, code);
+        attempt.refused(
+            &admin,
+            (actor, source),
+            status,
+            problem.map(|problem| problem.code),
+        );
     } else if !attempt.is_rehearsal && !response.headers().contains_key(REVISION) {
         attempt.done(&admin, actor, status);
     }
