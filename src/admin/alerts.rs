@@ -108,11 +108,7 @@ async fn list(State(admin): State<Shared>, Query(asked): Query<Asked>) -> Result
         .map_err(|error| Error::of_tables(&error))?;
     let link = window.next(&found).map(|last| asked.link(window.limit, last));
     let told: Vec<_> = found.into_iter().map(Told::from).collect();
-    let mut response = Json(told).into_response();
-    response
-        .headers_mut()
-        .extend(link.map(|link| (header::LINK, link)));
-    Ok(response)
+    Ok((link.map(|link| [(header::LINK, link)]), Json(told)).into_response())
 }
 
 impl Asked {

@@ -209,11 +209,7 @@ async fn list(State(admin): State<Shared>, Query(asked): Query<Asked>) -> Result
         requests: page.entries.into_iter().map(One::from).collect(),
         looked_back_to: page.looked_back_to.into(),
     };
-    let mut response = Json(told).into_response();
-    response
-        .headers_mut()
-        .extend(link.map(|link| (header::LINK, link)));
-    Ok(response)
+    Ok((link.map(|link| [(header::LINK, link)]), Json(told)).into_response())
 }
 
 impl Asked {

@@ -9,7 +9,7 @@ use flexgate_projections::{
 };
 use flexgate_schemas::frame::Delivered;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     journal::{
@@ -27,6 +27,8 @@ use crate::{
 const TRIES: usize = 30;
 /// The pause in between.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How long a message may be waited for that should be there: then it is looked again whether it is.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
 
 /// The log, for the configuration.
 #[derive(Debug)]
@@ -270,7 +272,7 @@ fn watched<'g>(
     })
 }
 
-/// What comes up to a place, without waiting for what is behind it.
+/// What comes up to a place, without waiting for what is behind it, or for ever for what was deleted.
 fn through<T: Send + 'static>(
     messages: impl Stream<Item = T> + Unpin + Send,
     until: u64,
@@ -280,7 +282,7 @@ fn through<T: Send + 'static>(
         if is_over {
             return None;
         }
-        let message = messages.next().await?;
+        let message = timeout(MESSAGE_WITHIN, messages.next()).await.ok()??;
         let is_last = place(&message) >= until;
         Some((message, (messages, is_last)))
     })

@@ -17,7 +17,9 @@ use crate::{
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(2);
-/// How long one report may take.
+/// How long a stream may take to say where it ends: the others are reported all the same.
+const END_WITHIN: Duration = Duration::from_millis(500);
+/// How long all reports may take.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Reports until the tasks are stopped.
@@ -95,7 +97,10 @@ impl<R: Refill> Watched<R> {
             return Ok(());
         };
         let now = Instant::now();
-        let end = self.stream.end().await.ok();
+        let end = timeout(END_WITHIN, self.stream.end())
+            .await
+            .ok()
+            .and_then(Result::ok);
         let waiting = end.map(|end| end.saturating_sub(at));
         if waiting == Some(0) {
             self.caught_up = now;
