@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use async_nats::RequestErrorKind;
+use async_nats::{Request, RequestErrorKind};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -45,8 +45,15 @@ pub enum Answer {
         /// An id of this time.
         id: String,
     },
-    /// It is being made anew already.
+    /// It is being made anew already, or its dead letters are being applied.
     Busy,
+    /// It has no such dead letter.
+    NoLetter,
+    /// The tables could not be asked, and nothing was done.
+    Unavailable {
+        /// Why, in words that anybody may read.
+        reason: String,
+    },
     /// What became of dead letters.
     Retried {
         /// How many were applied, and are dead no more.
@@ -77,6 +84,8 @@ pub enum AskError {
 pub struct Projectors {
     link: Link,
     subject: String,
+    /// How long an answer may take.
+    within: Duration,
 }
 
 impl Projectors {
@@ -85,14 +94,23 @@ impl Projectors {
         Self {
             link,
             subject: names.projection_subject(),
+            within: ANSWER_WITHIN,
         }
+    }
+
+    /// The same, if an answer may not take as long as usual.
+    #[must_use]
+    pub fn answering_within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// Asks one of them.
     pub async fn ask(&self, ask: &Ask) -> Result<Answer, AskError> {
         let payload = serde_json::to_vec(ask).map_err(|_| AskError::Late)?;
-        let asking = self.link.client().request(self.subject.clone(), payload.into());
-        let answer = timeout(ANSWER_WITHIN, asking).await.map_err(|_| AskError::Late)?;
+        // The client's own patience is shorter.
+        let request = Request::new().payload(payload.into()).timeout(None);
+        let asking = self.link.client().send_request(self.subject.clone(), request);
+        let answer = timeout(self.within, asking).await.map_err(|_| AskError::Late)?;
         let answer = answer.map_err(|error| match error.kind() {
             RequestErrorKind::NoResponders => AskError::Nobody,
             _ => AskError::Late,

@@ -30,7 +30,8 @@ pub use error::Error;
 pub use messages::{MessageProjector, Messages};
 pub use migrate::{Ran, connect, migrate, open};
 pub use outcomes::{
-    Accounts, Applied, Closing, Counts, Dead, DueHour, OutcomeProjector, Retried, Skew, Taken, retry,
+    Accounts, Applied, Closing, Counts, Dead, DueHour, LetterId, OutcomeProjector, Retried, RetryError, Skew,
+    Taken, retry,
 };
 pub use position::Position;
 pub use rebuild::{

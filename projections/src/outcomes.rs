@@ -11,7 +11,7 @@ mod closing;
 mod dead;
 mod listed;
 mod restoring;
-pub(crate) mod retrying;
+mod retrying;
 mod rollups;
 mod rows;
 mod seen;
@@ -31,7 +31,6 @@ use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
     sync::mpsc,
-    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -41,7 +40,8 @@ pub use self::{
     accounts::{Accounts, Counts, Taken},
     batch::{Dead, Skew},
     closing::{Closing, DueHour},
-    retrying::{Retried, retry},
+    dead::LetterId,
+    retrying::{Retried, RetryError, retry},
 };
 use crate::{Error, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
 
@@ -336,13 +336,7 @@ async fn fold_all(
         if chunk.is_empty() {
             return fold;
         }
-        let folding = spawn_blocking(move || {
-            let batch = fold.fold(chunk);
-            (fold, batch)
-        });
-        let (ahead, batch) = folding
-            .await
-            .expect("the fold does not panic, and is not cancelled");
+        let (ahead, batch) = fold.fold_aside(chunk).await;
         fold = ahead;
         if folded.send(batch).await.is_err() {
             return fold;

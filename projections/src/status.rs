@@ -1,8 +1,14 @@
 //! How the projectors are doing, and how far what is made anew is: in tables, so that whoever asks need not ask them.
 
-use sqlx::{PgConnection, types::Json};
+use std::time::Duration;
 
-use crate::{Comparison, Error, Phase, Progress, checkpoint::bigint};
+use sqlx::{PgConnection, types::Json};
+use tokio::time::timeout;
+
+use crate::{Comparison, Error, Phase, Progress, checkpoint::bigint, migrate::late};
+
+/// How long the database may take to note how a rebuild is. After ten seconds without a note it counts as interrupted.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 pub(crate) const STATEMENTS: [&str; 5] = [REPORT, BEGIN, PROGRESS, END, POSITION];
 
@@ -89,15 +95,14 @@ pub async fn position(connection: &mut PgConnection, projection: &str) -> Result
 impl Asked {
     /// Writes down that it begins.
     pub async fn begin(&self, connection: &mut PgConnection, projection: &str) -> Result<(), Error> {
-        sqlx::query(BEGIN)
+        let beginning = sqlx::query(BEGIN)
             .bind(projection)
             .bind(&self.id)
             .bind(self.verify)
             .bind(&self.actor)
             .bind(&self.node)
-            .execute(connection)
-            .await?;
-        Ok(())
+            .execute(connection);
+        soon(beginning).await.map(drop)
     }
 
     /// Writes down how far it is, and how fast.
@@ -107,16 +112,15 @@ impl Asked {
         projection: &str,
         (progress, per_second): (Progress, f64),
     ) -> Result<(), Error> {
-        sqlx::query(PROGRESS)
+        let reporting = sqlx::query(PROGRESS)
             .bind(projection)
             .bind(&self.id)
             .bind(progress.phase.as_str())
             .bind(bigint(progress.done)?)
             .bind(bigint(progress.total)?)
             .bind(per_second)
-            .execute(connection)
-            .await?;
-        Ok(())
+            .execute(connection);
+        soon(reporting).await.map(drop)
     }
 
     /// Writes down what it came to.
@@ -127,15 +131,18 @@ impl Asked {
         done: &Result<Option<Comparison>, Error>,
     ) -> Result<(), Error> {
         let failed = done.as_ref().err().map(Error::without_values);
-        sqlx::query(END)
+        let ending = sqlx::query(END)
             .bind(projection)
             .bind(&self.id)
             .bind(failed)
             .bind(done.as_ref().ok().and_then(Option::as_ref).map(Json))
-            .execute(connection)
-            .await?;
-        Ok(())
+            .execute(connection);
+        soon(ending).await.map(drop)
     }
+}
+
+async fn soon<T>(asking: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    Ok(timeout(ANSWER_WITHIN, asking).await.map_err(late)??)
 }
 
 impl Phase {

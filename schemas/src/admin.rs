@@ -46,7 +46,8 @@ pub struct AdminEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum Deed {
-    /// It was done, and is not about the configuration.
+    /// It was done, and is not about the configuration. With a problem's code: it may have been done, but whoever was to do it
+    /// did not say so in time.
     #[serde(rename = "io.flexgate.admin.done.v1")]
     Done(Call),
     /// Somebody did not prove who they are, or may not do that.
@@ -69,7 +70,7 @@ pub struct Call {
     pub path: Box<str>,
     /// The status of the answer.
     pub status: u16,
-    /// The kind of the problem, for programs; none if it was done.
+    /// The kind of the problem, for programs; none if it is known to be done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Box<str>>,
     /// How many calls this stands for. Of many in a minute from one address that did not prove who it is, the first are told
@@ -131,8 +132,8 @@ impl Deed {
     /// How much it matters, as the audit log says it.
     pub fn level(&self) -> &'static str {
         match self {
-            Self::Done(_) | Self::Refused(_) => "info",
-            Self::Denied(_) | Self::Rejected(_) => "warn",
+            Self::Done(Call { code: None, .. }) | Self::Refused(_) => "info",
+            Self::Done(_) | Self::Denied(_) | Self::Rejected(_) => "warn",
         }
     }
 
@@ -161,7 +162,11 @@ impl fmt::Display for Deed {
                 let Call {
                     method, path, code, ..
                 } = call;
-                write!(out, "{method} {path} {}", self.verb())?;
+                let became = match self {
+                    Self::Done(_) if code.is_some() => "may be done",
+                    _ => self.verb(),
+                };
+                write!(out, "{method} {path} {became}")?;
                 if let Some(code) = code {
                     write!(out, ": {code}")?;
                 }
@@ -231,6 +236,14 @@ mod tests {
         check(
             Deed::Done(Call::new(("DELETE", "/api/nodes/b"), 204, None)),
             "DELETE /api/nodes/b done",
+        );
+        check(
+            Deed::Done(Call::new(
+                ("POST", "/api/projections/outcomes/rebuild"),
+                503,
+                Some("projector_silent"),
+            )),
+            "POST /api/projections/outcomes/rebuild may be done: projector_silent",
         );
         check(
             Deed::Denied(Call { times: 40, ..call }),

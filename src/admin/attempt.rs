@@ -1,5 +1,5 @@
 //! Calls that would change something, as the audit log hears of them where the log itself has nothing: they were refused, or
-//! are not about the configuration.
+//! are not about the configuration. Of some of those nobody knows in time whether they were done.
 
 use axum::{
     extract::{Request, State},
@@ -30,6 +30,10 @@ pub(super) struct Attempt {
 /// With a response: what becomes of the call is told when that is known.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ToldLater;
+
+/// With a response that is a failure: what was asked may have been done all the same.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MayBeDone;
 
 /// What of a query says that nothing is to be changed. The rest is read by whoever answers.
 #[derive(Default, Deserialize)]
@@ -77,9 +81,9 @@ impl Attempt {
         }
     }
 
-    /// It was done, and made no commit that would say so.
-    fn done(self, admin: &Shared, actor: Option<Actor>, status: StatusCode) {
-        let deed = Deed::Done(self.call(status, None));
+    /// It was done, and made no commit that would say so; or it may have been, if there is a problem.
+    fn done(self, admin: &Shared, actor: Option<Actor>, status: StatusCode, code: Option<&str>) {
+        let deed = Deed::Done(self.call(status, code));
         admin.audit.tell(deed, actor, Source::Api, self.provenance);
     }
 
@@ -130,16 +134,15 @@ pub(super) async fn watch(State(admin): State<Shared>, mut request: Request, nex
     let (actor, problem) = (told.get::<Actor>().cloned(), told.get::<Problem>());
     // A problem is written further out. What axum itself refuses, such as a path that is not UTF-8, is none.
     let status = problem.map_or(response.status(), |problem| problem.status);
-    if !status.is_success() {
+    let code = problem.map(|problem| problem.code);
+    let is_done = status.is_success() && !response.headers().contains_key(REVISION);
+    if is_done || told.get::<MayBeDone>().is_some() {
+        if !attempt.is_rehearsal {
+            attempt.done(&admin, actor, status, code);
+        }
+    } else if !status.is_success() {
         let source = told.get::<Source>().cloned().unwrap_or(Source::Api);
-        attempt.refused(
-            &admin,
-            (actor, source),
-            status,
-            problem.map(|problem| problem.code),
-        );
-    } else if !attempt.is_rehearsal && !response.headers().contains_key(REVISION) {
-        attempt.done(&admin, actor, status);
+        attempt.refused(&admin, (actor, source), status, code);
     }
     response
 }

@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use flexgate_schemas::NodeId;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
+use super::attempt::MayBeDone;
 use crate::{
     config::{Finding, Place},
     domain::Refusal,
@@ -117,6 +118,9 @@ pub(super) enum Error {
     /// Who keeps the tables does not answer.
     #[error(transparent)]
     Projectors(#[from] AskError),
+    /// The database does not answer whoever keeps the tables.
+    #[error("the projector cannot ask its tables now: {0}")]
+    ProjectorTables(String),
     /// Who keeps the tables cannot do it.
     #[error("the projector cannot do that now: {0}")]
     Projector(String),
@@ -193,7 +197,7 @@ impl Error {
             Self::Projectors(AskError::Late) => (S::SERVICE_UNAVAILABLE, "projector_silent"),
             Self::Projector(_) => (S::CONFLICT, "projector_refused"),
             Self::NoDatabase => (S::SERVICE_UNAVAILABLE, "no_database"),
-            Self::Tables(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable"),
+            Self::Tables(_) | Self::ProjectorTables(_) => (S::SERVICE_UNAVAILABLE, "database_unavailable"),
             Self::NoLog(_)
             | Self::Forget(ForgetError::Unavailable(_))
             | Self::Transact(TransactError::Unavailable { .. }) => (S::SERVICE_UNAVAILABLE, "unavailable"),
@@ -203,6 +207,14 @@ impl Error {
             Self::Transact(TransactError::TooLarge { .. }) => (S::PAYLOAD_TOO_LARGE, "commit_too_large"),
             Self::Transact(TransactError::HeldBack { .. }) => (S::CONFLICT, "held_back"),
         }
+    }
+
+    /// Whether what was asked may have been done all the same, and is no commit that would say so.
+    fn leaves_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Projectors(AskError::Late) | Self::Forget(ForgetError::Unavailable(_))
+        )
     }
 
     /// The fields at fault.
@@ -302,6 +314,9 @@ impl From<&Error> for Problem {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = refuse(Problem::from(&self));
+        if self.leaves_open() {
+            response.extensions_mut().insert(MayBeDone);
+        }
         let fields = [
             (header::WWW_AUTHENTICATE, self.challenge()),
             (header::RETRY_AFTER, self.retry_after()),

@@ -1,4 +1,4 @@
-//! What the target of a request says: the id in its path, and its query.
+//! What the target of a request says: the ids in its path, and its query.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -12,6 +12,10 @@ use super::{Shared, error::Error};
 /// The one variable segment of a path.
 #[derive(Debug)]
 pub(super) struct Id<T>(pub(super) T);
+
+/// The two variable segments of a path.
+#[derive(Debug)]
+pub(super) struct Ids<A, B>(pub(super) A, pub(super) B);
 
 /// A query without parameters.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,12 +45,36 @@ pub(super) fn query<Q: DeserializeOwned>(target: &Uri) -> Result<Q, Error> {
 impl<T: FromStr<Err: Display>> FromRequestParts<Shared> for Id<T> {
     type Rejection = Error;
 
-    /// No entity has an id that cannot be one, so that is not found, like any other that does not exist.
     async fn from_request_parts(parts: &mut Parts, admin: &Shared) -> Result<Self, Error> {
-        let path = parts.uri.path().to_owned();
-        let missing = |why: &dyn Display| Error::Missing(format!("nothing can be at {path}: {why}"));
-        let segment = Path::<String>::from_request_parts(parts, admin).await;
-        let Path(segment) = segment.map_err(|refused| missing(&refused.body_text()))?;
-        segment.parse().map(Self).map_err(|why| missing(&why))
+        let segment: String = segments(parts, admin).await?;
+        Ok(Self(parsed(parts, &segment)?))
     }
+}
+
+impl<A, B> FromRequestParts<Shared> for Ids<A, B>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Shared) -> Result<Self, Error> {
+        let (first, second): (String, String) = segments(parts, admin).await?;
+        Ok(Self(parsed(parts, &first)?, parsed(parts, &second)?))
+    }
+}
+
+async fn segments<S: DeserializeOwned + Send>(parts: &mut Parts, admin: &Shared) -> Result<S, Error> {
+    let segments = Path::<S>::from_request_parts(parts, admin).await;
+    let Path(segments) = segments.map_err(|refused| nothing_at(parts, &refused.body_text()))?;
+    Ok(segments)
+}
+
+fn parsed<T: FromStr<Err: Display>>(parts: &Parts, segment: &str) -> Result<T, Error> {
+    segment.parse().map_err(|why| nothing_at(parts, &why))
+}
+
+/// No entity has an id that cannot be one, so that is not found, like any other that does not exist.
+fn nothing_at(parts: &Parts, why: &dyn Display) -> Error {
+    Error::Missing(format!("nothing can be at {}: {why}", parts.uri.path()))
 }

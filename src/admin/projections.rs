@@ -5,11 +5,10 @@
 
 mod shown;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-};
-use flexgate_projections::{PROJECTIONS, Projection};
+use std::str::FromStr;
+
+use axum::{Json, extract::State};
+use flexgate_projections::{LetterId, PROJECTIONS, Projection};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,7 +19,7 @@ use super::{
     auth::Token,
     error::Error,
     operation::{Operation, Resource},
-    params::{Nothing, Query},
+    params::{Id, Ids, Nothing, Query},
     read,
 };
 use crate::projectors::{Answer, Ask, AskError};
@@ -72,6 +71,9 @@ pub(super) fn resources() -> [Resource<Shared>; 5] {
         ),
     ]
 }
+
+/// A projection, by its name.
+struct Named(&'static Projection);
 
 /// How a projection is made anew.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -140,13 +142,12 @@ async fn list(
 
 async fn rebuild(
     State(admin): State<Shared>,
-    Path(name): Path<String>,
+    Id(Named(projection)): Id<Named>,
     Query(How { verify }): Query<How>,
 ) -> Result<(StatusCode, Json<Begun>), Error> {
-    let projection = named(&name)?;
     read::tables(&admin)?;
     let ask = Ask::Rebuild {
-        projection: name,
+        projection: projection.name.to_owned(),
         verify,
         actor: Token::holder().id.to_string(),
     };
@@ -155,9 +156,20 @@ async fn rebuild(
             let projection = projection.name;
             Ok((StatusCode::ACCEPTED, Json(Begun { projection, id })))
         }
-        Answer::Busy => Err(Error::Rebuilding(busy(&admin, projection).await)),
-        Answer::Failed { reason } => Err(Error::Projector(reason)),
-        Answer::Retried { .. } => Err(Error::Projector("it answered something else".to_owned())),
+        answer => Err(refusal(&admin, projection, answer).await),
+    }
+}
+
+/// What an answer is that was not hoped for.
+async fn refusal(admin: &Shared, projection: &'static Projection, answer: Answer) -> Error {
+    match answer {
+        Answer::Busy => Error::Rebuilding(busy(admin, projection).await),
+        Answer::NoLetter => Error::Missing(format!("{} has put no such message aside", projection.name)),
+        Answer::Unavailable { reason } => Error::ProjectorTables(reason),
+        Answer::Failed { reason } => Error::Projector(reason),
+        Answer::Begun { .. } | Answer::Retried { .. } => {
+            Error::Projector("it answered something else".to_owned())
+        }
     }
 }
 
@@ -173,13 +185,16 @@ async fn busy(admin: &Shared, projection: &'static Projection) -> String {
         .map(|entry| Report::of(projection, entry));
     match report.and_then(Report::rebuilt_by) {
         Some(by) => format!("{} is being made anew already, {by}", projection.name),
-        None => format!("{} is being made anew already", projection.name),
+        None => format!(
+            "{} is being made anew already, or its dead letters are being applied",
+            projection.name
+        ),
     }
 }
 
 async fn letters(
     State(admin): State<Shared>,
-    Path(name): Path<String>,
+    Id(Named(projection)): Id<Named>,
     Query(Which { limit }): Query<Which>,
 ) -> Result<Json<Vec<Letter>>, Error> {
     let limit = limit.unwrap_or(LETTERS);
@@ -187,7 +202,7 @@ async fn letters(
         return Err(Error::Query(format!("`limit` is 1 to {LETTERS_MAX}")));
     }
     let letters = read::tables(&admin)?
-        .dead_letters(named(&name)?.name, limit)
+        .dead_letters(projection.name, limit)
         .await
         .map_err(|error| Error::of_tables(&error))?;
     Ok(Json(letters.into_iter().map(Letter::from).collect()))
@@ -195,24 +210,31 @@ async fn letters(
 
 async fn retry_all(
     State(admin): State<Shared>,
-    Path(name): Path<String>,
+    Id(Named(projection)): Id<Named>,
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Retried>, Error> {
-    retry(&admin, name, None).await
+    retry(&admin, projection, None).await
 }
 
 async fn retry_one(
     State(admin): State<Shared>,
-    Path((name, id)): Path<(String, String)>,
+    Ids(Named(projection), letter): Ids<Named, LetterId>,
     Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Retried>, Error> {
-    retry(&admin, name, Some(id)).await
+    retry(&admin, projection, Some(letter)).await
 }
 
-async fn retry(admin: &Shared, name: String, id: Option<String>) -> Result<Json<Retried>, Error> {
-    let projection = named(&name)?.name.to_owned();
+async fn retry(
+    admin: &Shared,
+    projection: &'static Projection,
+    letter: Option<LetterId>,
+) -> Result<Json<Retried>, Error> {
     read::tables(admin)?;
-    match ask_projector(admin, &Ask::Retry { projection, id }).await? {
+    let ask = Ask::Retry {
+        projection: projection.name.to_owned(),
+        id: letter.map(|id| id.to_string()),
+    };
+    match ask_projector(admin, &ask).await? {
         Answer::Retried { applied, failed } => {
             let failed = failed.into_iter();
             Ok(Json(Retried {
@@ -220,8 +242,7 @@ async fn retry(admin: &Shared, name: String, id: Option<String>) -> Result<Json<
                 failed: failed.map(|(id, error)| Failed { id, error }).collect(),
             }))
         }
-        Answer::Failed { reason } => Err(Error::Projector(reason)),
-        Answer::Begun { .. } | Answer::Busy => Err(Error::Projector("it answered something else".to_owned())),
+        answer => Err(refusal(admin, projection, answer).await),
     }
 }
 
@@ -230,9 +251,13 @@ async fn ask_projector(admin: &Shared, ask: &Ask) -> Result<Answer, Error> {
     Ok(projectors.ask(ask).await?)
 }
 
-fn named(name: &str) -> Result<&'static Projection, Error> {
-    Projection::named(name).ok_or_else(|| {
-        let known = PROJECTIONS.map(|projection| projection.name).join(", ");
-        Error::Missing(format!("there is no projection {name:?}: there are {known}"))
-    })
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Projection::named(name).map(Self).ok_or_else(|| {
+            let known = PROJECTIONS.map(|projection| projection.name).join(", ");
+            format!("there is no projection {name:?}: there are {known}")
+        })
+    }
 }

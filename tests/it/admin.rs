@@ -17,6 +17,7 @@ use flexgate::{
     },
     listener,
     membership::Members,
+    projectors::Projectors,
     sealing::SealingKeys,
 };
 use flexgate_projections::Tables;
@@ -56,6 +57,7 @@ mod nodes;
 mod outages;
 mod passwords;
 mod past;
+mod projections;
 mod repetitions;
 mod requests;
 mod round_trip;
@@ -110,7 +112,7 @@ impl Api {
         members: Members,
         sealing: Option<Arc<SealingKeys>>,
     ) -> Self {
-        Self::asking(None, store, log, members, sealing).await
+        Self::asking((None, None), store, log, members, sealing).await
     }
 
     /// With the tables of a database.
@@ -120,11 +122,21 @@ impl Api {
             Link::open("nats://127.0.0.1:9", "test").await.unwrap(),
             Names::new("T").unwrap(),
         );
-        Self::asking(Some(tables), log.clone(), log, members, None).await
+        Self::asking((Some(tables), None), log.clone(), log, members, None).await
+    }
+
+    /// With the tables of a database, and those who keep them.
+    async fn over_kept_tables(url: &str, projectors: Projectors) -> Self {
+        let (log, tables) = (MemoryLog::new(), Tables::new(url).unwrap());
+        let members = Members::new(
+            Link::open("nats://127.0.0.1:9", "test").await.unwrap(),
+            Names::new("T").unwrap(),
+        );
+        Self::asking((Some(tables), Some(projectors)), log.clone(), log, members, None).await
     }
 
     async fn asking(
-        tables: Option<Tables>,
+        (tables, projectors): (Option<Tables>, Option<Projectors>),
         store: impl Store,
         log: MemoryLog,
         members: Members,
@@ -155,7 +167,7 @@ impl Api {
             audit,
             admin_events: None,
             tables,
-            projectors: None,
+            projectors,
             metrics: Metrics::new(|| "flexgate_up 1\n".to_owned()),
             version: "1.2.3",
             tasks: tasks.clone(),

@@ -3,6 +3,7 @@
 mod accounting;
 mod closed_hours;
 pub mod database;
+mod dead_letters;
 pub mod frames;
 mod full_disk;
 mod handover;

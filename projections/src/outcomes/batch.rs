@@ -7,6 +7,7 @@ use flexgate_schemas::{
     frame::{Delivered, Frame, FrameError, Opened, SENT, Source},
     outcome::LeftOut,
 };
+use tokio::task::spawn_blocking;
 
 use super::{
     arrivals::Arrivals,
@@ -127,6 +128,17 @@ impl Fold {
             }
         }
         batch
+    }
+
+    /// The same beside whoever waits for it: it takes as long as there is to be folded.
+    pub(super) async fn fold_aside(mut self, messages: Vec<Delivered>) -> (Self, Batch) {
+        let folding = spawn_blocking(move || {
+            let batch = self.fold(messages);
+            (self, batch)
+        });
+        folding
+            .await
+            .expect("the fold does not panic, and is not cancelled")
     }
 
     fn add(&mut self, delivered: &Delivered, batch: &mut Batch) -> Result<(), Unfit> {

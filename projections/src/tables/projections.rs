@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 
 use super::Tables;
-use crate::{Error, outcomes::retrying};
+use crate::{Error, LetterId};
 
 pub(super) const STATEMENTS: [&str; 2] = [LIST, LETTERS];
 
@@ -52,8 +52,8 @@ pub struct ProjectionEntry {
 /// A message that could not be applied, without what is in it.
 #[derive(Debug)]
 pub struct DeadLetterEntry {
-    /// Its id.
-    pub id: String,
+    /// Which.
+    pub id: LetterId,
     /// Its sequence in the stream.
     pub sequence: i64,
     /// When it was stored there.
@@ -84,7 +84,10 @@ impl Tables {
             .into_iter()
             .map(
                 |(created, sequence, stored_at, noticed_at, error, bytes)| DeadLetterEntry {
-                    id: retrying::id(created, sequence),
+                    id: LetterId {
+                        stream_created: created,
+                        sequence: sequence.unsigned_abs(),
+                    },
                     sequence,
                     stored_at,
                     noticed_at,

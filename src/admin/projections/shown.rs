@@ -239,7 +239,7 @@ impl From<Comparison> for Compared {
 impl From<DeadLetterEntry> for Letter {
     fn from(entry: DeadLetterEntry) -> Self {
         Self {
-            id: entry.id,
+            id: entry.id.to_string(),
             sequence: entry.sequence.unsigned_abs(),
             stored_at: entry.stored_at.into(),
             noticed_at: entry.noticed_at.into(),

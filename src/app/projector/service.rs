@@ -1,15 +1,15 @@
 //! Does what an admin API asks of the projector: makes projections anew, and applies dead letters once more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use async_nats::Message;
+use async_nats::{Message, Subject};
 use flexgate_projections::{
-    Asked, Begun, Error, PROJECTIONS, Phase, Progress, Projection, Rebuild, Refill, Retention, connect, retry,
+    Asked, Begun, Error, Phase, Progress, Projection, Rebuild, Refill, Retention, RetryError, connect, retry,
 };
 use futures_util::StreamExt as _;
 use tokio::{
-    sync::watch,
-    time::{Instant, MissedTickBehavior, interval, sleep},
+    sync::{Semaphore, watch},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 use uuid::Uuid;
 
@@ -25,6 +25,10 @@ use crate::{
 
 /// Those who hear questions; one of them gets each.
 const GROUP: &str = "projectors";
+/// How long the database may take until a projection is being made anew: shorter than whoever asks for it waits.
+const BEGIN_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take to drop what others have left.
+const CLEAN_UP_WITHIN: Duration = Duration::from_hours(1);
 /// The pause before what the database did not take is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 /// How often it is written down how far something is.
@@ -49,6 +53,7 @@ pub struct Sources {
 
 /// Answers until the tasks are stopped, and drops what processes that were killed have left.
 pub async fn serve(sources: Sources, tasks: Tasks) {
+    let retrying = Arc::new(Semaphore::new(1));
     let answering = async {
         loop {
             sources.link.connected().await;
@@ -57,7 +62,7 @@ pub async fn serve(sources: Sources, tasks: Tasks) {
             match client.queue_subscribe(subject, GROUP.to_owned()).await {
                 Ok(mut questions) => {
                     while let Some(question) = questions.next().await {
-                        hear(&sources, question, &tasks).await;
+                        hear(&sources, question, &retrying, &tasks).await;
                     }
                 }
                 Err(error) => tracing::debug!(%error, "nobody can ask for projections now"),
@@ -71,34 +76,54 @@ pub async fn serve(sources: Sources, tasks: Tasks) {
 
 async fn clean_up(url: &str) {
     loop {
-        match Rebuild::clean_up(url).await {
-            Ok(left) if left.is_empty() => return,
-            Ok(left) => {
+        match timeout(CLEAN_UP_WITHIN, Rebuild::clean_up(url)).await {
+            Ok(Ok(left)) if left.is_empty() => return,
+            Ok(Ok(left)) => {
                 tracing::info!(?left, "what was left of projections being made anew is dropped");
                 return;
             }
-            Err(error) => tracing::debug!(%error, "what is left of others cannot be dropped yet"),
+            Ok(Err(error)) => tracing::debug!(%error, "what is left of others cannot be dropped yet"),
+            Err(_) => tracing::debug!("what is left of others is not dropped in time"),
         }
         sleep(AGAIN).await;
     }
 }
 
-/// One after the other, which bounds them; what takes long goes on in a task of its own, one for each projection.
-async fn hear(sources: &Sources, question: Message, tasks: &Tasks) {
+/// One after the other, which bounds them; what takes long goes on in a task of its own: dead letters are applied by one at
+/// a time, and there is one for each projection that is made anew.
+async fn hear(sources: &Sources, question: Message, retrying: &Arc<Semaphore>, tasks: &Tasks) {
     let answer = match serde_json::from_slice(&question.payload) {
         Ok(Ask::Rebuild {
             projection,
             verify,
             actor,
         }) => begin(sources, &projection, (verify, actor), tasks).await,
-        Ok(Ask::Retry { projection, id }) => retried(sources, &projection, id.as_deref()).await,
+        Ok(Ask::Retry { projection, id }) => match Arc::clone(retrying).try_acquire_owned() {
+            Ok(turn) => {
+                let (sources, until) = (sources.clone(), tasks.clone());
+                let applying = async move {
+                    let answer = retried(&sources, &projection, id.as_deref()).await;
+                    drop(turn);
+                    reply(&sources, question.reply, &answer).await;
+                };
+                tasks.spawn(async move {
+                    until.unless_stopped(Box::pin(applying)).await;
+                });
+                return;
+            }
+            Err(_) => Answer::Busy,
+        },
         Err(error) => Answer::Failed {
             reason: format!("the question cannot be read: {error}"),
         },
     };
-    let Some(reply) = question.reply else { return };
-    let payload = serde_json::to_vec(&answer).unwrap_or_default();
-    if let Err(error) = sources.link.client().publish(reply, payload.into()).await {
+    reply(sources, question.reply, &answer).await;
+}
+
+async fn reply(sources: &Sources, to: Option<Subject>, answer: &Answer) {
+    let Some(to) = to else { return };
+    let payload = serde_json::to_vec(answer).unwrap_or_default();
+    if let Err(error) = sources.link.client().publish(to, payload.into()).await {
         tracing::debug!(%error, "an answer is not heard");
     }
 }
@@ -128,7 +153,12 @@ async fn begin(
         asked.begin(&mut connection, projection.name).await?;
         Ok::<_, Error>(Some(rebuild))
     };
-    match beginning.await {
+    let Ok(begun) = timeout(BEGIN_WITHIN, beginning).await else {
+        return Answer::Unavailable {
+            reason: "the database does not answer in time".to_owned(),
+        };
+    };
+    match begun {
         Ok(Some(rebuild)) => {
             let id = asked.id.clone();
             tracing::info!(
@@ -147,9 +177,7 @@ async fn begin(
         Ok(None) => Answer::Busy,
         Err(error) => {
             tracing::warn!(projection = projection.name, %error, "a projection cannot be made anew");
-            Answer::Failed {
-                reason: error.without_values(),
-            }
+            unavailable(&error)
         }
     }
 }
@@ -236,24 +264,36 @@ fn float(number: u64) -> f64 {
 }
 
 async fn retried(sources: &Sources, projection: &str, id: Option<&str>) -> Answer {
-    if !PROJECTIONS
-        .iter()
-        .any(|known| known.name == projection && known.puts_aside())
-    {
+    if !Projection::named(projection).is_some_and(Projection::puts_aside) {
         return Answer::Failed {
             reason: format!("{projection} puts nothing aside: it stops at what it cannot apply"),
         };
     }
+    let Ok(id) = id.map(str::parse).transpose() else {
+        return Answer::NoLetter;
+    };
     match retry(&sources.url, id).await {
-        Ok(retried) => Answer::Retried {
-            applied: retried.applied,
-            failed: retried.failed,
-        },
-        Err(error) => {
-            tracing::warn!(projection, %error, "dead letters cannot be applied now");
-            Answer::Failed {
-                reason: error.without_values(),
+        Ok(retried) => {
+            if let Some(error) = &retried.stopped_by {
+                tracing::warn!(projection, %error, "not all dead letters could be tried");
+            }
+            let failed = retried.failed.into_iter();
+            Answer::Retried {
+                applied: retried.applied,
+                failed: failed.map(|(id, why)| (id.to_string(), why)).collect(),
             }
         }
+        Err(RetryError::NoLetter(_)) => Answer::NoLetter,
+        Err(RetryError::Busy) => Answer::Busy,
+        Err(RetryError::Tables(error)) => {
+            tracing::warn!(projection, %error, "dead letters cannot be applied now");
+            unavailable(&error)
+        }
+    }
+}
+
+fn unavailable(error: &Error) -> Answer {
+    Answer::Unavailable {
+        reason: error.without_values(),
     }
 }

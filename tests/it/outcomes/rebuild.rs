@@ -4,7 +4,7 @@ use chrono::Utc;
 use flexgate::outcomes::closed_hours::ClosedHours;
 use flexgate_projections::{
     Begun, Building, Closing, Comparison, Error, Live, OutcomeProjector, Phase, Progress, Projection,
-    Rebuild, Refill, Retention, Whose, connect, retry,
+    Rebuild, Refill, Retention, Whose, connect,
 };
 use flexgate_schemas::{
     Outcome,
@@ -316,48 +316,6 @@ async fn two_do_not_do_it_at_once_and_what_a_killed_one_left_is_dropped() {
     while Rebuild::clean_up(&database.url).await.unwrap().is_empty() {}
     assert_eq!(database.rows(SCHEMAS).await, ["flexgate"]);
     assert_eq!(database.contents().await, before);
-}
-
-#[tokio::test]
-async fn a_dead_letter_that_can_be_applied_counts_once_and_whoever_projects_goes_on() {
-    let database = Database::new().await;
-    let frames = frames_of_some_hours();
-    database.apply(frames[..10].to_vec()).await;
-    let mut projecting = database.projector().await;
-    let mut broken = frames[10].clone();
-    broken.payload = b"no frame".to_vec();
-    let next = |messages: Vec<Sealed>| {
-        let numbered = delivered([&frames[..10], &messages].concat());
-        stream::iter(numbered.into_iter().skip(10).collect::<Vec<_>>())
-    };
-    projecting
-        .run(created(), next(vec![broken]), |_| {})
-        .await
-        .unwrap();
-    let id = format!("{}-11", created().timestamp_micros());
-    let still = retry(&database.url, Some(&id)).await.unwrap();
-    assert_eq!((still.applied, &*still.failed[0].0), (0, &*id));
-    assert!(still.failed[0].1.contains("cannot be unpacked"), "{still:?}");
-    assert!(retry(&database.url, Some("1-1")).await.is_err());
-
-    // As if this program could read it.
-    let mut connection = connect(&database.url).await.unwrap();
-    sqlx::query("UPDATE flexgate.dead_letter SET payload = $1")
-        .bind(&*frames[10].payload)
-        .execute(&mut connection)
-        .await
-        .unwrap();
-    let counted = "SELECT sum(requests)::text FROM flexgate.rollup_hourly";
-    assert_eq!(database.rows(counted).await, ["100"]);
-    assert_eq!(retry(&database.url, None).await.unwrap().applied, 1);
-    assert_eq!(retry(&database.url, None).await.unwrap().applied, 0);
-    assert_eq!(database.rows(counted).await, ["110"]);
-    let outcome = projecting
-        .run(created(), next(vec![frames[10].clone()]), |_| {})
-        .await;
-    assert!(matches!(outcome, Err(Error::Fenced)), "{outcome:?}");
-    database.apply(frames).await;
-    assert_eq!(database.rows(counted).await, ["200"]);
 }
 
 /// Reads everything, and never ends.

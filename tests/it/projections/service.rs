@@ -4,8 +4,10 @@ use std::process::Stdio;
 
 use flexgate::journal::jetstream::Names;
 use flexgate_projections::{Begun, Projection, Rebuild};
+use flexgate_schemas::frame::Sealed;
 use http::Method;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection, postgres::PgConnectOptions};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
@@ -20,6 +22,10 @@ use crate::{
 };
 
 const LIST: &str = "/api/projections";
+/// How many wait to take over from whoever projects outcomes.
+const WAITS: &str = "
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%held.epoch + 1%'";
 
 /// A process with the roles admin and projector.
 struct Cluster {
@@ -184,7 +190,82 @@ async fn of_two_at_once_one_is_refused_and_what_does_not_exist_is_not_found() {
     for missing in ["nothing/rebuild", "nothing/dead-letters/retry"] {
         assert_eq!(cluster.post(missing).await.0, 404);
     }
-    assert_eq!(cluster.post("config/dead-letters/retry").await.0, 409);
+    let (status, problem) = cluster.post("config/dead-letters/retry").await;
+    assert_eq!((status, &problem["code"]), (409, &json!("projector_refused")));
+    let (status, problem) = cluster.post("outcomes/dead-letters/1-1/retry").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+}
+
+#[tokio::test]
+async fn who_has_no_database_says_so_and_does_it_when_there_is_one_again() {
+    let cluster = Cluster::start().await;
+    cluster
+        .shows("alerts", |projection| projection["status"] == "running")
+        .await;
+    takes_nobody_in(&cluster.url, true).await;
+    for target in ["alerts/rebuild", "outcomes/dead-letters/retry"] {
+        let (status, problem) = cluster.post(target).await;
+        assert_eq!(
+            (status, &problem["code"]),
+            (503, &json!("database_unavailable")),
+            "{problem}"
+        );
+    }
+    takes_nobody_in(&cluster.url, false).await;
+    assert_eq!(cluster.post("alerts/rebuild").await.0, 202);
+}
+
+/// Whether a database ends all its sessions and begins no others.
+async fn takes_nobody_in(url: &str, closed: bool) {
+    let options: PgConnectOptions = url.parse().unwrap();
+    let name = options.get_database().unwrap().to_owned();
+    let mut beside = PgConnection::connect_with(&options.database("postgres"))
+        .await
+        .unwrap();
+    let statement = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {}", !closed);
+    beside.execute(AssertSqlSafe(statement)).await.unwrap();
+    if closed {
+        let ending = sqlx::query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1");
+        ending.bind(name).execute(&mut beside).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_that_take_long_keep_nobody_from_asking_for_something_else() {
+    let cluster = Cluster::start().await;
+    let mut core = Core::of_boot("b1");
+    let whole = frame(&mut core, 10);
+    let broken = Sealed {
+        payload: b"no frame".to_vec(),
+        ..whole.clone()
+    };
+    publish(&cluster.link, &cluster.names, broken).await;
+    cluster
+        .shows("outcomes", |projection| projection["deadLetters"] == 1)
+        .await;
+    let mut holder = PgConnection::connect(&cluster.url).await.unwrap();
+    let mending = sqlx::query("UPDATE flexgate.dead_letter SET payload = $1").bind(&*whole.payload);
+    mending.execute(&mut holder).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    held.execute("SELECT FROM flexgate.projection_checkpoint WHERE projection = 'outcomes' FOR UPDATE")
+        .await
+        .unwrap();
+
+    let meanwhile = async {
+        // Until the first has begun, this one may be the one that waits.
+        reaches(&cluster.url, WAITS, 1).await;
+        let (status, problem) = cluster.post("outcomes/dead-letters/retry").await;
+        assert_eq!((status, &problem["code"]), (409, &json!("rebuilding")));
+        assert_eq!(cluster.post("alerts/rebuild").await.0, 202);
+        held.rollback().await.unwrap();
+    };
+    let (retried, ()) = tokio::join!(cluster.post("outcomes/dead-letters/retry"), meanwhile);
+    assert_eq!(
+        (retried.0, &retried.1["applied"]),
+        (200, &json!(1)),
+        "{retried:?}"
+    );
+    reaches(&cluster.url, COUNTED, 10).await;
 }
 
 #[tokio::test]
