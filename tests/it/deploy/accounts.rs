@@ -86,12 +86,13 @@ impl User {
 }
 
 /// What each may publish.
-const THEIRS: [(&str, &str); 5] = [
+const THEIRS: [(&str, &str); 6] = [
     ("gateway", "flexgate.alert.test"),
     ("gateway", "flexgate.metrics.node"),
     ("projector", "flexgate.deadletter.outcomes"),
     ("admin", "flexgate.alert.test"),
     ("admin", "flexgate.admin.refused"),
+    ("admin", "flexgate.projection"),
 ];
 
 #[tokio::test]

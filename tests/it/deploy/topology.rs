@@ -227,6 +227,23 @@ pub(super) async fn knows(admin: &Admin, nodes: u64) {
     assert!(timeout(PATIENCE, known).await.is_ok(), "{status}");
 }
 
+/// Has a projection be made anew from its streams, by whoever keeps it.
+async fn is_made_anew(admin: &Admin, name: &str) {
+    let rebuild = format!("/api/projections/{name}/rebuild");
+    let begun = admin.call(Method::POST, &rebuild, None).await;
+    assert_eq!(begun.status, StatusCode::ACCEPTED, "{begun:?}");
+    let mut shown = Value::Null;
+    let is_done = async {
+        while shown["rebuild"]["phase"] != "done" {
+            let list = admin.call(Method::GET, "/api/projections", None).await.json();
+            let mut all = list.as_array().unwrap().iter();
+            shown = all.find(|projection| projection["name"] == name).unwrap().clone();
+            sleep(LOOK_AGAIN).await;
+        }
+    };
+    assert!(timeout(PATIENCE, is_done).await.is_ok(), "{shown}");
+}
+
 #[tokio::test]
 async fn every_role_works_with_its_own_user_and_is_asked_for_its_health() {
     let nats = Nats::start().await;
@@ -234,7 +251,7 @@ async fn every_role_works_with_its_own_user_and_is_asked_for_its_health() {
     let upstream = Upstream::replying(200).start().await;
     let roles = ["admin", "gateway", "projector"];
     let [admin, gateway, projector] = roles.map(|role| nats.settings(role, role));
-    let projector = projector.with("DATABASE_URL", &database);
+    let [admin, projector] = [admin, projector].map(|settings| settings.with("DATABASE_URL", &database));
     let (code, said) = gateway.asked_for_health("live").await;
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("nothing runs in"), "{said}");
@@ -261,6 +278,11 @@ async fn every_role_works_with_its_own_user_and_is_asked_for_its_health() {
     created(&api, "a", &upstream).await;
     assert_eq!(client::get(gateway.proxy, "/a").await.status, StatusCode::OK);
     reaches(&database, REQUESTS, 1).await;
+    for name in ["config", "admin_events", "outcomes", "alerts"] {
+        is_made_anew(&api, name).await;
+    }
+    let retry = "/api/projections/outcomes/dead-letters/retry";
+    assert_eq!(api.call(Method::POST, retry, None).await.status, StatusCode::OK);
     assert_eq!(nats.refused(), [""; 0]);
 
     processes[1].kill();
