@@ -9,6 +9,8 @@ use std::{
 };
 
 use chrono::Utc;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::journal::View;
@@ -29,8 +31,9 @@ struct Inner {
     checks: Mutex<[Check; CHECKS]>,
 }
 
-/// What this process has to do with and can serve requests without.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What this process has to do with and can serve requests without. Its checks are called like this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub enum Dependency {
     /// PostgreSQL.
     Database,
@@ -52,7 +55,19 @@ pub enum Dependency {
     Tokens,
 }
 
-/// How many dependencies there are.
+/// All of them, in the order of their declaration.
+const ALL: [Dependency; CHECKS] = [
+    Dependency::Database,
+    Dependency::Redis,
+    Dependency::Jetstream,
+    Dependency::Projections,
+    Dependency::Outcomes,
+    Dependency::Alerts,
+    Dependency::AdminEvents,
+    Dependency::Outbox,
+    Dependency::Tokens,
+];
+/// How many there are.
 const CHECKS: usize = 9;
 
 /// What is known of a dependency.

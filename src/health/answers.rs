@@ -1,10 +1,12 @@
 //! The answers of the health endpoints: the original's, and what there is to add.
 
+use std::collections::BTreeMap;
+
 use flexgate_schemas::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{CHECKS, Check};
+use super::{ALL, CHECKS, Check, Dependency};
 use crate::journal::{self, View};
 
 /// Good or not, in the original's words.
@@ -77,38 +79,10 @@ pub struct Checks {
 
 /// Why a check is not `UP`, by its name.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Reasons {
-    /// PostgreSQL.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub database: Option<Box<str>>,
-    /// Redis or Valkey.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis: Option<Box<str>>,
-    /// NATS JetStream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub jetstream: Option<Box<str>>,
-    /// The read models of the configuration.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub projections: Option<Box<str>>,
-    /// The read models of outcomes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcomes: Option<Box<str>>,
-    /// The read model of alerts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub alerts: Option<Box<str>>,
-    /// The part of the audit log that says what was not done.
-    #[serde(rename = "adminEvents", skip_serializing_if = "Option::is_none")]
-    pub admin_events: Option<Box<str>>,
-    /// Where outcomes wait for the stream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outbox: Option<Box<str>>,
-    /// The keys that providers of tokens publish.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<Box<str>>,
-}
+pub struct Reasons(BTreeMap<Dependency, Box<str>>);
 
 impl Checks {
-    /// In the order of [`super::Dependency`].
+    /// In the order of [`ALL`].
     pub(super) fn of(checks: &[Check; CHECKS]) -> Self {
         let [
             database,
@@ -136,35 +110,23 @@ impl Checks {
 }
 
 impl Reasons {
-    /// In the order of [`super::Dependency`].
     pub(super) fn of(checks: [Check; CHECKS]) -> Self {
-        let [
-            database,
-            redis,
-            jetstream,
-            projections,
-            outcomes,
-            alerts,
-            admin_events,
-            outbox,
-            tokens,
-        ] = checks.map(Check::reason);
-        Self {
-            database,
-            redis,
-            jetstream,
-            projections,
-            outcomes,
-            alerts,
-            admin_events,
-            outbox,
-            tokens,
-        }
+        let reasons = ALL.into_iter().zip(checks);
+        Self(
+            reasons
+                .filter_map(|(dependency, check)| Some((dependency, check.reason()?)))
+                .collect(),
+        )
+    }
+
+    /// Why a dependency is not `UP`.
+    pub fn why(&self, dependency: Dependency) -> Option<&str> {
+        self.0.get(&dependency).map(AsRef::as_ref)
     }
 
     /// Whether every check is `UP`.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.0.is_empty()
     }
 }
 
@@ -213,5 +175,23 @@ impl JournalReport {
             reason,
             from_snapshot: view.from_snapshot,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_check_stands_under_its_name() {
+        let checks = ALL.map(|dependency| Check::Down(format!("{dependency:?}").into()));
+        let names = |shown: Value| shown.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let (checks, reasons) = (Checks::of(&checks), Reasons::of(checks));
+        assert_eq!(names(json!(reasons)), names(json!(checks)));
+        assert_eq!(json!(reasons)["adminEvents"], "AdminEvents");
+        assert_eq!(reasons.why(Dependency::Tokens), Some("Tokens"));
+        assert!(Reasons::of(ALL.map(|_| Check::Up)).is_empty());
     }
 }

@@ -6,7 +6,7 @@ use flexgate::{
     app::{Endpoints, Process},
     config::{Config, Layer, Purpose, Sources},
     domain::Command,
-    health::Verdict,
+    health::{Dependency, Verdict},
     journal::{jetstream::Names, memory::MemoryLog},
 };
 use flexgate_projections::{ConfigProjector, Error, connect};
@@ -150,7 +150,7 @@ async fn a_killed_database_is_caught_up_with() {
     cluster.create_routes(["b"]).await;
     let down = projector.shows(Verdict::Down).await;
     assert_eq!(
-        down.reasons.projections.as_deref(),
+        down.reasons.why(Dependency::Projections),
         Some("the database does not take part")
     );
     postgres.server.restart().await.unwrap();
@@ -180,7 +180,7 @@ async fn a_history_that_does_not_continue_what_was_projected_stops_it_and_change
     for log in [another, shorter, rewound] {
         let projector = log.project_into(&url);
         let stopped = projector.shows(Verdict::Down).await;
-        let reason = stopped.reasons.projections.unwrap();
+        let reason = stopped.reasons.why(Dependency::Projections).unwrap();
         assert!(
             reason.contains("does not continue revision 3 of generation 1"),
             "{reason}"
@@ -249,7 +249,7 @@ async fn an_event_that_the_tables_refuse_stops_the_projection_until_they_take_it
     cluster.create_routes(["a", "b", "c"]).await;
     let projector = cluster.project_into(&url);
     let stopped = projector.shows(Verdict::Down).await;
-    let reason = stopped.reasons.projections.unwrap();
+    let reason = stopped.reasons.why(Dependency::Projections).unwrap();
     assert!(reason.starts_with("revision 3 cannot be applied"), "{reason}");
     assert_eq!(query(&url, ROUTES).await, ["a /a 2"]);
     execute(&url, "ALTER TABLE flexgate.routes DROP CONSTRAINT refusal").await;
