@@ -8,7 +8,7 @@ mod shown;
 use std::str::FromStr;
 
 use axum::{Json, extract::State};
-use flexgate_projections::{LetterId, PROJECTIONS, Projection};
+use flexgate_projections::{LetterId, PROJECTIONS, Pace, Projection};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,10 @@ struct How {
     /// Whether it is only compared.
     #[serde(default)]
     verify: bool,
+    /// How much of the time is spent on it, in percent: 25 unless said, so that those who serve have the rest; 100 as fast
+    /// as it can.
+    #[serde(default)]
+    pace: Option<u8>,
 }
 
 /// How many dead letters.
@@ -143,12 +147,15 @@ async fn list(
 async fn rebuild(
     State(admin): State<Shared>,
     Id(Named(projection)): Id<Named>,
-    Query(How { verify }): Query<How>,
+    Query(How { verify, pace }): Query<How>,
 ) -> Result<(StatusCode, Json<Begun>), Error> {
+    let pace = pace.map(Pace::try_from).transpose();
+    let pace = pace.map_err(|_| Error::Query("`pace` is 1 to 100, in percent of the time".to_owned()))?;
     read::tables(&admin)?;
     let ask = Ask::Rebuild {
         projection: projection.name.to_owned(),
         verify,
+        pace: pace.unwrap_or_default(),
         actor: Token::holder().id.to_string(),
     };
     match ask_projector(&admin, &ask).await? {

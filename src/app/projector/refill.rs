@@ -82,7 +82,8 @@ impl Refill for Commits {
         at: &(dyn Fn(u64) + Sync),
     ) -> Result<Option<u64>, Error> {
         for _ in 0..TRIES {
-            let mut projector = ConfigProjector::take_over(building.connect().await?).await?;
+            let projector = ConfigProjector::take_over(building.connect().await?).await?;
+            let mut projector = projector.at_pace(building.pace());
             let after = projector.checkpoint().sequence;
             if after >= until {
                 return Ok(None);
@@ -126,7 +127,8 @@ impl Frames {
         created: DateTime<Utc>,
     ) -> Result<OutcomeProjector, Error> {
         let connection = building.connect().await?;
-        let mut projector = OutcomeProjector::take_over(connection, self.retention).await?;
+        let projector = OutcomeProjector::take_over(connection, self.retention).await?;
+        let mut projector = projector.at_pace(building.pace());
         if projector.is_new() {
             let hours = self
                 .closed_hours
@@ -224,7 +226,8 @@ impl<P: Messages> Refill for Each<P> {
     ) -> Result<Option<u64>, Error> {
         for _ in 0..TRIES {
             let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
-            let mut projector = MessageProjector::<P>::take_over(building.connect().await?).await?;
+            let projector = MessageProjector::<P>::take_over(building.connect().await?).await?;
+            let mut projector = projector.at_pace(building.pace());
             let after = projector.position().sequence;
             if after >= until || extent.waiting(after) == 0 {
                 return Ok(None);

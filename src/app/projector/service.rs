@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject};
 use flexgate_projections::{
-    Asked, Begun, Error, Phase, Progress, Projection, Rebuild, Refill, Retention, RetryError, connect, retry,
+    Asked, Begun, Error, Pace, Phase, Progress, Projection, Rebuild, Refill, Retention, RetryError, connect,
+    retry,
 };
 use futures_util::StreamExt as _;
 use tokio::{
@@ -96,8 +97,9 @@ async fn hear(sources: &Sources, question: Message, retrying: &Arc<Semaphore>, t
         Ok(Ask::Rebuild {
             projection,
             verify,
+            pace,
             actor,
-        }) => begin(sources, &projection, (verify, actor), tasks).await,
+        }) => begin(sources, &projection, (verify, pace, actor), tasks).await,
         Ok(Ask::Retry { projection, id }) => match Arc::clone(retrying).try_acquire_owned() {
             Ok(turn) => {
                 let (sources, until) = (sources.clone(), tasks.clone());
@@ -131,7 +133,7 @@ async fn reply(sources: &Sources, to: Option<Subject>, answer: &Answer) {
 async fn begin(
     sources: &Sources,
     projection: &str,
-    (verify, actor): (bool, String),
+    (verify, pace, actor): (bool, Pace, String),
     tasks: &Tasks,
 ) -> Answer {
     let Some(projection) = Projection::named(projection) else {
@@ -146,7 +148,7 @@ async fn begin(
         node: sources.node.clone(),
     };
     let beginning = async {
-        let Begun::Here(rebuild) = Rebuild::begin(&sources.url, projection).await? else {
+        let Begun::Here(rebuild) = Rebuild::begin(&sources.url, projection, pace).await? else {
             return Ok(None);
         };
         let mut connection = connect(&sources.url).await?;

@@ -1,6 +1,6 @@
 //! What could not be applied is applied once more: together, once each, and without what still cannot be.
 
-use flexgate_projections::{Begun, Error, LetterId, Projection, Rebuild, RetryError, connect, retry};
+use flexgate_projections::{Begun, Error, LetterId, Pace, Projection, Rebuild, RetryError, connect, retry};
 use flexgate_schemas::frame::Sealed;
 use futures_util::stream;
 use sqlx::Executor as _;
@@ -169,7 +169,10 @@ async fn letters_that_cannot_be_taken_away_do_not_count() {
 async fn none_is_tried_while_the_projection_is_made_anew_or_without_a_database() {
     let database = Database::with_letters(&[frame(&mut Core::of_boot("b1"), 10)]).await;
     let outcomes = Projection::named("outcomes").unwrap();
-    let Begun::Here(held) = Rebuild::begin(&database.url, outcomes).await.unwrap() else {
+    let Begun::Here(held) = Rebuild::begin(&database.url, outcomes, Pace::default())
+        .await
+        .unwrap()
+    else {
         panic!("nobody else is at it");
     };
     for which in [None, Some(letter(1)), Some(letter(2))] {

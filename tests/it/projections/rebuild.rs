@@ -1,7 +1,7 @@
 //! The configuration is made anew from the log, and what earlier histories did stays known.
 
 use flexgate::{app::projector::Commits, domain::Command, health::Verdict, journal::memory::MemoryLog};
-use flexgate_projections::{Begun, Comparison, Phase, Progress, Projection, Rebuild, Refill, connect};
+use flexgate_projections::{Begun, Comparison, Pace, Phase, Progress, Projection, Rebuild, Refill, connect};
 use tokio::sync::watch;
 
 use super::{Cluster, execute, query, route};
@@ -141,7 +141,7 @@ pub async fn rebuild_from(
     verify: bool,
 ) -> Option<Comparison> {
     let projection = Projection::named(projection).unwrap();
-    let Begun::Here(rebuild) = Rebuild::begin(url, projection).await.unwrap() else {
+    let Begun::Here(rebuild) = Rebuild::begin(url, projection, Pace::FULL).await.unwrap() else {
         panic!("nobody else is at it");
     };
     let (progress, _) = watch::channel(Progress {
