@@ -15,7 +15,7 @@ use sqlx::{PgConnection, types::Json};
 
 use self::run::{Kind, Run};
 use crate::{
-    catalog::{Projection, Settling, Table},
+    catalog::{Projection, Settling, Stream, Table},
     checkpoint::bigint,
 };
 
@@ -30,7 +30,7 @@ const VERSION: i32 = 2;
 pub(crate) static PROJECTION: Projection = Projection {
     name: NAME,
     about: "the configuration as it is now, and who changed what",
-    stream: "CONFIG",
+    stream: Stream::Config,
     version: VERSION,
     tables: &[
         Table::whole("routes", &["id"]),
