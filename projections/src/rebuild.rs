@@ -40,6 +40,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const ROUNDS_MAX: usize = 10;
 /// A round that is done within this has left little to be read while the projector is held.
 const ROUND_SHORT: Duration = Duration::from_secs(1);
+/// How long tables that are behind the stream may stay where they are before it is taken that they stand still.
+const STANDS_AFTER: Duration = Duration::from_secs(2);
 /// How long tables that were begun meanwhile may stay where they are, behind those that were made anew.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
 /// The pause before it is looked again where they are.
@@ -201,10 +203,13 @@ impl Rebuild {
         progress: &watch::Sender<Progress>,
     ) -> Result<Option<Comparison>, Error> {
         self.prepare().await?;
-        let mut reach = self.fill(refill, progress).await?;
+        let mut until = self.aim(refill, 0).await?;
+        let mut reach = self.fill(refill, until, progress).await?;
+        let end = refill.end().await?;
         for _ in 0..ROUNDS_MAX {
+            until = self.aim(refill, end).await?;
             let began = Instant::now();
-            reach = reach.max(self.fill(refill, progress).await?);
+            reach = reach.max(self.fill(refill, until, progress).await?);
             if began.elapsed() < ROUND_SHORT {
                 break;
             }
@@ -230,13 +235,12 @@ impl Rebuild {
         timeout(ANSWER_WITHIN, preparing).await.map_err(late)?
     }
 
-    /// Reads up to where the tables are that are read.
     async fn fill(
         &mut self,
         refill: &mut impl Refill,
+        until: u64,
         progress: &watch::Sender<Progress>,
     ) -> Result<Option<u64>, Error> {
-        let until = self.aim(refill).await?;
         progress.send_modify(|shown| shown.total = until);
         let at = |sequence| {
             progress.send_modify(|shown| shown.done = sequence);
@@ -244,9 +248,9 @@ impl Rebuild {
         refill.fill(&self.building, until, &at).await
     }
 
-    /// Where the tables are that are read; where the stream ends if they have nothing of it. Those that were begun when it
-    /// had been read already are waited for as long as they move on.
-    async fn aim(&mut self, refill: &mut impl Refill) -> Result<u64, Error> {
+    /// Where the tables are that are read; where the stream ends if they have nothing of it. As long as they move on they are
+    /// waited for: up to there, so that whoever asked finds everything, and so that they are not behind what was read.
+    async fn aim(&mut self, refill: &mut impl Refill, end: u64) -> Result<u64, Error> {
         let mut building = self.building.connect().await?;
         let made = look(&mut building, self.projection).await?;
         let mut last = (0, Instant::now());
@@ -255,17 +259,17 @@ impl Rebuild {
             let Some(at) = refill.goal(&live).await? else {
                 return refill.end().await;
             };
-            if at >= made.sequence {
-                return Ok(at);
-            }
-            let projection = self.projection.name;
-            if refill.goal(&made).await? != Some(made.sequence) {
-                return Err(Error::Replaced { projection });
-            }
             if at > last.0 {
                 last = (at, Instant::now());
             }
-            if last.1.elapsed() > STANDSTILL_MAX {
+            let (projection, stands_for) = (self.projection.name, last.1.elapsed());
+            if at >= made.sequence && (at >= end || stands_for > STANDS_AFTER) {
+                return Ok(at);
+            }
+            if at < made.sequence && refill.goal(&made).await? != Some(made.sequence) {
+                return Err(Error::Replaced { projection });
+            }
+            if stands_for > STANDSTILL_MAX {
                 return Err(Error::Behind { projection });
             }
             sleep(LOOK_AGAIN).await;
