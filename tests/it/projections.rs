@@ -6,6 +6,7 @@ mod analytics;
 mod audit;
 mod configuration;
 pub mod rebuild;
+mod replay;
 mod schema;
 mod service;
 mod stops;
