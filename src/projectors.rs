@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use async_nats::RequestErrorKind;
+use flexgate_projections::Pace;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -24,6 +25,9 @@ pub enum Ask {
         projection: String,
         /// Whether it is only compared.
         verify: bool,
+        /// How much of the time is spent on it.
+        #[serde(default)]
+        pace: Pace,
         /// Who asks.
         actor: String,
     },

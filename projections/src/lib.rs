@@ -34,7 +34,8 @@ pub use outcomes::{
 };
 pub use position::Position;
 pub use rebuild::{
-    Begun, Building, Compared, Comparison, Difference, Live, Phase, Progress, Rebuild, Refill, Side, Whose,
+    Begun, Building, Compared, Comparison, Difference, Live, NoPace, Pace, Phase, Progress, Rebuild, Refill,
+    Side, Whose,
 };
 pub use retention::Retention;
 pub use status::{Asked, Standing, position};

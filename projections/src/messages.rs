@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use flexgate_schemas::frame::Delivered;
 use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::{Error, Position, checkpoint, migrate::late};
+use crate::{Error, Pace, Position, checkpoint, migrate::late};
 
 /// How many messages that are there already share a transaction.
 const BATCH_MAX: usize = 256;
@@ -40,6 +40,7 @@ pub struct MessageProjector<P> {
     position: Position,
     /// Which of those that took over it is.
     epoch: i64,
+    pace: Pace,
     _projection: PhantomData<P>,
 }
 
@@ -61,8 +62,16 @@ impl<P: Messages> MessageProjector<P> {
             connection,
             position,
             epoch,
+            pace: Pace::FULL,
             _projection: PhantomData,
         })
+    }
+
+    /// Rests in between.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
     }
 
     /// Up to where the stream has been applied.
@@ -78,8 +87,9 @@ impl<P: Messages> MessageProjector<P> {
         messages: impl Stream<Item = Delivered>,
         mut applied: impl FnMut(&Position),
     ) -> Result<(), Error> {
-        let mut batches = pin!(messages.ready_chunks(BATCH_MAX));
+        let mut batches = pin!(messages.ready_chunks(self.pace.portion(BATCH_MAX)));
         while let Some(batch) = batches.next().await {
+            let began = Instant::now();
             match self.apply(stream_created, &batch).await {
                 // One by one, up to the message that stops it: those before have done nothing wrong.
                 Err(error) if error.stops() && batch.len() > 1 => {
@@ -90,6 +100,7 @@ impl<P: Messages> MessageProjector<P> {
                 outcome => outcome?,
             }
             applied(&self.position);
+            self.pace.rest(began.elapsed()).await;
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub use self::{
     closing::{Closing, DueHour},
     retrying::{Retried, retry},
 };
-use crate::{Error, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
+use crate::{Error, Pace, Position, Retention, checkpoint, migrate::late, partitions::Partitions, retention};
 
 /// Never changes: the position is kept under it.
 const NAME: &str = "outcomes";
@@ -91,6 +91,7 @@ pub struct OutcomeProjector {
     partitions: Partitions,
     /// How many messages are still applied one by one.
     careful: usize,
+    pace: Pace,
     house_kept: Option<Instant>,
 }
 
@@ -143,6 +144,7 @@ impl OutcomeProjector {
             retention,
             partitions,
             careful: 0,
+            pace: Pace::FULL,
             house_kept: None,
         })
     }
@@ -152,6 +154,13 @@ impl OutcomeProjector {
     #[must_use]
     pub fn careful(mut self) -> Self {
         self.careful = CAREFUL_MESSAGES;
+        self
+    }
+
+    /// Rests in between.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
         self
     }
 
@@ -217,18 +226,24 @@ impl OutcomeProjector {
             let Some(message) = messages.next().await else {
                 return Ok(());
             };
+            let began = Instant::now();
             let done = self.apply_one(stream_created, message).await?;
             applied(&done);
             self.careful -= 1;
+            self.pace.rest(began.elapsed()).await;
         }
         // One batch waits while one is written and one is folded: the three most that are in memory.
         let (folded, mut batches) = mpsc::channel(1);
         let fold = std::mem::take(&mut self.fold);
-        let folding = fold_all(fold, messages.as_mut(), folded);
+        let folding = fold_all(fold, messages.as_mut(), self.pace, folded);
         let applying = async {
+            let mut worked = Duration::ZERO;
             while let Some(batch) = batches.recv().await {
+                self.pace.rest(worked).await; // in which the one after it is folded
+                let began = Instant::now();
                 let done = self.apply(stream_created, batch).await?;
                 applied(&done);
+                worked = began.elapsed();
             }
             Ok::<_, Error>(())
         };
@@ -329,10 +344,11 @@ impl OutcomeProjector {
 async fn fold_all(
     mut fold: Fold,
     mut messages: Pin<&mut impl Stream<Item = Delivered>>,
+    pace: Pace,
     folded: mpsc::Sender<Batch>,
 ) -> Fold {
     loop {
-        let chunk = gather(messages.as_mut()).await;
+        let chunk = gather(messages.as_mut(), pace.portion(BATCH_BYTES_MAX)).await;
         if chunk.is_empty() {
             return fold;
         }
@@ -351,14 +367,14 @@ async fn fold_all(
 }
 
 /// What shares a transaction; nothing when nothing more comes.
-async fn gather(mut messages: Pin<&mut impl Stream<Item = Delivered>>) -> Vec<Delivered> {
+async fn gather(mut messages: Pin<&mut impl Stream<Item = Delivered>>, bytes_max: usize) -> Vec<Delivered> {
     let Some(first) = messages.next().await else {
         return Vec::new();
     };
     let deadline = Instant::now() + LINGER;
     let mut bytes = first.message.payload.len();
     let mut chunk = vec![first];
-    while bytes < BATCH_BYTES_MAX && chunk.len() < BATCH_FRAMES_MAX {
+    while bytes < bytes_max && chunk.len() < BATCH_FRAMES_MAX {
         match timeout_at(deadline, messages.next()).await {
             Ok(Some(message)) => {
                 bytes += message.message.payload.len();

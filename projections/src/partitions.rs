@@ -193,6 +193,19 @@ pub(crate) async fn sizes_of(
     Ok(sizes)
 }
 
+/// The names, with their schema, of those of a table.
+pub(crate) async fn named_in(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &str,
+) -> Result<Vec<String>, Error> {
+    let sizes = sizes_of(connection, &format!("{schema}.{table}")).await?;
+    let names = sizes
+        .into_iter()
+        .map(|(partition, _)| format!("{schema}.{partition}"));
+    Ok(names.collect())
+}
+
 /// Its name.
 impl fmt::Display for Partition {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,6 +10,7 @@
 mod building;
 mod compare;
 mod live;
+mod pace;
 mod swap;
 
 use std::time::Duration;
@@ -31,6 +32,7 @@ use crate::{
 pub use self::live::Live;
 use self::live::look;
 pub use compare::{Compared, Comparison, Difference, Side, Whose};
+pub use pace::{NoPace, Pace};
 
 /// How long the database may take for one step of what is done with whole tables.
 const STEP_WITHIN: Duration = Duration::from_hours(1);
@@ -85,12 +87,22 @@ pub trait Refill: Send {
 pub struct Building {
     url: String,
     schema: String,
+    pace: Pace,
 }
 
 impl Building {
     /// A connection whose tables are those that are made anew.
     pub async fn connect(&self) -> Result<PgConnection, Error> {
-        open_in(&self.url, &self.schema).await
+        let mut connection = open_in(&self.url, &self.schema).await?;
+        // What a server that dies forgets is made anew, and the end of it waits for all that was written before.
+        let setting = connection.execute("SET synchronous_commit = off");
+        timeout(ANSWER_WITHIN, setting).await.map_err(late)??;
+        Ok(connection)
+    }
+
+    /// How fast they are to be filled.
+    pub fn pace(&self) -> Pace {
+        self.pace
     }
 }
 
@@ -130,13 +142,14 @@ pub enum Begun {
 pub struct Rebuild {
     projection: &'static Projection,
     building: Building,
+    pace: Pace,
     /// Has the lock, and does what is done to the tables that are read.
     keeper: PgConnection,
 }
 
 impl Rebuild {
     /// Begins, unless somebody else is at it.
-    pub async fn begin(url: &str, projection: &'static Projection) -> Result<Begun, Error> {
+    pub async fn begin(url: &str, projection: &'static Projection, pace: Pace) -> Result<Begun, Error> {
         let mut keeper = connect(url).await?;
         let beginning = async {
             let ours = sqlx::query_scalar(LOCK)
@@ -157,7 +170,9 @@ impl Rebuild {
             building: Building {
                 url: url.to_owned(),
                 schema: projection.building(),
+                pace,
             },
+            pace,
             keeper,
         }))
     }
@@ -168,7 +183,7 @@ impl Rebuild {
         let mut keeper = connect(url).await?;
         for projection in crate::PROJECTIONS {
             if building::is_there(&mut keeper, projection).await?
-                && let Begun::Here(left) = Self::begin(url, projection).await?
+                && let Begun::Here(left) = Self::begin(url, projection, Pace::FULL).await?
             {
                 cleaned.push(left.projection.name);
             }
@@ -204,15 +219,22 @@ impl Rebuild {
     ) -> Result<Option<Comparison>, Error> {
         self.prepare().await?;
         let mut until = self.aim(refill, 0).await?;
+        let mut began = Instant::now();
         let mut reach = self.fill(refill, until, progress).await?;
+        let mut last_round = began.elapsed();
         let end = refill.end().await?;
         for _ in 0..ROUNDS_MAX {
             until = self.aim(refill, end).await?;
-            let began = Instant::now();
+            began = Instant::now();
             reach = reach.max(self.fill(refill, until, progress).await?);
-            if began.elapsed() < ROUND_SHORT {
+            let round = began.elapsed();
+            if round < ROUND_SHORT {
                 break;
             }
+            if round > last_round / 2 {
+                self.building.pace = Pace::FULL; // at this one it would hardly ever end
+            }
+            last_round = round;
         }
         self.carry_rows(reach).await?;
         progress.send_modify(|shown| {
@@ -280,8 +302,13 @@ impl Rebuild {
     async fn carry_rows(&mut self, reach: Option<u64>) -> Result<(), Error> {
         if self.projection.settling == Settling::Outcomes {
             let mut building = self.building.connect().await?;
-            let carrying = carrying::rows(&mut building, &mut self.keeper, reach);
-            timeout(STEP_WITHIN, carrying).await.map_err(late)??;
+            let carrying = async {
+                carrying::rows(&mut building, &mut self.keeper, reach, self.pace).await?;
+                swap::bound_partitions(&mut building, self.pace).await
+            };
+            timeout(self.pace.stretch(STEP_WITHIN), carrying)
+                .await
+                .map_err(late)??;
         }
         Ok(())
     }
@@ -289,6 +316,7 @@ impl Rebuild {
     /// With the projector held: reads what is left, carries over what only the tables know, and compares or swaps.
     async fn finish(&mut self, refill: &mut impl Refill, verify: bool) -> Result<Option<Comparison>, Error> {
         let projection = self.projection;
+        self.building.pace = Pace::FULL; // whoever is held is not to wait for a rest
         let mut held = self.keeper.begin().await?;
         let holding = sqlx::query(HOLD).bind(projection.name).execute(&mut *held);
         timeout(ANSWER_WITHIN * 5, holding).await.map_err(late)??;
@@ -324,8 +352,9 @@ impl Rebuild {
             let mut looking = connect(&self.building.url).await?;
             let snapshot = compare::snapshot(&mut looking).await?;
             held.rollback().await?;
-            let comparing = compare::compare(snapshot, projection);
-            return Ok(Some(timeout(STEP_WITHIN, comparing).await.map_err(late)??));
+            let comparing = compare::compare(snapshot, projection, self.pace);
+            let within = self.pace.stretch(STEP_WITHIN);
+            return Ok(Some(timeout(within, comparing).await.map_err(late)??));
         }
         timeout(STEP_WITHIN, swap::swap(&mut held, &mut building, projection))
             .await

@@ -9,7 +9,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use flexgate_projections::{PROJECTIONS, Projection};
+use flexgate_projections::{PROJECTIONS, Pace, Projection};
 use http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,10 @@ struct How {
     /// Whether it is only compared.
     #[serde(default)]
     verify: bool,
+    /// How much of the time is spent on it, in percent: 25 unless said, so that those who serve have the rest; 100 as fast
+    /// as it can.
+    #[serde(default)]
+    pace: Option<u8>,
 }
 
 /// How many dead letters.
@@ -141,13 +145,16 @@ async fn list(
 async fn rebuild(
     State(admin): State<Shared>,
     Path(name): Path<String>,
-    Query(How { verify }): Query<How>,
+    Query(How { verify, pace }): Query<How>,
 ) -> Result<(StatusCode, Json<Begun>), Error> {
     let projection = named(&name)?;
+    let pace = pace.map(Pace::try_from).transpose();
+    let pace = pace.map_err(|_| Error::Query("`pace` is 1 to 100, in percent of the time".to_owned()))?;
     read::tables(&admin)?;
     let ask = Ask::Rebuild {
         projection: name,
         verify,
+        pace: pace.unwrap_or_default(),
         actor: Token::holder().id.to_string(),
     };
     match ask_projector(&admin, &ask).await? {

@@ -130,7 +130,7 @@ pub(super) fn replay(run: &Invocation, replay: &Replay) -> Result<Exit, Failure>
         };
         let mut done = Vec::new();
         for name in names {
-            done.push(replayed(run, &client, &name, replay.verify).await?);
+            done.push(replayed(run, &client, &name, replay).await?);
         }
         Ok(done)
     })?;
@@ -151,9 +151,9 @@ async fn replayed(
     run: &Invocation,
     client: &AdminClient,
     name: &str,
-    verify: bool,
+    Replay { verify, pace, .. }: &Replay,
 ) -> Result<Value, Failure> {
-    let target = format!("{LIST}/{}/rebuild?verify={verify}", escape(name));
+    let target = format!("{LIST}/{}/rebuild?verify={verify}&pace={pace}", escape(name));
     let begun = client
         .ask(Ask::change(Method::POST, target).within(RETRY_WITHIN))
         .await?;

@@ -5,11 +5,11 @@ use std::{pin::pin, slice, time::Duration};
 use flexgate_schemas::commit::Recorded;
 use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{NAME, VERSION, apply, clear};
 use crate::{
-    Checkpoint, Error,
+    Checkpoint, Error, Pace,
     checkpoint::{self, Turn},
     migrate::late,
 };
@@ -31,6 +31,7 @@ pub struct ConfigProjector {
     checkpoint: Checkpoint,
     /// Which of those that took over it is.
     epoch: i64,
+    pace: Pace,
 }
 
 impl ConfigProjector {
@@ -51,7 +52,15 @@ impl ConfigProjector {
             connection,
             checkpoint,
             epoch,
+            pace: Pace::FULL,
         })
+    }
+
+    /// Rests in between.
+    #[must_use]
+    pub fn at_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
     }
 
     /// Up to where the tables are filled.
@@ -66,9 +75,10 @@ impl ConfigProjector {
         commits: impl Stream<Item = Recorded>,
         mut applied: impl FnMut(&Checkpoint),
     ) -> Result<(), Error> {
-        let mut batches = pin!(commits.ready_chunks(BATCH_MAX));
+        let mut batches = pin!(commits.ready_chunks(self.pace.portion(BATCH_MAX)));
         while let Some(ready) = batches.next().await {
-            for batch in transactions(&ready) {
+            for batch in transactions(&ready, self.pace.portion(EVENTS_MAX)) {
+                let began = Instant::now();
                 match self.apply(batch).await {
                     // One by one, up to the commit that stops it: those before have done nothing wrong.
                     Err(error) if error.stops() && batch.len() > 1 => {
@@ -79,6 +89,7 @@ impl ConfigProjector {
                     outcome => outcome?,
                 }
                 applied(&self.checkpoint);
+                self.pace.rest(began.elapsed()).await;
             }
         }
         Ok(())
@@ -122,11 +133,11 @@ impl ConfigProjector {
 }
 
 /// Cuts commits into transactions that do not take for ever.
-fn transactions(commits: &[Recorded]) -> impl Iterator<Item = &[Recorded]> {
+fn transactions(commits: &[Recorded], events_max: usize) -> impl Iterator<Item = &[Recorded]> {
     let mut events = 0;
     commits.chunk_by(move |before, after| {
         events += before.commit.events.len();
-        let fits = events + after.commit.events.len() <= EVENTS_MAX;
+        let fits = events + after.commit.events.len() <= events_max;
         if !fits {
             events = 0;
         }

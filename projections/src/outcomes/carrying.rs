@@ -9,6 +9,7 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{Executor as _, PgConnection};
+use tokio::time::Instant;
 
 use super::{seen::Seen, sources};
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
     checkpoint::bigint,
     migrate::SCHEMA,
     partitions::{Partition, Partitions, sizes_of},
+    rebuild::Pace,
 };
 
 /// Nobody closes an hour while its bookkeeping changes hands.
@@ -63,10 +65,12 @@ const CARRY_ROWS: &str = "
 const REPLACE: &str = "INSERT INTO replaced (partition) VALUES ($1)";
 const REPLACED: &str = "SELECT partition FROM replaced";
 
+const MARKED: &str = "SELECT begins_at, ends_at FROM carried_over WHERE relation = 'requests'";
+
 /// Of a row that was carried over and read again, one is enough.
 const ONCE: &str = "
-    DELETE FROM requests one USING requests other, carried_over c
-    WHERE c.relation = 'requests' AND one.at >= c.begins_at AND one.at < c.ends_at
+    DELETE FROM requests one USING requests other
+    WHERE one.at >= $1 AND one.at < $2 AND other.at >= $1 AND other.at < $2
         AND other.at = one.at AND other.id = one.id AND other.tableoid = one.tableoid AND other.ctid < one.ctid";
 
 const MARK: &str = "
@@ -228,6 +232,7 @@ pub(crate) async fn rows(
     building: &mut PgConnection,
     live: &mut PgConnection,
     reach: Option<u64>,
+    pace: Pace,
 ) -> Result<(), Error> {
     let reach = reach.map(bigint).transpose()?;
     sqlx::query(REACH).bind(reach).execute(&mut *building).await?;
@@ -244,7 +249,7 @@ pub(crate) async fn rows(
             mark(building, partition.begin(), partition.end()).await?;
             continue;
         }
-        replace(building, &mut partitions, partition, unread).await?;
+        replace(building, &mut partitions, partition, unread, pace).await?;
     }
     Ok(())
 }
@@ -260,9 +265,24 @@ pub(crate) async fn late_rows(building: &mut PgConnection, live: &mut PgConnecti
             .bind(partition.end())
             .execute(&mut *building)
             .await?;
-        replace(building, &mut partitions, partition, partition.each_hour()).await?;
+        replace(
+            building,
+            &mut partitions,
+            partition,
+            partition.each_hour(),
+            Pace::FULL,
+        )
+        .await?;
     }
-    building.execute(ONCE).await?;
+    let marked: Vec<(DateTime<Utc>, DateTime<Utc>)> =
+        sqlx::query_as(MARKED).fetch_all(&mut *building).await?;
+    for (begin, end) in marked {
+        sqlx::query(ONCE)
+            .bind(begin)
+            .bind(end)
+            .execute(&mut *building)
+            .await?;
+    }
     Ok(())
 }
 
@@ -285,6 +305,7 @@ async fn replace(
     partitions: &mut Partitions,
     partition: Partition,
     unread: Vec<DateTime<Utc>>,
+    pace: Pace,
 ) -> Result<(), Error> {
     sqlx::query(REPLACE)
         .bind(partition.to_string())
@@ -295,10 +316,12 @@ async fn replace(
         .fetch_all(&mut *building)
         .await?;
     for hour in carried {
+        let began = Instant::now();
         let number = hour.timestamp().div_euclid(3600);
         partitions.ensure(building, &[number].into(), 0).await?;
         sqlx::query(CARRY_ROWS).bind(hour).execute(&mut *building).await?;
         mark(building, hour, hour + chrono::TimeDelta::hours(1)).await?;
+        pace.rest(began.elapsed()).await;
     }
     Ok(())
 }

@@ -4,13 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection};
+use tokio::time::Instant;
 
-use super::building;
+use super::{Pace, building};
 use crate::{
     Error,
     catalog::{Kind, Projection, Table},
     migrate::SCHEMA,
     outcomes::carrying,
+    partitions,
 };
 
 /// How many rows that differ are named of each table.
@@ -22,6 +24,15 @@ const SNAPSHOT: &str = "
     SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO'; SET LOCAL bytea_output = 'hex'; SET LOCAL work_mem = '64MB';
     LOCK TABLE requests IN ACCESS SHARE MODE;
     SELECT FROM projection_checkpoint";
+
+/// Of several processors, one is enough for who leaves some to others.
+const ALONE: &str = "SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// Of parts: how many rows each has, and the sums of both halves of their hashes.
+const HASH: &str = "
+    SELECT coalesce(sum(rows), 0)::bigint,
+        encode(sha256(convert_to(concat_ws(' ', coalesce(sum(rows), 0), sum(one), sum(other)), 'UTF8')), 'hex')
+    FROM unnest($1::bigint[], $2::text[]::numeric[], $3::text[]::numeric[]) AS part (rows, one, other)";
 
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,11 +108,15 @@ pub(super) async fn snapshot(connection: &mut PgConnection) -> Result<&mut PgCon
 pub(super) async fn compare(
     snapshot: &mut PgConnection,
     projection: &Projection,
+    pace: Pace,
 ) -> Result<Comparison, Error> {
+    if !pace.is_full() {
+        snapshot.execute(ALONE).await?;
+    }
     let mut tables = Vec::new();
     let contents = projection.tables.iter();
     for table in contents.filter(|table| table.kind != Kind::Memory) {
-        tables.push(compare_one(snapshot, projection, table).await?);
+        tables.push(compare_one(snapshot, projection, table, pace).await?);
     }
     Ok(Comparison { tables })
 }
@@ -110,6 +125,7 @@ async fn compare_one(
     snapshot: &mut PgConnection,
     projection: &Projection,
     table: &Table,
+    pace: Pace,
 ) -> Result<Compared, Error> {
     let columns = building::columns(snapshot, table).await?;
     let columns: Vec<_> = columns
@@ -119,11 +135,15 @@ async fn compare_one(
         .collect();
     let columns = columns.join(", ");
     let (name, building) = (table.name, projection.building());
-    let mut anew = vec![format!("SELECT * FROM {building}.{name}")];
+    let (mut live, mut anew) = (vec![], vec![]);
     if table.kind == Kind::Partitions {
-        for kept in carrying::kept(snapshot, &building).await? {
-            anew.push(format!("SELECT * FROM {SCHEMA}.{kept}"));
-        }
+        live = partitions::named_in(snapshot, SCHEMA, name).await?;
+        anew = partitions::named_in(snapshot, &building, name).await?;
+        let kept = carrying::kept(snapshot, &building).await?.into_iter();
+        anew.extend(kept.map(|kept| format!("{SCHEMA}.{kept}")));
+    } else {
+        live.push(format!("{SCHEMA}.{name}"));
+        anew.push(format!("{building}.{name}"));
     }
     let key: Vec<_> = table
         .key
@@ -138,32 +158,48 @@ async fn compare_one(
             table.own
         )
     };
-    let (live, anew) = (
-        hashed(&format!("{SCHEMA}.{name}")),
-        hashed(&format!("({})", anew.join(" UNION ALL "))),
-    );
+    let [live, anew] = [live, anew].map(|parts| parts.iter().map(|part| hashed(part)).collect::<Vec<_>>());
     let mut compared = Compared {
         table: name.to_owned(),
-        live: side(snapshot, &live).await?,
-        rebuilt: side(snapshot, &anew).await?,
+        live: side(snapshot, &live, pace).await?,
+        rebuilt: side(snapshot, &anew, pace).await?,
         differences: Vec::new(),
     };
     if !compared.is_same() {
-        compared.differences = differences(snapshot, &live, &anew).await?;
+        compared.differences =
+            differences(snapshot, &live.join(" UNION ALL "), &anew.join(" UNION ALL ")).await?;
     }
     Ok(compared)
 }
 
-async fn side(snapshot: &mut PgConnection, hashed: &str) -> Result<Side, sqlx::Error> {
+/// Of a table in parts, of which each takes a while.
+async fn side(snapshot: &mut PgConnection, parts: &[String], pace: Pace) -> Result<Side, sqlx::Error> {
     let half =
         |from: u8| format!("('x' || encode(substring(hash FROM {from} FOR 8), 'hex'))::bit(64)::bigint");
-    let summing = format!(
-        "SELECT count(*), encode(sha256(convert_to(concat_ws(' ', count(*), sum({}), sum({})), 'UTF8')), 'hex')
-         FROM ({hashed}) hashed",
-        half(1),
-        half(9)
-    );
-    let (rows, hash): (i64, String) = sqlx::query_as(AssertSqlSafe(summing)).fetch_one(snapshot).await?;
+    let (mut rows, mut sums) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for hashed in parts {
+        let began = Instant::now();
+        let summing = format!(
+            "SELECT count(*), sum({})::text, sum({})::text FROM ({hashed}) hashed",
+            half(1),
+            half(9)
+        );
+        let (count, one, other): (i64, Option<String>, Option<String>) =
+            sqlx::query_as(AssertSqlSafe(summing))
+                .fetch_one(&mut *snapshot)
+                .await?;
+        rows.push(count);
+        sums[0].push(one);
+        sums[1].push(other);
+        pace.rest(began.elapsed()).await;
+    }
+    let [one, other] = sums;
+    let (rows, hash): (i64, String) = sqlx::query_as(HASH)
+        .bind(rows)
+        .bind(one)
+        .bind(other)
+        .fetch_one(snapshot)
+        .await?;
     Ok(Side {
         rows: rows.unsigned_abs(),
         hash,

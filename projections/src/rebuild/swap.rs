@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use sqlx::{Connection as _, Executor as _, PgConnection};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::{building, execute};
+use super::{Pace, building, execute};
 use crate::{
     Error,
     catalog::{Kind, Projection, Table},
@@ -27,6 +27,17 @@ const MOVE: &str = "
 const MARK: &str = "
     DELETE FROM flexgate.carried_over WHERE projection = '{projection}';
     INSERT INTO flexgate.carried_over SELECT * FROM {building}.carried_over";
+
+/// The partitions of which that is known.
+const BOUND: &str = "
+    SELECT relname::text FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+    WHERE conname = 'bounds' AND pg_class.relnamespace = current_schema()::regnamespace";
+
+/// A vacuum that runs by itself gives way to this after a second, in which nobody else waits, and none begins any more.
+const KEEP_VACUUMS_OUT: &str = "
+    SET LOCAL lock_timeout = '30s';
+    LOCK TABLE flexgate.requests, {building}.requests IN SHARE UPDATE EXCLUSIVE MODE;
+    SET LOCAL lock_timeout = 0";
 
 /// Whoever comes while this waits for the lock waits behind it, so it does not wait for long, and is tried again.
 const LOCK_PARTITIONS: &str = "
@@ -84,20 +95,32 @@ async fn merge(held: &mut PgConnection, schema: &str, table: &Table) -> Result<(
     Ok(())
 }
 
+/// What is known to be within its bounds is not looked through when a partition takes its place, while everybody waits.
+pub(super) async fn bound_partitions(building: &mut PgConnection, pace: Pace) -> Result<(), Error> {
+    let bound: Vec<String> = sqlx::query_scalar(BOUND).fetch_all(&mut *building).await?;
+    for (partition, _) in partitions::sizes(building).await? {
+        if bound.contains(&partition.to_string()) {
+            continue;
+        }
+        let (begin, end) = (partition.begin().to_rfc3339(), partition.end().to_rfc3339());
+        let check =
+            format!("ALTER TABLE {partition} ADD CONSTRAINT bounds CHECK (at >= '{begin}' AND at < '{end}')");
+        let began = Instant::now();
+        execute(building, check).await?;
+        pace.rest(began.elapsed()).await;
+    }
+    Ok(())
+}
+
 /// The partitions that were made anew take the place of those in whose time they are.
 async fn swap_partitions(
     held: &mut PgConnection,
     building: &mut PgConnection,
     schema: &str,
 ) -> Result<(), Error> {
+    bound_partitions(building, Pace::FULL).await?;
     let anew = partitions::sizes(building).await?;
-    for (partition, _) in &anew {
-        // What is known to be within its bounds is not looked through while everybody waits.
-        let (begin, end) = (partition.begin().to_rfc3339(), partition.end().to_rfc3339());
-        let check =
-            format!("ALTER TABLE {partition} ADD CONSTRAINT bounds CHECK (at >= '{begin}' AND at < '{end}')");
-        execute(building, check).await?;
-    }
+    execute(held, KEEP_VACUUMS_OUT.replace("{building}", schema)).await?;
     lock_partitions(held).await?;
     for gone in carrying::replaced(held, schema).await? {
         execute(held, format!("DROP TABLE {SCHEMA}.{gone}")).await?;

@@ -126,7 +126,8 @@ impl Commits {
     }
 
     async fn read(&self, building: &Building, until: u64, at: &(dyn Fn(u64) + Sync)) -> Result<Came, Error> {
-        let mut projector = ConfigProjector::take_over(building.connect().await?).await?;
+        let projector = ConfigProjector::take_over(building.connect().await?).await?;
+        let mut projector = projector.at_pace(building.pace());
         let after = projector.checkpoint().sequence;
         if after >= until {
             return Ok(Came::Through);
@@ -157,7 +158,8 @@ impl Frames {
         created: DateTime<Utc>,
     ) -> Result<OutcomeProjector, Error> {
         let connection = building.connect().await?;
-        let mut projector = OutcomeProjector::take_over(connection, self.retention).await?;
+        let projector = OutcomeProjector::take_over(connection, self.retention).await?;
+        let mut projector = projector.at_pace(building.pace());
         if projector.is_new() {
             let hours = self
                 .closed_hours
@@ -278,7 +280,8 @@ impl<P: Messages> Refill for Each<P> {
 impl<P: Messages> Each<P> {
     async fn read(&self, building: &Building, until: u64, at: &(dyn Fn(u64) + Sync)) -> Result<Came, Error> {
         let extent = self.feed.extent().await.map_err(|error| unreadable(&error))?;
-        let mut projector = MessageProjector::<P>::take_over(building.connect().await?).await?;
+        let projector = MessageProjector::<P>::take_over(building.connect().await?).await?;
+        let mut projector = projector.at_pace(building.pace());
         let after = place(&extent, projector.position(), P::NAME)?;
         if after >= until || extent.waiting(after) == 0 {
             return Ok(Came::Through);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::Message;
 use flexgate_projections::{
-    Asked, Begun, Error, PROJECTIONS, Phase, Progress, Projection, Rebuild, Retention, connect, retry,
+    Asked, Begun, Error, PROJECTIONS, Pace, Phase, Progress, Projection, Rebuild, Retention, connect, retry,
 };
 use futures_util::StreamExt as _;
 use tokio::{
@@ -88,8 +88,9 @@ async fn hear(sources: &Sources, question: Message, tasks: &Tasks) {
         Ok(Ask::Rebuild {
             projection,
             verify,
+            pace,
             actor,
-        }) => begin(sources, &projection, (verify, actor), tasks).await,
+        }) => begin(sources, &projection, (verify, pace, actor), tasks).await,
         Ok(Ask::Retry { projection, id }) => retried(sources, &projection, id.as_deref()).await,
         Err(error) => Answer::Failed {
             reason: format!("the question cannot be read: {error}"),
@@ -105,7 +106,7 @@ async fn hear(sources: &Sources, question: Message, tasks: &Tasks) {
 async fn begin(
     sources: &Sources,
     projection: &str,
-    (verify, actor): (bool, String),
+    (verify, pace, actor): (bool, Pace, String),
     tasks: &Tasks,
 ) -> Answer {
     let Some(projection) = Projection::named(projection) else {
@@ -120,7 +121,7 @@ async fn begin(
         node: sources.node.clone(),
     };
     let beginning = async {
-        let Begun::Here(rebuild) = Rebuild::begin(&sources.url, projection).await? else {
+        let Begun::Here(rebuild) = Rebuild::begin(&sources.url, projection, pace).await? else {
             return Ok(None);
         };
         let mut connection = connect(&sources.url).await?;

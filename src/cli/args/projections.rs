@@ -37,4 +37,7 @@ pub(in crate::cli) struct Replay {
     /// Make it anew only to compare it with the tables that are read, which stay as they are: 7 if anything differs
     #[arg(long)]
     pub(in crate::cli) verify: bool,
+    /// How much of the time is spent on it, in percent; the rest is left to those who serve. 100: as fast as it can
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(in crate::cli) pace: u8,
 }

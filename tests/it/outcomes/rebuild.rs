@@ -3,7 +3,7 @@
 use chrono::Utc;
 use flexgate::outcomes::closed_hours::ClosedHours;
 use flexgate_projections::{
-    Begun, Building, Closing, Comparison, Error, Live, OutcomeProjector, Phase, Progress, Projection,
+    Begun, Building, Closing, Comparison, Error, Live, OutcomeProjector, Pace, Phase, Progress, Projection,
     Rebuild, Refill, Retention, Whose, connect, retry,
 };
 use flexgate_schemas::{
@@ -95,7 +95,7 @@ impl Database {
     }
 
     async fn begin(&self) -> Rebuild {
-        match Rebuild::begin(&self.url, outcomes()).await.unwrap() {
+        match Rebuild::begin(&self.url, outcomes(), Pace::FULL).await.unwrap() {
             Begun::Here(rebuild) => rebuild,
             Begun::Elsewhere => panic!("nobody else is at it"),
         }
@@ -287,7 +287,9 @@ async fn two_do_not_do_it_at_once_and_what_a_killed_one_left_is_dropped() {
     database.apply(frames.clone()).await;
     let before = database.contents().await;
     let first = database.begin().await;
-    let second = Rebuild::begin(&database.url, outcomes()).await.unwrap();
+    let second = Rebuild::begin(&database.url, outcomes(), Pace::FULL)
+        .await
+        .unwrap();
     assert!(matches!(second, Begun::Elsewhere));
     drop(first);
     let torn = async {
@@ -299,7 +301,10 @@ async fn two_do_not_do_it_at_once_and_what_a_killed_one_left_is_dropped() {
         });
         let rebuild = loop {
             // The connection of the first ends a moment after it.
-            if let Begun::Here(rebuild) = Rebuild::begin(&database.url, outcomes()).await.unwrap() {
+            if let Begun::Here(rebuild) = Rebuild::begin(&database.url, outcomes(), Pace::FULL)
+                .await
+                .unwrap()
+            {
                 break rebuild;
             }
         };

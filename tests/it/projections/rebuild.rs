@@ -3,7 +3,9 @@
 use std::sync::{Mutex, mpsc};
 
 use flexgate::{app::projector::Commits, domain::Command, health::Verdict, journal::memory::MemoryLog};
-use flexgate_projections::{Begun, Comparison, Error, Phase, Progress, Projection, Rebuild, Refill, connect};
+use flexgate_projections::{
+    Begun, Comparison, Error, Pace, Phase, Progress, Projection, Rebuild, Refill, connect,
+};
 use flexgate_schemas::alert::AlertKind;
 use tokio::sync::watch;
 
@@ -243,7 +245,7 @@ pub async fn try_rebuild_from(
     verify: bool,
 ) -> Result<Option<Comparison>, Error> {
     let projection = Projection::named(projection).unwrap();
-    let Begun::Here(rebuild) = Rebuild::begin(url, projection).await.unwrap() else {
+    let Begun::Here(rebuild) = Rebuild::begin(url, projection, Pace::FULL).await.unwrap() else {
         panic!("nobody else is at it");
     };
     let (progress, _) = watch::channel(Progress {

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use flexgate::journal::jetstream::Names;
-use flexgate_projections::{Begun, Projection, Rebuild};
+use flexgate_projections::{Begun, Pace, Projection, Rebuild};
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -160,7 +160,10 @@ async fn of_two_at_once_one_is_refused_and_what_does_not_exist_is_not_found() {
         .shows("config", |projection| projection["status"] == "running")
         .await;
     let projection = Projection::named("config").unwrap();
-    let Begun::Here(held) = Rebuild::begin(&cluster.url, projection).await.unwrap() else {
+    let Begun::Here(held) = Rebuild::begin(&cluster.url, projection, Pace::FULL)
+        .await
+        .unwrap()
+    else {
         panic!("nobody else is at it");
     };
     let (status, problem) = cluster.post("config/rebuild").await;
@@ -185,6 +188,9 @@ async fn of_two_at_once_one_is_refused_and_what_does_not_exist_is_not_found() {
         assert_eq!(cluster.post(missing).await.0, 404);
     }
     assert_eq!(cluster.post("config/dead-letters/retry").await.0, 409);
+    for pace in ["0", "101", "fast"] {
+        assert_eq!(cluster.post(&format!("config/rebuild?pace={pace}")).await.0, 400);
+    }
 }
 
 #[tokio::test]
