@@ -240,6 +240,12 @@ impl Rebuild {
         progress.send_modify(|shown| {
             shown.phase = if verify { Phase::Comparing } else { Phase::Swapping };
         });
+        let done = self.finish(refill, verify).await;
+        if !matches!(done, Err(Error::Behind { .. })) {
+            return done;
+        }
+        // They were begun just before they were held: nothing was settled yet.
+        self.aim(refill, end).await?;
         self.finish(refill, verify).await
     }
 

@@ -1,6 +1,7 @@
-//! Tables that an older version of the fold has made stand still, and are made anew up to where they stand.
+//! Tables that are not where the stream ends when they are to be made anew: those of an older version stand still, and
+//! others are begun in this moment.
 
-use flexgate_projections::{Error, OutcomeProjector, Retention, connect};
+use flexgate_projections::{Building, Error, Live, OutcomeProjector, Refill, Retention, connect};
 use futures_util::stream;
 
 use super::{
@@ -62,4 +63,53 @@ async fn tables_of_a_newer_version_are_left_alone() {
     let refused = database.rebuild(Kept::of(&frames, 5), false).await;
     assert!(matches!(refused, Err(Error::Newer { .. })), "{refused:?}");
     assert_eq!(database.contents().await, before);
+}
+
+#[tokio::test]
+async fn tables_that_are_begun_just_before_they_are_held_are_waited_for() {
+    let (database, whole) = (Database::new().await, Database::new().await);
+    let frames = frames_of_some_hours();
+    whole.apply(frames.clone()).await;
+    let begun = BegunLate {
+        kept: Kept::of(&frames, 0),
+        looks: 0,
+        database: &database,
+    };
+    database.rebuild(begun, false).await.unwrap();
+    assert_eq!(database.contents().await, whole.contents().await);
+}
+
+/// Nothing is applied to the tables that are read until it was looked twice where they are, which is before they are held.
+struct BegunLate<'d> {
+    kept: Kept,
+    looks: usize,
+    database: &'d Database,
+}
+
+impl Refill for BegunLate<'_> {
+    async fn end(&mut self) -> Result<u64, Error> {
+        self.kept.end().await
+    }
+
+    async fn goal(&mut self, live: &Live) -> Result<Option<u64>, Error> {
+        self.looks += 1;
+        let goal = self.kept.goal(live).await;
+        let applied = match self.looks {
+            2 => 5,
+            4 => 20,
+            _ => return goal,
+        };
+        let frames = self.kept.frames.iter().take(applied);
+        self.database.project(frames.cloned().collect(), false).await?;
+        goal
+    }
+
+    async fn fill(
+        &mut self,
+        building: &Building,
+        until: u64,
+        at: &(dyn Fn(u64) + Sync),
+    ) -> Result<Option<u64>, Error> {
+        self.kept.fill(building, until, at).await
+    }
 }

@@ -27,7 +27,7 @@ const SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE
 
 /// A stream of which the first messages are gone.
 pub(super) struct Kept {
-    frames: Vec<Delivered>,
+    pub(super) frames: Vec<Delivered>,
     hours: Vec<Vec<ClosedHour>>,
 }
 
@@ -85,7 +85,11 @@ impl Refill for Kept {
 }
 
 impl Database {
-    pub(super) async fn rebuild(&self, mut kept: Kept, verify: bool) -> Result<Option<Comparison>, Error> {
+    pub(super) async fn rebuild(
+        &self,
+        mut kept: impl Refill,
+        verify: bool,
+    ) -> Result<Option<Comparison>, Error> {
         let (progress, _) = watch::channel(Progress {
             phase: Phase::Reading,
             done: 0,
