@@ -1,7 +1,8 @@
 //! Whole processes under load. `cargo bench --profile dist --bench load` measures a request beside nginx, `... -- everything`
 //! only one that everything is asked of;
 //! `... --bench load -- edits` measures how soon edits take effect, `... -- projector` how fast outcomes become rows,
-//! `... -- rebuild` whether making a projection anew delays requests, `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
+//! `... -- rebuild` whether making a projection anew delays requests (`... -- rebuild apart` on cores of its own),
+//! `... -- lag` how late the tables are under load, `... -- weight` what resting connections and large bodies weigh,
 //! `... -- routes` what a hundred thousand routes cost, `... -- limits` what a limit costs, and what it costs while Redis dies.
 
 #![expect(
@@ -44,7 +45,7 @@ fn main() {
     } else if asked("projector") {
         runtime.block_on(projector::run());
     } else if asked("rebuild") {
-        runtime.block_on(rebuild::run());
+        runtime.block_on(rebuild::run(asked("apart")));
     } else if asked("routes") {
         // Which has a runtime of its own.
         drop(runtime);

@@ -12,9 +12,11 @@ mod run;
 use chrono::{DateTime, Utc};
 use flexgate_schemas::{audit::Action, commit::Recorded};
 use sqlx::{PgConnection, types::Json};
+use tokio::time::Instant;
 
 use self::run::{Kind, Run};
 use crate::{
+    Pace,
     catalog::{Projection, Settling, Stream, Table},
     checkpoint::bigint,
 };
@@ -117,16 +119,18 @@ async fn clear(transaction: &mut PgConnection) -> Result<(), sqlx::Error> {
     Ok(())
 }
 
-/// Applies what happened in a commit.
-async fn apply(transaction: &mut PgConnection, recorded: &Recorded) -> Result<(), sqlx::Error> {
+/// Applies what happened in a commit. One may have a hundred thousand events, so it is rested in between.
+async fn apply(transaction: &mut PgConnection, recorded: &Recorded, pace: Pace) -> Result<(), sqlx::Error> {
     audit::log(transaction, recorded).await?;
     for run in run::runs(&recorded.commit.events) {
+        let began = Instant::now();
         // What was there before is told before it is replaced.
         audit::changes(transaction, recorded, &run).await?;
         match run.action {
             Action::Created | Action::Updated => put(transaction, recorded, &run).await?,
             Action::Deleted => delete(transaction, &run).await?,
         }
+        pace.rest(began.elapsed()).await;
     }
     Ok(())
 }

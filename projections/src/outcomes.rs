@@ -238,8 +238,8 @@ impl OutcomeProjector {
         let folding = fold_all(fold, messages.as_mut(), self.pace, folded);
         let applying = async {
             let mut worked = Duration::ZERO;
-            while let Some(batch) = batches.recv().await {
-                self.pace.rest(worked).await; // in which the one after it is folded
+            while let Some((batch, folded_in)) = batches.recv().await {
+                self.pace.rest(worked + folded_in).await; // in which the one after it is folded
                 let began = Instant::now();
                 let done = self.apply(stream_created, batch).await?;
                 applied(&done);
@@ -340,12 +340,12 @@ impl OutcomeProjector {
     }
 }
 
-/// Folds what comes, until nothing more comes or nobody takes it.
+/// Folds what comes, and says how long that took, until nothing more comes or nobody takes it.
 async fn fold_all(
     mut fold: Fold,
     mut messages: Pin<&mut impl Stream<Item = Delivered>>,
     pace: Pace,
-    folded: mpsc::Sender<Batch>,
+    folded: mpsc::Sender<(Batch, Duration)>,
 ) -> Fold {
     loop {
         let chunk = gather(messages.as_mut(), pace.portion(BATCH_BYTES_MAX)).await;
@@ -353,8 +353,9 @@ async fn fold_all(
             return fold;
         }
         let folding = spawn_blocking(move || {
+            let began = Instant::now();
             let batch = fold.fold(chunk);
-            (fold, batch)
+            (fold, (batch, began.elapsed()))
         });
         let (ahead, batch) = folding
             .await

@@ -80,7 +80,7 @@ struct How {
     /// Whether it is only compared.
     #[serde(default)]
     verify: bool,
-    /// How much of the time is spent on it, in percent: 25 unless said, so that those who serve have the rest; 100 as fast
+    /// How much of the time is spent on it, in percent: 10 unless said, so that those who serve have the rest; 100 as fast
     /// as it can.
     #[serde(default)]
     pace: Option<u8>,

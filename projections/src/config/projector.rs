@@ -5,7 +5,7 @@ use std::{pin::pin, slice, time::Duration};
 use flexgate_schemas::commit::Recorded;
 use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::{NAME, VERSION, apply, clear};
 use crate::{
@@ -78,7 +78,6 @@ impl ConfigProjector {
         let mut batches = pin!(commits.ready_chunks(self.pace.portion(BATCH_MAX)));
         while let Some(ready) = batches.next().await {
             for batch in transactions(&ready, self.pace.portion(EVENTS_MAX)) {
-                let began = Instant::now();
                 match self.apply(batch).await {
                     // One by one, up to the commit that stops it: those before have done nothing wrong.
                     Err(error) if error.stops() && batch.len() > 1 => {
@@ -89,14 +88,14 @@ impl ConfigProjector {
                     outcome => outcome?,
                 }
                 applied(&self.checkpoint);
-                self.pace.rest(began.elapsed()).await;
             }
         }
         Ok(())
     }
 
     async fn apply(&mut self, batch: &[Recorded]) -> Result<(), Error> {
-        timeout(APPLY_WITHIN, self.transact(batch)).await.map_err(late)?
+        let within = self.pace.stretch(APPLY_WITHIN);
+        timeout(within, self.transact(batch)).await.map_err(late)?
     }
 
     /// All of the batch, or nothing.
@@ -122,7 +121,7 @@ impl ConfigProjector {
             if turn == Turn::Beginning {
                 clear(&mut transaction).await?;
             }
-            apply(&mut transaction, recorded)
+            apply(&mut transaction, recorded, self.pace)
                 .await
                 .map_err(|error| Error::of_event(recorded.revision, error))?;
         }

@@ -1,6 +1,7 @@
 //! The read models, and what can be done with them.
 
 use clap::Subcommand;
+use flexgate_projections::Pace;
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ProjectionVerb {
@@ -38,6 +39,6 @@ pub(in crate::cli) struct Replay {
     #[arg(long)]
     pub(in crate::cli) verify: bool,
     /// How much of the time is spent on it, in percent; the rest is left to those who serve. 100: as fast as it can
-    #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100))]
+    #[arg(long, value_name = "PERCENT", default_value_t = Pace::default().into(), value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(in crate::cli) pace: u8,
 }
