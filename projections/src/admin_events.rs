@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 
 use crate::{
     Error,
-    catalog::{Projection, Settling, Table},
+    catalog::{Projection, Settling, Stream, Table},
     checkpoint::bigint,
     messages::{Messages, readable},
 };
@@ -25,7 +25,7 @@ const VERSION: i32 = 1;
 pub(crate) static PROJECTION: Projection = Projection {
     name: NAME,
     about: "what was asked and not done",
-    stream: "ADMIN",
+    stream: Stream::Admin,
     version: VERSION,
     tables: &[Table::whole("audit_log", &["stream", "history", "sequence"])
         .own("l.stream = 'ADMIN'")

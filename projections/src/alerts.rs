@@ -15,7 +15,7 @@ use sqlx::{PgConnection, types::Json};
 
 use crate::{
     Error,
-    catalog::{Projection, Settling, Table},
+    catalog::{Projection, Settling, Stream, Table},
     checkpoint::bigint,
     messages::{MessageProjector, Messages, readable},
 };
@@ -31,7 +31,7 @@ const VERSION: i32 = 1;
 pub(crate) static PROJECTION: Projection = Projection {
     name: NAME,
     about: "what a person should hear of",
-    stream: "ALERTS",
+    stream: Stream::Alerts,
     version: VERSION,
     tables: &[Table::whole("alerts", &["at", "occurrence"]).older(
         "NOT EXISTS (SELECT FROM alerts b WHERE b.occurrence = l.occurrence AND b.at = l.at)

@@ -17,14 +17,27 @@ pub struct Projection {
     pub name: &'static str,
     /// What its tables hold, in a few words.
     pub about: &'static str,
-    /// The stream that it reads, without prefix.
-    pub stream: &'static str,
+    /// The stream that it reads.
+    pub stream: Stream,
     /// The version of its fold.
     pub(crate) version: i32,
     /// What it writes.
     pub(crate) tables: &'static [Table],
     /// What is to be done before what was made anew stands for what is there.
     pub(crate) settling: Settling,
+}
+
+/// A stream that a projection is a fold of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// What was committed.
+    Config,
+    /// What was asked and not done.
+    Admin,
+    /// What became of requests.
+    Outcomes,
+    /// What a person should hear of.
+    Alerts,
 }
 
 /// A table that a projection writes.
@@ -76,6 +89,18 @@ impl Projection {
     /// Where it is made anew. A schema of its own, so that two projections do not meet.
     pub(crate) fn building(&self) -> String {
         format!("flexgate_rebuild_{}", self.name)
+    }
+}
+
+impl Stream {
+    /// Its name, without prefix.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Config => "CONFIG",
+            Self::Admin => "ADMIN",
+            Self::Outcomes => "OUTCOMES",
+            Self::Alerts => "ALERTS",
+        }
     }
 }
 

@@ -158,6 +158,7 @@ pub(crate) fn bigint(number: u64) -> Result<i64, sqlx::Error> {
     i64::try_from(number).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-fn unreadable(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
+/// What stands in the database and should not.
+pub(crate) fn unreadable(error: impl Into<sqlx::error::BoxDynError>) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use self::run::{Kind, Run};
 use crate::{
     Pace,
-    catalog::{Projection, Settling, Table},
+    catalog::{Projection, Settling, Stream, Table},
     checkpoint::bigint,
 };
 
@@ -32,7 +32,7 @@ const VERSION: i32 = 2;
 pub(crate) static PROJECTION: Projection = Projection {
     name: NAME,
     about: "the configuration as it is now, and who changed what",
-    stream: "CONFIG",
+    stream: Stream::Config,
     version: VERSION,
     tables: &[
         Table::whole("routes", &["id"]),

@@ -17,9 +17,25 @@ pub enum Error {
         /// Which.
         projection: &'static str,
     },
-    /// The tables that are read are not as far as those that were made anew.
-    #[error("the tables of {projection} are behind the stream and do not catch up: let its projector run")]
+    /// The rows were made by an earlier version of the projection, and would not go with those of this one.
+    #[error(
+        "the tables of {projection} were made by an older FlexGate: `flexgate replay {projection}` makes them anew"
+    )]
+    Older {
+        /// Which projection.
+        projection: &'static str,
+    },
+    /// Tables that were begun while others were made anew are not as far as those.
+    #[error(
+        "the tables of {projection} were begun meanwhile and do not catch up with what was read: ask once more"
+    )]
     Behind {
+        /// Which projection.
+        projection: &'static str,
+    },
+    /// While tables were made anew, another history took the place of the one that they are made from.
+    #[error("what {projection} is made from was replaced meanwhile: nothing has changed; ask once more")]
+    Replaced {
         /// Which projection.
         projection: &'static str,
     },
@@ -73,9 +89,14 @@ impl Error {
     /// Whether somebody has to do something, since time alone will not help.
     pub fn stops(&self) -> bool {
         match self {
-            Self::Database(_) | Self::Fenced | Self::Behind { .. } | Self::Stream(_) => false,
+            Self::Database(_)
+            | Self::Fenced
+            | Self::Behind { .. }
+            | Self::Replaced { .. }
+            | Self::Stream(_) => false,
             Self::Migration(_)
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Discontinued { .. }
             | Self::Unreadable { .. }
             | Self::Inapplicable { .. } => true,
@@ -114,10 +135,12 @@ impl Error {
                 "the tables cannot be migrated: `flexgate migrate` says what is in the way".to_owned()
             }
             Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Fenced
             | Self::Discontinued { .. }
             | Self::Unreadable { .. }
             | Self::Behind { .. }
+            | Self::Replaced { .. }
             | Self::Stream(_) => self.to_string(),
         }
     }

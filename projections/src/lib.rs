@@ -23,7 +23,7 @@ mod tables;
 
 pub use admin_events::AdminEvents;
 pub use alerts::{AlertProjector, AlertRows};
-pub use catalog::{PROJECTIONS, Projection};
+pub use catalog::{PROJECTIONS, Projection, Stream};
 pub use checkpoint::Checkpoint;
 pub use config::ConfigProjector;
 pub use error::Error;

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 
 use crate::{Error, checkpoint::bigint};
 
-pub(crate) const STATEMENTS: [&str; 3] = [READ, TAKE, ADVANCE];
+pub(crate) const STATEMENTS: [&str; 4] = [READ, TAKE, VERSION, ADVANCE];
 
 const READ: &str = "SELECT stream_created, sequence FROM projection_checkpoint WHERE projection = $1";
 
@@ -14,6 +14,8 @@ const TAKE: &str = "
     INSERT INTO projection_checkpoint AS held (projection, version) VALUES ($1, $2)
     ON CONFLICT (projection) DO UPDATE SET epoch = held.epoch + 1 WHERE held.version = EXCLUDED.version
     RETURNING stream_created, sequence, epoch";
+
+const VERSION: &str = "SELECT version FROM projection_checkpoint WHERE projection = $1";
 
 /// The fence: it moves only for the projector that took it last, and only from where that one has left it.
 const ADVANCE: &str = "
@@ -58,9 +60,11 @@ impl Position {
         let held: Option<(Option<DateTime<Utc>>, i64, i64)> = sqlx::query_as(TAKE)
             .bind(projection)
             .bind(version)
-            .fetch_optional(connection)
+            .fetch_optional(&mut *connection)
             .await?;
-        let (stream_created, sequence, epoch) = held.ok_or(Error::Newer { projection })?;
+        let Some((stream_created, sequence, epoch)) = held else {
+            return Err(Self::of_another_version(connection, projection, version).await?);
+        };
         let sequence = u64::try_from(sequence).map_err(|error| sqlx::Error::Decode(error.into()))?;
         Ok((
             Self {
@@ -69,6 +73,23 @@ impl Position {
             },
             epoch,
         ))
+    }
+
+    /// Why it cannot be taken over.
+    async fn of_another_version(
+        connection: &mut PgConnection,
+        projection: &'static str,
+        version: i32,
+    ) -> Result<Error, sqlx::Error> {
+        let held: i32 = sqlx::query_scalar(VERSION)
+            .bind(projection)
+            .fetch_one(connection)
+            .await?;
+        Ok(if held < version {
+            Error::Older { projection }
+        } else {
+            Error::Newer { projection }
+        })
     }
 
     /// Moves on from here, as part of a transaction.

@@ -1,19 +1,20 @@
 //! Making a projection anew, beside the tables that are read.
 //!
-//! The same projector as always fills tables of the same names in a schema of their own, from the beginning of the stream.
-//! When it is where the tables are that are read, the projector of those is held by the row that it moves with everything
-//! it writes; what only the tables know is carried over; and in one transaction rows and position change hands. Whoever
-//! projected then finds that another one has taken over, and begins where the new tables are. What is left of a build
-//! whose process died is a schema, which the next one drops.
+//! The same projector as always fills tables of the same names in a schema of their own, from the beginning of the stream
+//! up to where the tables are that are read, and no further: so both have the same, also where those stand still, and what
+//! only they know can be told from what is yet to come. Then the projector of those is held by the row that it moves with
+//! everything it writes; what came meanwhile is read, and what only the tables know carried over; and in one transaction
+//! rows and position change hands. Whoever projected then finds that another one has taken over, and begins where the new
+//! tables are. What is left of a build whose process died is a schema, which the next one drops.
 
 mod building;
 mod compare;
+mod live;
 mod pace;
 mod swap;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tokio::{
     sync::watch,
@@ -28,6 +29,8 @@ use crate::{
     outcomes::carrying,
 };
 
+pub use self::live::Live;
+use self::live::look;
 pub use compare::{Compared, Comparison, Difference, Side, Whose};
 pub use pace::{NoPace, Pace};
 
@@ -39,7 +42,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 const ROUNDS_MAX: usize = 10;
 /// A round that is done within this has left little to be read while the projector is held.
 const ROUND_SHORT: Duration = Duration::from_secs(1);
-/// How long the tables that are read may stay where they are, behind those that were made anew.
+/// How long tables that are behind the stream may stay where they are before it is taken that they stand still.
+const STANDS_AFTER: Duration = Duration::from_secs(2);
+/// How long tables that were begun meanwhile may stay where they are, behind those that were made anew.
 const STANDSTILL_MAX: Duration = Duration::from_secs(30);
 /// The pause before it is looked again where they are.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -47,12 +52,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Held while a projection is made anew, and while its dead letters are applied.
 pub(crate) const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('flexgate rebuild ' || $1, 0))";
 
+/// The end of a connection is noticed a moment later, in which the next one who asks would be refused.
+const UNLOCK: &str = "SELECT pg_advisory_unlock(hashtextextended('flexgate rebuild ' || $1, 0))";
+
 /// A projection that was never kept gets its row, so that there is one to be held.
 const REGISTER: &str = "
     INSERT INTO projection_checkpoint (projection, version) VALUES ($1, $2) ON CONFLICT (projection) DO NOTHING";
-
-const LIVE: &str = "
-    SELECT version, generation, sequence, stream_created FROM projection_checkpoint WHERE projection = $1";
 
 /// Waits for the transaction of the projector that is under way, and makes its next one wait.
 const HOLD: &str = "SELECT FROM projection_checkpoint WHERE projection = $1 FOR UPDATE";
@@ -62,12 +67,13 @@ pub trait Refill: Send {
     /// Where the stream ends now; 0 if it is empty.
     fn end(&mut self) -> impl Future<Output = Result<u64, Error>> + Send;
 
-    /// How far what is made anew must come so that nothing is lost that these tables have; none if they are filled from
-    /// another history.
-    fn goal(&self, live: &Live) -> Option<u64>;
+    /// Up to where these tables have what there is to be read: what is made anew comes as far. None if they have nothing
+    /// of it, since nothing was applied yet, or all of another history.
+    fn goal(&mut self, live: &Live) -> impl Future<Output = Result<Option<u64>, Error>> + Send;
 
-    /// Has the projection's own projector apply everything up to a sequence to what is made anew, from where that is. Says
-    /// from which sequence on nothing is missing of what there was to be read; none if nothing new was missing.
+    /// Has the projection's own projector apply everything up to a sequence to what is made anew, from where that is, and
+    /// nothing behind it. Says from which sequence on nothing is missing of what there was to be read; none if nothing new
+    /// was missing.
     fn fill(
         &mut self,
         building: &Building,
@@ -98,18 +104,6 @@ impl Building {
     pub fn pace(&self) -> Pace {
         self.pace
     }
-}
-
-/// Where tables are filled up to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Live {
-    version: i32,
-    /// The history of CONFIG.
-    pub generation: u64,
-    /// The sequence of the last message that was applied; 0 before the first.
-    pub sequence: u64,
-    /// When the stream was created.
-    pub stream_created: Option<DateTime<Utc>>,
 }
 
 /// A step on the way.
@@ -210,6 +204,10 @@ impl Rebuild {
             let dropping = building::drop(&mut self.keeper, self.projection);
             let _left = timeout(ANSWER_WITHIN, dropping).await;
         }
+        let unlocking = sqlx::query(UNLOCK)
+            .bind(self.projection.name)
+            .execute(&mut self.keeper);
+        let _unlocked = timeout(ANSWER_WITHIN, unlocking).await;
         done
     }
 
@@ -219,17 +217,16 @@ impl Rebuild {
         verify: bool,
         progress: &watch::Sender<Progress>,
     ) -> Result<Option<Comparison>, Error> {
-        let live = self.prepare().await?;
-        let mut end = refill.end().await?.max(refill.goal(&live).unwrap_or_default());
-        progress.send_modify(|shown| shown.total = end);
+        self.prepare().await?;
+        let mut until = self.aim(refill, 0).await?;
         let mut began = Instant::now();
-        let mut reach = self.fill(refill, end, progress).await?;
+        let mut reach = self.fill(refill, until, progress).await?;
         let mut last_round = began.elapsed();
+        let end = refill.end().await?;
         for _ in 0..ROUNDS_MAX {
-            end = self.caught_up(refill, end).await?.max(end);
-            progress.send_modify(|shown| shown.total = end);
+            until = self.aim(refill, end).await?;
             began = Instant::now();
-            reach = reach.max(self.fill(refill, end, progress).await?);
+            reach = reach.max(self.fill(refill, until, progress).await?);
             let round = began.elapsed();
             if round < ROUND_SHORT {
                 break;
@@ -243,11 +240,17 @@ impl Rebuild {
         progress.send_modify(|shown| {
             shown.phase = if verify { Phase::Comparing } else { Phase::Swapping };
         });
-        self.finish(refill, end, verify).await
+        let done = self.finish(refill, verify).await;
+        if !matches!(done, Err(Error::Behind { .. })) {
+            return done;
+        }
+        // They were begun just before they were held: nothing was settled yet.
+        self.aim(refill, end).await?;
+        self.finish(refill, verify).await
     }
 
     /// Makes the tables that are filled then.
-    async fn prepare(&mut self) -> Result<Live, Error> {
+    async fn prepare(&mut self) -> Result<(), Error> {
         let preparing = async {
             sqlx::query(REGISTER)
                 .bind(self.projection.name)
@@ -255,15 +258,9 @@ impl Rebuild {
                 .execute(&mut self.keeper)
                 .await?;
             building::make(&mut self.keeper, self.projection).await?;
-            look(&mut self.keeper, self.projection).await
+            Ok::<_, Error>(())
         };
-        let live = timeout(ANSWER_WITHIN, preparing).await.map_err(late)??;
-        if live.version > self.projection.version {
-            return Err(Error::Newer {
-                projection: self.projection.name,
-            });
-        }
-        Ok(live)
+        timeout(ANSWER_WITHIN, preparing).await.map_err(late)?
     }
 
     async fn fill(
@@ -272,26 +269,36 @@ impl Rebuild {
         until: u64,
         progress: &watch::Sender<Progress>,
     ) -> Result<Option<u64>, Error> {
+        progress.send_modify(|shown| shown.total = until);
         let at = |sequence| {
             progress.send_modify(|shown| shown.done = sequence);
         };
         refill.fill(&self.building, until, &at).await
     }
 
-    /// Waits until the tables that are read are as far as what was read of the stream, as long as they move on.
-    async fn caught_up(&mut self, refill: &impl Refill, end: u64) -> Result<u64, Error> {
+    /// Where the tables are that are read; where the stream ends if they have nothing of it. As long as they move on they are
+    /// waited for: up to there, so that whoever asked finds everything, and so that they are not behind what was read.
+    async fn aim(&mut self, refill: &mut impl Refill, end: u64) -> Result<u64, Error> {
+        let mut building = self.building.connect().await?;
+        let made = look(&mut building, self.projection).await?;
         let mut last = (0, Instant::now());
         loop {
-            let looking = look(&mut self.keeper, self.projection);
-            let live = timeout(ANSWER_WITHIN, looking).await.map_err(late)??;
-            let Some(at) = refill.goal(&live) else {
-                return Ok(end);
+            let live = look(&mut self.keeper, self.projection).await?;
+            let Some(at) = refill.goal(&live).await? else {
+                return refill.end().await;
             };
-            if at >= end || last.1.elapsed() > STANDSTILL_MAX {
-                return Ok(at);
-            }
             if at > last.0 {
                 last = (at, Instant::now());
+            }
+            let (projection, stands_for) = (self.projection.name, last.1.elapsed());
+            if at >= made.sequence && (at >= end || stands_for > STANDS_AFTER) {
+                return Ok(at);
+            }
+            if at < made.sequence && refill.goal(&made).await? != Some(made.sequence) {
+                return Err(Error::Replaced { projection });
+            }
+            if stands_for > STANDSTILL_MAX {
+                return Err(Error::Behind { projection });
             }
             sleep(LOOK_AGAIN).await;
         }
@@ -313,12 +320,7 @@ impl Rebuild {
     }
 
     /// With the projector held: reads what is left, carries over what only the tables know, and compares or swaps.
-    async fn finish(
-        &mut self,
-        refill: &mut impl Refill,
-        end: u64,
-        verify: bool,
-    ) -> Result<Option<Comparison>, Error> {
+    async fn finish(&mut self, refill: &mut impl Refill, verify: bool) -> Result<Option<Comparison>, Error> {
         let projection = self.projection;
         self.building.pace = Pace::FULL; // whoever is held is not to wait for a rest
         let mut held = self.keeper.begin().await?;
@@ -329,15 +331,15 @@ impl Rebuild {
             timeout(ANSWER_WITHIN, keeping).await.map_err(late)??;
         }
         let live = look(&mut held, projection).await?;
-        if let Some(goal) = refill.goal(&live) {
-            if goal < end {
-                return Err(Error::Behind {
-                    projection: projection.name,
-                });
-            }
+        let goal = refill.goal(&live).await?;
+        if let Some(goal) = goal {
             refill.fill(&self.building, goal, &|_| {}).await?;
         }
         let mut building = self.building.connect().await?;
+        if let Some(goal) = goal {
+            let made = look(&mut building, projection).await?;
+            made.holds(&live, goal, projection)?;
+        }
         let settling = async {
             building
                 .execute("SET timezone = 'UTC'; SET work_mem = '64MB'")
@@ -366,23 +368,6 @@ impl Rebuild {
         held.commit().await?;
         Ok(None)
     }
-}
-
-/// Where the tables are that are read.
-async fn look(connection: &mut PgConnection, projection: &Projection) -> Result<Live, Error> {
-    let held: Option<(i32, i64, i64, Option<DateTime<Utc>>)> = sqlx::query_as(LIVE)
-        .bind(projection.name)
-        .fetch_optional(connection)
-        .await?;
-    Ok(held.map_or(
-        Live::default(),
-        |(version, generation, sequence, stream_created)| Live {
-            version,
-            generation: generation.unsigned_abs(),
-            sequence: sequence.unsigned_abs(),
-            stream_created,
-        },
-    ))
 }
 
 /// Sends a statement that was put together here, from names that stand in the [catalog](crate::catalog).

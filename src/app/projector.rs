@@ -1,12 +1,13 @@
 //! The role `projector`: fills the tables of a database from the streams, one task per projection.
 
-use flexgate_projections::{AdminEvents, AlertRows};
+use flexgate_projections::{AdminEvents, AlertRows, PROJECTIONS, Stream};
 
+use self::streams::dependency;
 use super::{Endpoints, cluster::Cluster};
 use crate::{
     config::Config,
     drain::Tasks,
-    health::{Check, Dependency, Health},
+    health::{Check, Health},
     journal::Journal,
     membership::Identity,
     outcomes::feed::Feed,
@@ -21,6 +22,7 @@ mod refill;
 mod service;
 mod standing;
 mod stops;
+mod streams;
 
 pub use configuration::keep as keep_configuration;
 pub use messages::keep as keep_messages;
@@ -37,15 +39,9 @@ pub(super) fn start(
     health: &Health,
     tasks: &Tasks,
 ) {
-    let all = [
-        Dependency::Projections,
-        Dependency::Outcomes,
-        Dependency::Alerts,
-        Dependency::AdminEvents,
-    ];
     let off = |reason: &str| {
-        for dependency in all {
-            health.report(dependency, Check::Off(reason.into()));
+        for projection in PROJECTIONS {
+            health.report(dependency(projection.stream), Check::Off(reason.into()));
         }
     };
     if !config.roles.projector {
@@ -55,37 +51,6 @@ pub(super) fn start(
         tracing::info!("the projector is idle: no database was given (DATABASE_URL)");
         return off("no database was given");
     };
-    let streams = || (cluster.link.clone(), cluster.names.clone());
-    let alerts = || cluster.alerts.clone();
-    let ends = || (health.clone(), tasks.clone());
-    let (shown, end) = ends();
-    tasks.spawn(keep_configuration(
-        url.clone(),
-        journal.clone(),
-        alerts(),
-        shown,
-        end,
-    ));
-    let (shown, end) = ends();
-    let (link, names) = streams();
-    let stream = (url.clone(), Feed::of_alerts(link, &names));
-    tasks.spawn(keep_messages::<AlertRows>(
-        stream,
-        Dependency::Alerts,
-        alerts(),
-        shown,
-        end,
-    ));
-    let (shown, end) = ends();
-    let (link, names) = streams();
-    let stream = (url.clone(), Feed::of_admin_events(link, &names));
-    tasks.spawn(keep_messages::<AdminEvents>(
-        stream,
-        Dependency::AdminEvents,
-        alerts(),
-        shown,
-        end,
-    ));
     let sources = Sources {
         url: url.clone(),
         journal: journal.clone(),
@@ -94,14 +59,32 @@ pub(super) fn start(
         retention: config.retention,
         node: identity.node.to_string(),
     };
+    for projection in PROJECTIONS {
+        let (link, names) = (cluster.link.clone(), cluster.names.clone());
+        let (url, alerts) = (url.clone(), cluster.alerts.clone());
+        let (shown, ends, kept) = (health.clone(), tasks.clone(), dependency(projection.stream));
+        match projection.stream {
+            Stream::Config => tasks.spawn(keep_configuration(url, journal.clone(), alerts, shown, ends)),
+            Stream::Admin => {
+                let feed = Feed::of_admin_events(link, &names);
+                tasks.spawn(keep_messages::<AdminEvents>(
+                    (url, feed),
+                    kept,
+                    alerts,
+                    shown,
+                    ends,
+                ));
+            }
+            Stream::Outcomes => {
+                let database = (url, config.retention);
+                tasks.spawn(keep_outcomes(database, (link, names), alerts, shown, ends));
+            }
+            Stream::Alerts => {
+                let feed = Feed::of_alerts(link, &names);
+                tasks.spawn(keep_messages::<AlertRows>((url, feed), kept, alerts, shown, ends));
+            }
+        }
+    }
     tasks.spawn(serve(sources.clone(), tasks.clone()));
     tasks.spawn(report(sources, health.clone(), tasks.clone()));
-    let (shown, end) = ends();
-    tasks.spawn(keep_outcomes(
-        (url, config.retention),
-        streams(),
-        alerts(),
-        shown,
-        end,
-    ));
 }

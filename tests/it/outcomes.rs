@@ -8,6 +8,7 @@ pub mod frames;
 mod full_disk;
 mod handover;
 pub mod load;
+mod older;
 mod outbox;
 mod projection;
 mod projector;

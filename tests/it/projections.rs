@@ -6,9 +6,11 @@ mod analytics;
 mod audit;
 mod configuration;
 pub mod rebuild;
+mod replay;
 mod schema;
 mod service;
 mod stops;
+mod streams;
 
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ use flexgate::{
     drain::Tasks,
     health::{Health, Readiness, Verdict},
     journal::{
-        Journal, Options, Status,
+        Journal, Options, Serve, Status,
         alerts::Alerts,
         memory::MemoryLog,
         store::{Outgoing, Store as _},
@@ -50,11 +52,16 @@ impl Cluster {
 
     /// A process that knows nothing but this log.
     async fn on(log: MemoryLog) -> Self {
+        Self::serving(log, Box::new(|_, _| {})).await
+    }
+
+    /// The same, with something to be done for each new state before anybody is told of it.
+    async fn serving(log: MemoryLog, serve: Serve) -> Self {
         let (_, readers) = watch::channel(None);
         let options = Options {
             store: log.clone(),
             snapshot: None,
-            serve: Box::new(|_, _| {}),
+            serve,
             alerts: Alerts::channel("test-node".parse().unwrap()).0,
             writer: Some(readers),
         };

@@ -1,13 +1,13 @@
 //! Which tables are those of outcomes.
 
 use super::{NAME, VERSION};
-use crate::catalog::{Kind, Projection, Settling, Table};
+use crate::catalog::{Kind, Projection, Settling, Stream, Table};
 
 /// All of its tables outlive what the stream has: [`carrying`](super::carrying) says what becomes of that.
 pub(crate) static PROJECTION: Projection = Projection {
     name: NAME,
     about: "what became of every request, as rows and as counts",
-    stream: "OUTCOMES",
+    stream: Stream::Outcomes,
     version: VERSION,
     tables: &[
         Table::whole("requests", &["at", "id"]).kind(Kind::Partitions),

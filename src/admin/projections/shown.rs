@@ -172,7 +172,7 @@ impl Report {
         Self {
             name: projection.name,
             about: projection.about,
-            stream: projection.stream,
+            stream: projection.stream.name(),
             status,
             reason: entry.stopped_because,
             node: entry.node,

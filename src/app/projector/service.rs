@@ -4,8 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject};
 use flexgate_projections::{
-    Asked, Begun, Error, Pace, Phase, Progress, Projection, Rebuild, Refill, Retention, RetryError, connect,
-    retry,
+    Asked, Begun, Error, Pace, Phase, Progress, Projection, Rebuild, Retention, RetryError, connect, retry,
 };
 use futures_util::StreamExt as _;
 use tokio::{
@@ -14,7 +13,6 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::refill::{Commits, Frames, Raised, Refused};
 use crate::{
     drain::Tasks,
     journal::{
@@ -190,26 +188,9 @@ async fn make(sources: Sources, projection: &'static Projection, rebuild: Rebuil
         done: 0,
         total: 0,
     });
-    let (link, names) = (sources.link.clone(), sources.names.clone());
-    let running = async {
-        match projection.name {
-            "config" => {
-                let mut commits = Commits::new(sources.journal.clone());
-                run(rebuild, &mut commits, asked.verify, &progress).await
-            }
-            "outcomes" => {
-                let mut frames = Frames::new(link, names, sources.retention);
-                run(rebuild, &mut frames, asked.verify, &progress).await
-            }
-            "admin_events" => run(rebuild, &mut Refused::new(link, &names), asked.verify, &progress).await,
-            "alerts" => run(rebuild, &mut Raised::new(link, &names), asked.verify, &progress).await,
-            other => Err(Error::Stream(format!(
-                "nothing is known of where {other} comes from"
-            ))),
-        }
-    };
+    let mut stream = sources.of(projection.stream);
     let done = tokio::select! {
-        done = Box::pin(running) => done,
+        done = Box::pin(rebuild.run(&mut stream, asked.verify, &progress)) => done,
         () = report(&sources.url, projection, &asked, shown) => return,
     };
     if let Err(error) = &done {
@@ -226,15 +207,6 @@ async fn make(sources: Sources, projection: &'static Projection, rebuild: Rebuil
         }
         sleep(AGAIN).await;
     }
-}
-
-async fn run(
-    rebuild: Rebuild,
-    refill: &mut impl Refill,
-    verify: bool,
-    progress: &watch::Sender<Progress>,
-) -> Result<Option<flexgate_projections::Comparison>, Error> {
-    Box::pin(rebuild.run(refill, verify, progress)).await
 }
 
 /// Writes down how far it is, for as long as it is made.

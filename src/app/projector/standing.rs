@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use flexgate_projections::{Error, Refill, Standing, connect, position};
+use flexgate_projections::{Error, PROJECTIONS, Projection, Refill as _, Standing, connect, position};
 use sqlx::PgConnection;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{
-    refill::{Commits, Frames, Raised, Refused},
     service::Sources,
+    streams::{Feeds, verdict},
 };
 use crate::{
     drain::Tasks,
@@ -24,19 +24,7 @@ const WITHIN: Duration = Duration::from_secs(5);
 
 /// Reports until the tasks are stopped.
 pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
-    let (link, names) = (sources.link.clone(), sources.names.clone());
-    let mut commits = Watched::new("config", Commits::new(sources.journal.clone()), |checks| {
-        checks.projections
-    });
-    let mut frames = Watched::new(
-        "outcomes",
-        Frames::new(link.clone(), names.clone(), sources.retention),
-        |checks| checks.outcomes,
-    );
-    let mut refused = Watched::new("admin_events", Refused::new(link.clone(), &names), |checks| {
-        checks.admin_events
-    });
-    let mut raised = Watched::new("alerts", Raised::new(link, &names), |checks| checks.alerts);
+    let mut watched = PROJECTIONS.map(|projection| Watched::new(projection, &sources));
     let reporting = async {
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,10 +37,9 @@ pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
                     Some(connection) => connection,
                     None => connect(&sources.url).await?,
                 };
-                commits.report(&mut connection, &checks, &sources.node).await?;
-                frames.report(&mut connection, &checks, &sources.node).await?;
-                refused.report(&mut connection, &checks, &sources.node).await?;
-                raised.report(&mut connection, &checks, &sources.node).await?;
+                for watched in &mut watched {
+                    watched.report(&mut connection, &checks, &sources.node).await?;
+                }
                 Ok::<PgConnection, Error>(connection)
             };
             held = timeout(WITHIN, reporting).await.ok().and_then(Result::ok);
@@ -62,21 +49,19 @@ pub async fn report(sources: Sources, health: Health, tasks: Tasks) {
 }
 
 /// A projection, with what was known of it a moment ago.
-struct Watched<R> {
-    projection: &'static str,
-    stream: R,
-    check: fn(&Checks) -> Verdict,
+struct Watched {
+    projection: &'static Projection,
+    stream: Feeds,
     last: Option<(u64, Instant)>,
     /// When it had applied everything.
     caught_up: Instant,
 }
 
-impl<R: Refill> Watched<R> {
-    fn new(projection: &'static str, stream: R, check: fn(&Checks) -> Verdict) -> Self {
+impl Watched {
+    fn new(projection: &'static Projection, sources: &Sources) -> Self {
         Self {
             projection,
-            stream,
-            check,
+            stream: sources.of(projection.stream),
             last: None,
             caught_up: Instant::now(),
         }
@@ -89,11 +74,11 @@ impl<R: Refill> Watched<R> {
         checks: &Checks,
         node: &str,
     ) -> Result<(), Error> {
-        if (self.check)(checks) == Verdict::Off {
+        if verdict(checks, self.projection.stream) == Verdict::Off {
             self.last = None;
             return Ok(());
         }
-        let Some(at) = position(connection, self.projection).await? else {
+        let Some(at) = position(connection, self.projection.name).await? else {
             return Ok(());
         };
         let now = Instant::now();
@@ -115,6 +100,6 @@ impl<R: Refill> Watched<R> {
             lag_seconds: waiting.map(|_| (now - self.caught_up).as_secs_f64()),
             per_second,
         };
-        standing.report(connection, self.projection, node).await
+        standing.report(connection, self.projection.name, node).await
     }
 }

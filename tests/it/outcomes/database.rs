@@ -64,6 +64,15 @@ impl Database {
         self.project(delivered(messages), false).await.unwrap()
     }
 
+    /// The answer of a query, a number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(sql))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap()
+    }
+
     /// The answer of a query, a text for each row.
     pub async fn rows(&self, sql: &str) -> Vec<String> {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();

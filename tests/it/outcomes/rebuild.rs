@@ -26,13 +26,13 @@ const CARRIED: &str =
 const SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'flexgate%' ORDER BY 1";
 
 /// A stream of which the first messages are gone.
-struct Kept {
-    frames: Vec<Delivered>,
+pub(super) struct Kept {
+    pub(super) frames: Vec<Delivered>,
     hours: Vec<Vec<ClosedHour>>,
 }
 
 impl Kept {
-    fn of(frames: &[Sealed], gone: usize) -> Self {
+    pub(super) fn of(frames: &[Sealed], gone: usize) -> Self {
         Self {
             frames: delivered(frames.to_vec()).into_iter().skip(gone).collect(),
             hours: Vec::new(),
@@ -52,8 +52,8 @@ impl Refill for Kept {
         Ok(self.frames.last().map_or(0, |last| last.sequence))
     }
 
-    fn goal(&self, live: &Live) -> Option<u64> {
-        live.stream_created.map(|_| live.sequence)
+    async fn goal(&mut self, live: &Live) -> Result<Option<u64>, Error> {
+        Ok(live.stream_created.map(|_| live.sequence))
     }
 
     async fn fill(
@@ -85,7 +85,11 @@ impl Refill for Kept {
 }
 
 impl Database {
-    async fn rebuild(&self, mut kept: Kept, verify: bool) -> Result<Option<Comparison>, Error> {
+    pub(super) async fn rebuild(
+        &self,
+        mut kept: impl Refill,
+        verify: bool,
+    ) -> Result<Option<Comparison>, Error> {
         let (progress, _) = watch::channel(Progress {
             phase: Phase::Reading,
             done: 0,
@@ -101,11 +105,11 @@ impl Database {
         }
     }
 
-    async fn verified(&self, kept: Kept) -> Comparison {
+    pub(super) async fn verified(&self, kept: Kept) -> Comparison {
         self.rebuild(kept, true).await.unwrap().unwrap()
     }
 
-    async fn contents(&self) -> (Vec<String>, Vec<String>) {
+    pub(super) async fn contents(&self) -> (Vec<String>, Vec<String>) {
         (self.rows(COUNTS).await, self.rows(ROWS).await)
     }
 }
@@ -331,8 +335,8 @@ impl Refill for Endless {
         self.0.end().await
     }
 
-    fn goal(&self, live: &Live) -> Option<u64> {
-        self.0.goal(live)
+    async fn goal(&mut self, live: &Live) -> Result<Option<u64>, Error> {
+        self.0.goal(live).await
     }
 
     async fn fill(
@@ -358,8 +362,8 @@ impl Refill for Meanwhile<'_> {
         self.kept.end().await.map(|end| end - 2)
     }
 
-    fn goal(&self, live: &Live) -> Option<u64> {
-        self.kept.goal(live)
+    async fn goal(&mut self, live: &Live) -> Result<Option<u64>, Error> {
+        self.kept.goal(live).await
     }
 
     async fn fill(
@@ -383,7 +387,7 @@ fn outcomes() -> &'static Projection {
 }
 
 /// Twenty frames of ten outcomes, three an hour, the last an hour ago.
-fn frames_of_some_hours() -> Vec<Sealed> {
+pub(super) fn frames_of_some_hours() -> Vec<Sealed> {
     let mut core = Core::of_boot("b1");
     let now = now();
     let mut frame = |number: i64| {

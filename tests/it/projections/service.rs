@@ -28,18 +28,18 @@ const WAITS: &str = "
     WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%held.epoch + 1%'";
 
 /// A process with the roles admin and projector.
-struct Cluster {
-    url: String,
-    names: Names,
-    link: flexgate::journal::jetstream::Link,
-    settings: Settings,
+pub(super) struct Cluster {
+    pub(super) url: String,
+    pub(super) names: Names,
+    pub(super) link: flexgate::journal::jetstream::Link,
+    pub(super) settings: Settings,
     folder: TempDir,
-    api: Admin,
-    _running: Program,
+    pub(super) api: Admin,
+    pub(super) running: Program,
 }
 
 impl Cluster {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (nats, url) = (Nats::shared_url().await, Postgres::database().await);
         let (prefix, folder) = (fixtures::prefix(), tempfile::tempdir().unwrap());
         let names = Names::new(&prefix).unwrap();
@@ -55,7 +55,7 @@ impl Cluster {
             settings,
             folder,
             api,
-            _running: running,
+            running,
         }
     }
 
@@ -66,7 +66,7 @@ impl Cluster {
     }
 
     /// The projection as soon as it is like this.
-    async fn shows(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub(super) async fn shows(&self, name: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut seen = Value::Null;
         let looking = async {
             loop {
@@ -81,13 +81,13 @@ impl Cluster {
         seen
     }
 
-    async fn post(&self, path: &str) -> (u16, Value) {
+    pub(super) async fn post(&self, path: &str) -> (u16, Value) {
         let answer = self.api.call(Method::POST, &format!("{LIST}/{path}"), None).await;
         (answer.status.as_u16(), answer.json())
     }
 
     /// What `flexgate` ends with and prints.
-    async fn cli(&self, words: &[&str]) -> (Option<i32>, String) {
+    pub(super) async fn cli(&self, words: &[&str]) -> (Option<i32>, String) {
         let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_flexgate"))
             .args(words)
             .args(["--admin", &self.settings.admin.to_string()])
