@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Executor as _, PgConnection};
 use tokio::time::Instant;
 
-use super::{seen::Seen, sources};
+use super::sources;
 use crate::{
     Error,
     checkpoint::bigint,
@@ -352,7 +352,7 @@ async fn merge_sources(building: &mut PgConnection, live: &mut PgConnection) -> 
             .seen
             .ranges()
             .iter()
-            .map(|run| added(&mut known.seen, run))
+            .map(|run| known.seen.see_more(run))
             .sum();
         known.outcomes = (known.outcomes + more).max(again.outcomes);
         known.rows = known.rows.max(again.rows);
@@ -360,13 +360,6 @@ async fn merge_sources(building: &mut PgConnection, live: &mut PgConnection) -> 
     }
     sources::put(building, &merged).await?;
     Ok(())
-}
-
-/// Counts a run as seen, and says how much of it had not been.
-fn added(seen: &mut Seen, run: &std::ops::Range<u64>) -> u64 {
-    let fresh = seen.fresh(run);
-    seen.see(run);
-    fresh.iter().map(|part| part.end - part.start).sum()
 }
 
 /// The partitions that stay, and those that go.

@@ -69,6 +69,13 @@ impl Seen {
             .collect()
     }
 
+    /// Counts a run as seen, and says how much of it had not been.
+    pub(crate) fn see_more(&mut self, run: &Range<u64>) -> u64 {
+        let fresh = self.fresh(run);
+        self.see(run);
+        fresh.iter().map(|part| part.end - part.start).sum()
+    }
+
     /// Counts a run as seen.
     pub(crate) fn see(&mut self, run: &Range<u64>) {
         if run.is_empty() {

@@ -1,16 +1,13 @@
 //! What became of requests is made anew from what streams are left, and what they no longer have is not lost.
 
+mod kept;
+
 use chrono::Utc;
-use flexgate::outcomes::closed_hours::ClosedHours;
 use flexgate_projections::{
-    Begun, Building, Closing, Comparison, Error, Live, OutcomeProjector, Pace, Phase, Progress, Projection,
-    Rebuild, Refill, Retention, Whose, connect,
+    Begun, Building, Closing, Comparison, Error, Live, Pace, Phase, Progress, Projection, Rebuild, Refill,
+    Whose, connect,
 };
-use flexgate_schemas::{
-    Outcome,
-    frame::{Delivered, Sealed},
-    rollup::ClosedHour,
-};
+use flexgate_schemas::{Outcome, frame::Sealed};
 use futures_util::stream;
 use tokio::sync::watch;
 
@@ -20,69 +17,12 @@ use super::{
     frames::{Core, delivered, now, plain},
 };
 
+pub(super) use self::kept::Kept;
+
 /// Since when, and in which tables, something was carried over.
 const CARRIED: &str =
     "SELECT DISTINCT relation FROM flexgate.carried_over WHERE ends_at > begins_at ORDER BY 1";
 const SCHEMAS: &str = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE 'flexgate%' ORDER BY 1";
-
-/// A stream of which the first messages are gone.
-pub(super) struct Kept {
-    pub(super) frames: Vec<Delivered>,
-    hours: Vec<Vec<ClosedHour>>,
-}
-
-impl Kept {
-    pub(super) fn of(frames: &[Sealed], gone: usize) -> Self {
-        Self {
-            frames: delivered(frames.to_vec()).into_iter().skip(gone).collect(),
-            hours: Vec::new(),
-        }
-    }
-
-    async fn with_hours(self, stream: &ClosedHours) -> Self {
-        Self {
-            hours: stream.newest().await.unwrap(),
-            ..self
-        }
-    }
-}
-
-impl Refill for Kept {
-    async fn end(&mut self) -> Result<u64, Error> {
-        Ok(self.frames.last().map_or(0, |last| last.sequence))
-    }
-
-    async fn goal(&mut self, live: &Live) -> Result<Option<u64>, Error> {
-        Ok(live.stream_created.map(|_| live.sequence))
-    }
-
-    async fn fill(
-        &mut self,
-        building: &Building,
-        until: u64,
-        at: &(dyn Fn(u64) + Sync),
-    ) -> Result<Option<u64>, Error> {
-        let mut projector =
-            OutcomeProjector::take_over(building.connect().await?, Retention::default()).await?;
-        if projector.is_new() {
-            projector.restore(created(), self.hours.clone()).await?;
-        }
-        let after = projector.position().sequence;
-        let due: Vec<_> = self
-            .frames
-            .iter()
-            .filter(|frame| (after + 1..=until).contains(&frame.sequence))
-            .cloned()
-            .collect();
-        let first = due.first().map(|first| first.sequence);
-        projector
-            .run(created(), stream::iter(due), |applied| {
-                at(applied.position.sequence);
-            })
-            .await?;
-        Ok(first.filter(|_| after == 0))
-    }
-}
 
 impl Database {
     pub(super) async fn rebuild(
