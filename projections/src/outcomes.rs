@@ -31,7 +31,6 @@ use futures_util::stream::{Stream, StreamExt as _};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{
     sync::mpsc,
-    task::spawn_blocking,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -353,16 +352,10 @@ async fn fold_all(
         if chunk.is_empty() {
             return fold;
         }
-        let folding = spawn_blocking(move || {
-            let began = Instant::now();
-            let batch = fold.fold(chunk);
-            (fold, (batch, began.elapsed()))
-        });
-        let (ahead, batch) = folding
-            .await
-            .expect("the fold does not panic, and is not cancelled");
+        let began = Instant::now();
+        let (ahead, batch) = fold.fold_aside(chunk).await;
         fold = ahead;
-        if folded.send(batch).await.is_err() {
+        if folded.send((batch, began.elapsed())).await.is_err() {
             return fold;
         }
     }
