@@ -18,7 +18,7 @@ use crate::{
 
 /// Keeps the read models of the configuration in a database until the tasks are stopped.
 pub async fn keep(url: String, journal: Journal, alerts: Alerts, health: Health, tasks: Tasks) {
-    let shown = Shown::new(Dependency::Projections, health);
+    let shown = Shown::new(ConfigProjector::NAME, Dependency::Projections, health);
     let stops = Stops::new(ConfigProjector::NAME, url.clone(), alerts);
     keeper::keep(Configuration { url, journal }, shown, stops, tasks).await;
 }

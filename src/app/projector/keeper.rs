@@ -22,6 +22,8 @@ pub(super) const READ_AGAIN: Duration = Duration::from_secs(1);
 
 /// How a projection is doing, as far as others are to know.
 pub(super) struct Shown {
+    /// The projection.
+    name: &'static str,
     dependency: Dependency,
     health: Health,
     check: Option<Check>,
@@ -30,8 +32,9 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(dependency: Dependency, health: Health) -> Self {
+    pub(super) fn new(name: &'static str, dependency: Dependency, health: Health) -> Self {
         Self {
+            name,
             dependency,
             health,
             check: None,
@@ -43,7 +46,7 @@ impl Shown {
     pub(super) fn up(&mut self) {
         self.goes_on.notify_one();
         if self.show(Check::Up) {
-            tracing::info!(projection = ?self.dependency, "the read models follow the log");
+            tracing::info!(projection = self.name, "the read models follow their stream");
         }
     }
 
@@ -65,9 +68,9 @@ impl Shown {
             return;
         }
         if error.stops() {
-            tracing::error!(projection = ?self.dependency, %error, "the read models have stopped");
+            tracing::error!(projection = self.name, %error, "the read models have stopped");
         } else {
-            tracing::warn!(projection = ?self.dependency, %error, "the read models wait");
+            tracing::warn!(projection = self.name, %error, "the read models wait");
         }
     }
 
@@ -100,7 +103,10 @@ pub(super) async fn keep(mut projection: impl Project, mut shown: Shown, mut sto
             };
             if matches!(error, Error::Fenced) {
                 // The tables are as they should be, and somebody else's work: they were made anew, or mended.
-                tracing::info!(projection = ?shown.dependency, "the read models were changed by another: once more");
+                tracing::info!(
+                    projection = shown.name,
+                    "the read models were changed by another: once more"
+                );
                 tokio::time::sleep(PAUSE_MIN).await;
                 continue;
             }

@@ -23,7 +23,7 @@ pub async fn keep<P: Messages>(
     health: Health,
     tasks: Tasks,
 ) {
-    let shown = Shown::new(dependency, health);
+    let shown = Shown::new(P::NAME, dependency, health);
     let stops = Stops::new(P::NAME, url.clone(), alerts);
     let projection = Kept::<P> {
         url,

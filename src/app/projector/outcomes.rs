@@ -46,7 +46,7 @@ pub async fn keep(
     health: Health,
     tasks: Tasks,
 ) {
-    let shown = Shown::new(Dependency::Outcomes, health);
+    let shown = Shown::new(NAME, Dependency::Outcomes, health);
     let stops = Stops::new(NAME, url.clone(), alerts.clone());
     let projection = Outcomes {
         feed: Feed::new(link.clone(), &names),
