@@ -85,7 +85,8 @@ struct How {
     /// How much of the time is spent on it, in percent: 10 unless said, so that those who serve have the rest; 100 as fast
     /// as it can.
     #[serde(default)]
-    pace: Option<u8>,
+    #[schemars(with = "u8", range(min = 1, max = 100))]
+    pace: Pace,
 }
 
 /// How many dead letters.
@@ -149,13 +150,11 @@ async fn rebuild(
     Id(Named(projection)): Id<Named>,
     Query(How { verify, pace }): Query<How>,
 ) -> Result<(StatusCode, Json<Begun>), Error> {
-    let pace = pace.map(Pace::try_from).transpose();
-    let pace = pace.map_err(|_| Error::Query("`pace` is 1 to 100, in percent of the time".to_owned()))?;
     read::tables(&admin)?;
     let ask = Ask::Rebuild {
         projection: projection.name.to_owned(),
         verify,
-        pace: pace.unwrap_or_default(),
+        pace,
         actor: Token::holder().id.to_string(),
     };
     match ask_projector(&admin, &ask).await? {
