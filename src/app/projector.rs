@@ -62,14 +62,14 @@ pub(super) fn start(
     for projection in PROJECTIONS {
         let (link, names) = (cluster.link.clone(), cluster.names.clone());
         let (url, alerts) = (url.clone(), cluster.alerts.clone());
-        let (shown, ends, kept) = (health.clone(), tasks.clone(), dependency(projection.stream));
-        match projection.stream {
+        let (shown, ends, stream) = (health.clone(), tasks.clone(), projection.stream);
+        match stream {
             Stream::Config => tasks.spawn(keep_configuration(url, journal.clone(), alerts, shown, ends)),
             Stream::Admin => {
                 let feed = Feed::of_admin_events(link, &names);
                 tasks.spawn(keep_messages::<AdminEvents>(
                     (url, feed),
-                    kept,
+                    stream,
                     alerts,
                     shown,
                     ends,
@@ -81,7 +81,13 @@ pub(super) fn start(
             }
             Stream::Alerts => {
                 let feed = Feed::of_alerts(link, &names);
-                tasks.spawn(keep_messages::<AlertRows>((url, feed), kept, alerts, shown, ends));
+                tasks.spawn(keep_messages::<AlertRows>(
+                    (url, feed),
+                    stream,
+                    alerts,
+                    shown,
+                    ends,
+                ));
             }
         }
     }

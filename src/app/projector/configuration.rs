@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use flexgate_projections::{Checkpoint, ConfigProjector, Error, connect};
+use flexgate_projections::{Checkpoint, ConfigProjector, Error, Stream, connect};
 use flexgate_schemas::commit::Recorded;
 use futures_util::stream::{BoxStream, StreamExt as _};
 
@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     drain::Tasks,
-    health::{Dependency, Health},
+    health::Health,
     journal::{Journal, Status, alerts::Alerts, store::StoreError},
 };
 
 /// Keeps the read models of the configuration in a database until the tasks are stopped.
 pub async fn keep(url: String, journal: Journal, alerts: Alerts, health: Health, tasks: Tasks) {
-    let shown = Shown::new(ConfigProjector::NAME, Dependency::Projections, health);
+    let shown = Shown::new(ConfigProjector::NAME, Stream::Config, health);
     let stops = Stops::new(ConfigProjector::NAME, url.clone(), alerts);
     keeper::keep(Configuration { url, journal }, shown, stops, tasks).await;
 }

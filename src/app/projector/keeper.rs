@@ -2,10 +2,10 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use flexgate_projections::Error;
+use flexgate_projections::{Error, Stream};
 use tokio::sync::Notify;
 
-use super::stops::Stops;
+use super::{stops::Stops, streams::dependency};
 use crate::{
     drain::Tasks,
     health::{Check, Dependency, Health},
@@ -32,10 +32,10 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn new(name: &'static str, dependency: Dependency, health: Health) -> Self {
+    pub(super) fn new(name: &'static str, stream: Stream, health: Health) -> Self {
         Self {
             name,
-            dependency,
+            dependency: dependency(stream),
             health,
             check: None,
             goes_on: Arc::default(),

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, marker::PhantomData};
 
-use flexgate_projections::{Error, MessageProjector, Messages, connect};
+use flexgate_projections::{Error, MessageProjector, Messages, Stream, connect};
 
 use super::{
     keeper::{self, ASK_EVERY, Project, READ_AGAIN, Shown},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     drain::Tasks,
-    health::{Dependency, Health},
+    health::Health,
     journal::{alerts::Alerts, store::StoreError},
     outcomes::feed::Feed,
 };
@@ -18,12 +18,12 @@ use crate::{
 /// Keeps the read model of a stream in a database until the tasks are stopped.
 pub async fn keep<P: Messages>(
     (url, feed): (String, Feed),
-    dependency: Dependency,
+    stream: Stream,
     alerts: Alerts,
     health: Health,
     tasks: Tasks,
 ) {
-    let shown = Shown::new(P::NAME, dependency, health);
+    let shown = Shown::new(P::NAME, stream, health);
     let stops = Stops::new(P::NAME, url.clone(), alerts);
     let projection = Kept::<P> {
         url,

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, time::Duration};
 
 use chrono::{DateTime, Utc};
-use flexgate_projections::{Applied, Closing, Error, OutcomeProjector, Retention, connect};
+use flexgate_projections::{Applied, Closing, Error, OutcomeProjector, Retention, Stream, connect};
 use flexgate_schemas::alert::AlertKind;
 use metrics::{counter, gauge};
 use tokio::{
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     drain::Tasks,
-    health::{Dependency, Health},
+    health::Health,
     journal::{
         alerts::Alerts,
         jetstream::{Link, Names},
@@ -46,7 +46,7 @@ pub async fn keep(
     health: Health,
     tasks: Tasks,
 ) {
-    let shown = Shown::new(NAME, Dependency::Outcomes, health);
+    let shown = Shown::new(NAME, Stream::Outcomes, health);
     let stops = Stops::new(NAME, url.clone(), alerts.clone());
     let projection = Outcomes {
         feed: Feed::new(link.clone(), &names),

@@ -3,14 +3,14 @@
 use flexgate::{
     app::projector,
     drain::Tasks,
-    health::{Dependency, Health},
+    health::Health,
     journal::{
         alerts::{self, Alerts},
         jetstream::Names,
     },
     outcomes::feed::Feed,
 };
-use flexgate_projections::AlertRows;
+use flexgate_projections::{AlertRows, Stream};
 use tokio::time::timeout;
 
 use super::Cluster;
@@ -50,7 +50,7 @@ async fn a_node_that_comes_and_goes_is_in_its_history_whether_or_not_a_projector
     ));
     tasks.spawn(projector::keep_messages::<AlertRows>(
         (database.url.clone(), Feed::of_alerts(link, &names)),
-        Dependency::Alerts,
+        Stream::Alerts,
         raising,
         Health::new("test"),
         tasks.clone(),
